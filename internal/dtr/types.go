@@ -1,0 +1,84 @@
+package dtr
+
+import "time"
+
+// Paths that tell the health of one replica.
+const (
+	DefaultPingPath = "/_ping"
+	// HealthPath is used up to DTR 2.2 and again from 2.9 on.
+	HealthPath = "/health"
+)
+
+// Ping is what one replica says of itself.
+type Ping struct {
+	Healthy bool
+	// Error is the replica's own reason for not being healthy.
+	Error string
+}
+
+// Settings is the part of the cluster's settings that an upgrade looks at.
+type Settings struct {
+	// DTRHost is the external address of the cluster.
+	DTRHost string
+	// ReplicaID is the replica that answered.
+	ReplicaID string
+	// Replicas holds every replica by its id.
+	Replicas map[string]ReplicaSettings
+	// DisableUpgrades and ReadOnlyRegistry exist from 2.7 on and are false before.
+	DisableUpgrades, ReadOnlyRegistry   bool
+	ScanningEnabled, ScanningSyncOnline bool
+}
+
+// ReplicaSettings says where a replica runs.
+type ReplicaSettings struct {
+	HTTPPort, HTTPSPort int
+	// Node is the name of the UCP node.
+	Node string
+}
+
+// Features says what the cluster has switched on.
+type Features struct {
+	// MetadataStoreOptedIn and OnlineGCEnabled exist from 2.5 on and are false before.
+	MetadataStoreOptedIn, OnlineGCEnabled bool
+	ScanningEnabled, ScanningLicensed     bool
+	// UCPHost is the UCP that the cluster belongs to.
+	UCPHost string
+}
+
+// HealthOK is the word for a healthy replica in ClusterStatus.Health.
+const HealthOK = "OK"
+
+// ClusterStatus is the cluster's view of its replicas. All maps are keyed by replica id.
+type ClusterStatus struct {
+	// Health is HealthOK or a reason. It comes from a cache that every replica refreshes: see Timestamp.
+	Health map[string]string
+	// Timestamp says when a replica last reported; a replica whose time cannot be read is absent.
+	Timestamp map[string]time.Time
+	ReadOnly  map[string]bool
+	// GCLockHolder is the job or replica that collects garbage, empty when none does.
+	GCLockHolder string
+	// Date is the server's own time of the answer, to measure Timestamp against; zero when it did not say.
+	Date time.Time
+}
+
+// Worker is a replica's job runner.
+type Worker struct {
+	ID, Status string
+	// HeartbeatExpiration is when the worker counts as dead unless it reports again.
+	HeartbeatExpiration time.Time
+}
+
+// ScanStatus is the state of the vulnerability database.
+type ScanStatus struct {
+	DBVersion          int
+	DBUpdatedAt        time.Time
+	LastDBUpdateFailed bool
+	ScannerVersion     int
+	ScannerUpdatedAt   time.Time
+}
+
+// ContentCache is a registered content cache.
+type ContentCache struct{ ID, Name, Host string }
+
+// Alert is a message for the cluster's admins.
+type Alert struct{ ID, Class, Message, URL string }

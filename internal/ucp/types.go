@@ -1,0 +1,72 @@
+package ucp
+
+import "time"
+
+// Container is an entry of the list of containers.
+type Container struct {
+	ID string
+	// Name is as the API says, without the leading slash: "dtr-api-0123456789ab", through UCP "worker1/dtr-api-0123456789ab".
+	Name string
+	// Node is the first part of the name, empty when the API is a single engine's.
+	Node           string
+	Image, ImageID string
+	// State is a word ("running", "exited"), Status a sentence for people ("Up 3 hours").
+	State, Status string
+	Labels        map[string]string
+	Created       time.Time
+}
+
+// ContainerState is an inspected container.
+type ContainerState struct {
+	ID, Name string
+	// Status is created, running, paused, restarting, removing, exited or dead.
+	Status string
+	// ExitCode is meaningful when Status is exited.
+	ExitCode int
+	// Error is the engine's reason for not having started it.
+	Error  string
+	Labels map[string]string
+	Env    []string
+	Image  string
+	// StartedAt and FinishedAt are zero when it has not happened.
+	StartedAt, FinishedAt time.Time
+	LogDriver             string
+}
+
+// CreateSpec describes a container to create. Empty fields take the engine's defaults.
+type CreateSpec struct {
+	Name, Image string
+	// Args follow the image's entry point.
+	Args, Env   []string
+	Labels      map[string]string
+	NetworkMode string
+	// Node places the container on that node, through UCP only.
+	Node      string
+	LogDriver string
+}
+
+// Node is a node of the swarm.
+type Node struct {
+	ID, Hostname, Addr string
+	// State is ready, down, ...; Availability is active, pause or drain.
+	State, Availability string
+	EngineVersion       string
+	MemoryBytes         int64
+}
+
+// Info describes an engine.
+type Info struct {
+	Name, ServerVersion string
+	LoggingDriver       string
+	MemoryBytes         int64
+	CPUs                int
+}
+
+// Version tells what runs behind the API.
+type Version struct {
+	Engine string
+	// APIVersion is the newest that the engine speaks; see Engine.APIVersion for the one in use.
+	APIVersion string
+	// UCP is empty when the API is a single engine's.
+	UCP string
+}
