@@ -1,0 +1,143 @@
+package transition
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// Refusal says why a transition is not supported and what to write instead.
+type Refusal struct {
+	Rule     Rule
+	From, To *semver.Version
+	Reason   string // what the release notes say, when Rule is AdvisoryRefusal
+
+	// Set when the transition is one hop of several: what runs, and the stops
+	// that were asked for from there on, the target last.
+	Running *semver.Version
+	Stops   []*semver.Version
+
+	catalog *catalog
+}
+
+// Check returns nil when the transition may be made and a *Refusal otherwise.
+func Check(from, to *semver.Version) error { return known.check(from, to) }
+
+func (c *catalog) check(from, to *semver.Version) error {
+	rule := c.classify(from, to)
+	if rule.Supported() {
+		return nil
+	}
+	r := &Refusal{Rule: rule, From: from, To: to, catalog: c}
+	if rule == AdvisoryRefusal {
+		r.Reason = c.refusal(from, to).Detail
+	}
+	return r
+}
+
+// Via lists the nearest supported stops between From and To. It is empty when no
+// stop makes the transition possible, or none is known. It is worked out on
+// demand: most refusals are only counted or compared.
+func (r *Refusal) Via() []*semver.Version {
+	path, err := r.catalog.path(r.From, r.To)
+	if err != nil || len(path) == 0 {
+		return nil
+	}
+	return path[:len(path)-1]
+}
+
+// Error says in one sentence what is refused.
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("DTR cannot go from %s to %s: %s", r.From, r.To, r.Rule.row().phrase)
+}
+
+// Summary is the title of the refusal.
+func (r *Refusal) Summary() string { return r.Rule.row().headline }
+
+// Attribute names the attribute to mend: "target_version", or "via" when the
+// refused hop starts or ends at one of its stops.
+func (r *Refusal) Attribute() string {
+	if len(r.Stops) > 1 {
+		return "via"
+	}
+	return "target_version"
+}
+
+// Detail says what runs and what was asked and, after a blank line, what to write
+// instead.
+func (r *Refusal) Detail() string {
+	return r.observed() + "\n\n" + r.advice()
+}
+
+func (r *Refusal) observed() string {
+	running, stops := r.asked()
+	target := stops[len(stops)-1]
+	phrase := r.Rule.row().phrase
+	if len(stops) == 1 {
+		return fmt.Sprintf("The cluster runs %s and target_version is %s (%s, not supported).", running, target, phrase)
+	}
+	return fmt.Sprintf("The cluster runs %s and target_version is %s, but via leads from %s to %s (%s, not supported).",
+		running, target, r.From, r.To, phrase)
+}
+
+func (r *Refusal) advice() string {
+	switch r.Rule {
+	case PatchDowngrade, MinorDowngrade, MajorDowngrade:
+		if r.Attribute() == "via" {
+			return "List the stops of via in ascending order, all of them below target_version."
+		}
+		return fmt.Sprintf("Set target_version to %s or later. To go back, restore a backup taken with %s.", r.From, r.To)
+	case PreRelease:
+		if r.From.Prerelease() != "" {
+			return "A pre-release cannot be upgraded. Install a release beside it and move the data there."
+		}
+		return "Set target_version to a release."
+	case AdvisoryRefusal:
+		return r.Reason
+	}
+	via, err := r.way()
+	var unknown *UnknownReleaseError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Sprintf("%s No %s release is known to this provider: name the stops yourself, one of each version on the way, in via.",
+			r.Rule.Summary(), unknown.Line)
+	case err != nil:
+		return r.Rule.Summary()
+	}
+	return r.Rule.Summary() + " Name the stops on the way:\n  via = " + List(via)
+}
+
+// asked gives what runs and the stops that were asked for.
+func (r *Refusal) asked() (running *semver.Version, stops []*semver.Version) {
+	if len(r.Stops) == 0 {
+		return r.From, []*semver.Version{r.To}
+	}
+	return r.Running, r.Stops
+}
+
+// way lists all the stops that via should name: those that were asked for, and
+// the missing ones between them.
+func (r *Refusal) way() ([]*semver.Version, error) {
+	var via []*semver.Version
+	at, stops := r.asked()
+	for _, stop := range stops {
+		path, err := r.catalog.path(at, stop)
+		if err != nil {
+			return nil, err
+		}
+		via = append(via, path...)
+		at = stop
+	}
+	return via[:len(via)-1], nil
+}
+
+// List writes versions as a list in Terraform's language: ["2.6.15", "2.7.8"].
+func List(versions []*semver.Version) string {
+	quoted := make([]string, len(versions))
+	for i, v := range versions {
+		quoted[i] = fmt.Sprintf("%q", v)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}

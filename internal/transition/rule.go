@@ -1,0 +1,192 @@
+package transition
+
+import "github.com/Masterminds/semver/v3"
+
+// Rule is the id of one row of the table of transitions. Ids are stable: users
+// see them in upgrade_path and in the result of the transition function.
+type Rule string
+
+// The rows of the table.
+const (
+	Same            Rule = "same"
+	PatchUpgrade    Rule = "patch-upgrade"
+	PatchSkip       Rule = "patch-skip"
+	PatchDowngrade  Rule = "patch-downgrade"
+	MinorUpgrade    Rule = "minor-upgrade"
+	MinorSkip       Rule = "minor-skip"
+	MinorDowngrade  Rule = "minor-downgrade"
+	MajorUpgrade    Rule = "major-upgrade"
+	MajorSkipsMinor Rule = "major-skips-minor"
+	MajorSkipsPatch Rule = "major-skips-patch"
+	MajorSkip       Rule = "major-skip"
+	MajorDowngrade  Rule = "major-downgrade"
+	PreRelease      Rule = "pre-release"
+	AdvisoryRefusal Rule = "advisory"
+)
+
+// step is how one number of a version changes, as a bit, so that a row of the
+// table can accept several.
+type step uint8
+
+const (
+	lower  step = 1 << iota
+	equal       // unchanged
+	next        // one more
+	beyond      // two more, or further
+
+	other   = lower | next | beyond
+	anyStep = other | equal
+)
+
+func stepOf(from, to uint64) step {
+	switch {
+	case to < from:
+		return lower
+	case to == from:
+		return equal
+	case to-from == 1:
+		return next
+	default:
+		return beyond
+	}
+}
+
+// row is one row of the table. It matches when each number takes one of the
+// row's steps and the condition, if there is one, holds.
+type row struct {
+	rule Rule
+
+	// The minor and the patch count from the running version, or, when the major
+	// changes, from the first release of the new major.
+	major, minor, patch step
+	when                func(c *catalog, from, to *semver.Version) bool
+
+	supported bool
+	phrase    string // the rule in the middle of a sentence
+	summary   string // the rule as a sentence
+	headline  string // the title of a refusal
+}
+
+const (
+	noDowngrade   = "DTR cannot be downgraded"
+	firstOfMajor  = "A new DTR major version starts at its first release"
+	noDowngrades  = "Downgrades are not supported; only a backup leads back."
+	entersAtFirst = "A major upgrade goes to the first release of the next major version."
+)
+
+// table holds the rows in the order in which they are tried: the first match
+// decides. The refusals stand before what is supported, and the advisories
+// between the two, because release data may add a refusal but relax none.
+var table = []row{
+	{
+		rule: PreRelease, major: anyStep, minor: anyStep, patch: anyStep, when: eitherPreRelease,
+		phrase: "pre-release", summary: "Pre-releases can neither be upgraded nor be upgraded to.",
+		headline: "DTR pre-releases cannot be upgraded",
+	},
+	{
+		rule: Same, major: equal, minor: equal, patch: equal, supported: true,
+		phrase: "same version", summary: "Both are the same version: there is nothing to do.",
+	},
+	{
+		rule: PatchDowngrade, major: equal, minor: equal, patch: lower,
+		phrase: "patch downgrade", summary: noDowngrades, headline: noDowngrade,
+	},
+	{
+		rule: MinorSkip, major: equal, minor: beyond, patch: anyStep,
+		phrase: "minor version skipped", summary: "Minor versions are upgraded one at a time; none can be skipped.",
+		headline: "DTR minor versions cannot be skipped",
+	},
+	{
+		rule: MinorDowngrade, major: equal, minor: lower, patch: anyStep,
+		phrase: "minor downgrade", summary: noDowngrades, headline: noDowngrade,
+	},
+	{
+		rule: MajorSkipsMinor, major: next, minor: other, patch: anyStep,
+		phrase: "major upgrade skipping a minor version", summary: entersAtFirst, headline: firstOfMajor,
+	},
+	{
+		rule: MajorSkipsPatch, major: next, minor: equal, patch: other,
+		phrase: "major upgrade skipping a patch version", summary: entersAtFirst, headline: firstOfMajor,
+	},
+	{
+		rule: MajorSkip, major: beyond, minor: anyStep, patch: anyStep,
+		phrase: "major version skipped", summary: "Major versions are upgraded one at a time; none can be skipped.",
+		headline: "DTR major versions cannot be skipped",
+	},
+	{
+		rule: MajorDowngrade, major: lower, minor: anyStep, patch: anyStep,
+		phrase: "major downgrade", summary: noDowngrades, headline: noDowngrade,
+	},
+	{
+		rule: AdvisoryRefusal, major: anyStep, minor: anyStep, patch: anyStep, when: refusedByAdvisory,
+		phrase: "ruled out by the release notes", summary: "The vendor's release notes rule this upgrade out.",
+		headline: "The release notes rule out this DTR upgrade",
+	},
+	{
+		rule: PatchUpgrade, major: equal, minor: equal, patch: next, supported: true,
+		phrase: "patch upgrade", summary: "An upgrade to the next patch version is supported.",
+	},
+	{
+		rule: PatchSkip, major: equal, minor: equal, patch: beyond, supported: true,
+		phrase: "patch upgrade", summary: "Patch versions can be skipped: a patch migrates no data.",
+	},
+	{
+		rule: MinorUpgrade, major: equal, minor: next, patch: anyStep, supported: true,
+		phrase: "minor upgrade", summary: "An upgrade from any patch version to any patch version of the next minor version is supported.",
+	},
+	{
+		rule: MajorUpgrade, major: next, minor: equal, patch: equal, supported: true,
+		phrase: "major upgrade", summary: "An upgrade to the first release of the next major version is supported.",
+	},
+}
+
+func eitherPreRelease(_ *catalog, from, to *semver.Version) bool {
+	return from.Prerelease() != "" || to.Prerelease() != ""
+}
+
+func refusedByAdvisory(c *catalog, from, to *semver.Version) bool {
+	return c.refusal(from, to) != nil
+}
+
+// Supported reports whether a transition of this rule may be made. It is true of
+// Same, which asks for nothing, and false of a word that is not a rule.
+func (r Rule) Supported() bool { return r.row().supported }
+
+// Summary says in one sentence what the rule allows or refuses.
+func (r Rule) Summary() string { return r.row().summary }
+
+func (r Rule) row() *row {
+	for i := range table {
+		if table[i].rule == r {
+			return &table[i]
+		}
+	}
+	return &row{}
+}
+
+// Classify names the rule that the step from one version to another falls under.
+// Build metadata does not count. Neither version may be nil.
+func Classify(from, to *semver.Version) Rule { return known.classify(from, to) }
+
+func (c *catalog) classify(from, to *semver.Version) Rule {
+	minor, patch := from.Minor(), from.Patch()
+	if to.Major() != from.Major() {
+		minor, patch = c.firstOf(to.Major())
+	}
+	var (
+		majorStep = stepOf(from.Major(), to.Major())
+		minorStep = stepOf(minor, to.Minor())
+		patchStep = stepOf(patch, to.Patch())
+	)
+	for i := range table {
+		r := &table[i]
+		if r.major&majorStep == 0 || r.minor&minorStep == 0 || r.patch&patchStep == 0 {
+			continue
+		}
+		if r.when == nil || r.when(c, from, to) {
+			return r.rule
+		}
+	}
+	// Not reached: the rows cover every combination of steps, which the tests hold.
+	return ""
+}
