@@ -34,4 +34,6 @@ func Image(repository string, v *semver.Version) string {
 func ComponentImages(repository string, v *semver.Version) []string { return nil }
 
 // ParseContainerName takes a container's name apart.
-func ParseContainerName(name string) (node, part, replicaID string, ok bool) { return "", "", "", false }
+func ParseContainerName(name string) (node, part, replicaID string, ok bool) {
+	return "", "", "", false
+}
