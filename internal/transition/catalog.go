@@ -83,7 +83,7 @@ func load(data []byte) (*catalog, error) {
 		advisories: file.Advisories,
 	}
 	for _, l := range file.Lines {
-		base, err := ParseWire(l.Line + ".0") // Parse completes what is missing from the catalog itself
+		base, err := parse(l.Line + ".0")
 		if err != nil {
 			return nil, fmt.Errorf("line %q: %w", l.Line, err)
 		}

@@ -14,8 +14,8 @@ type Refusal struct {
 	From, To *semver.Version
 	Reason   string // what the release notes say, when Rule is AdvisoryRefusal
 
-	// Set when the transition is one hop of several: what runs, and the stops
-	// that were asked for from there on, the target last.
+	// Set when the transition is one hop of a longer way: what runs, and the
+	// stops that were asked for from there on, the target last.
 	Running *semver.Version
 	Stops   []*semver.Version
 
@@ -26,6 +26,13 @@ type Refusal struct {
 func Check(from, to *semver.Version) error { return known.check(from, to) }
 
 func (c *catalog) check(from, to *semver.Version) error {
+	if r := c.refuse(from, to); r != nil {
+		return r
+	}
+	return nil
+}
+
+func (c *catalog) refuse(from, to *semver.Version) *Refusal {
 	rule := c.classify(from, to)
 	if rule.Supported() {
 		return nil
@@ -38,8 +45,8 @@ func (c *catalog) check(from, to *semver.Version) error {
 }
 
 // Via lists the nearest supported stops between From and To. It is empty when no
-// stop makes the transition possible, or none is known. It is worked out on
-// demand: most refusals are only counted or compared.
+// stop makes the transition possible, or none is known. It is worked out when it
+// is asked for, so that a Check stays cheap.
 func (r *Refusal) Via() []*semver.Version {
 	path, err := r.catalog.path(r.From, r.To)
 	if err != nil || len(path) == 0 {
@@ -47,14 +54,6 @@ func (r *Refusal) Via() []*semver.Version {
 	}
 	return path[:len(path)-1]
 }
-
-// Error says in one sentence what is refused.
-func (r *Refusal) Error() string {
-	return fmt.Sprintf("DTR cannot go from %s to %s: %s", r.From, r.To, r.Rule.row().phrase)
-}
-
-// Summary is the title of the refusal.
-func (r *Refusal) Summary() string { return r.Rule.row().headline }
 
 // Attribute names the attribute to mend: "target_version", or "via" when the
 // refused hop starts or ends at one of its stops.
@@ -65,21 +64,25 @@ func (r *Refusal) Attribute() string {
 	return "target_version"
 }
 
-// Detail says what runs and what was asked and, after a blank line, what to write
-// instead.
-func (r *Refusal) Detail() string {
-	return r.observed() + "\n\n" + r.advice()
+// Error says in one sentence what is refused.
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("DTR cannot go from %s to %s (%s)", r.From, r.To, r.Rule.row().phrase)
 }
+
+// Summary is the title of the refusal.
+func (r *Refusal) Summary() string { return r.Rule.row().headline }
+
+// Detail says what runs and what was asked for and, after a blank line, what to
+// write instead.
+func (r *Refusal) Detail() string { return r.observed() + "\n\n" + r.advice() }
 
 func (r *Refusal) observed() string {
 	running, stops := r.asked()
-	target := stops[len(stops)-1]
-	phrase := r.Rule.row().phrase
-	if len(stops) == 1 {
-		return fmt.Sprintf("The cluster runs %s and target_version is %s (%s, not supported).", running, target, phrase)
+	wanted := fmt.Sprintf("target_version is %s", stops[len(stops)-1])
+	if len(stops) > 1 {
+		wanted += fmt.Sprintf(", by a way that leads from %s to %s", r.From, r.To)
 	}
-	return fmt.Sprintf("The cluster runs %s and target_version is %s, but via leads from %s to %s (%s, not supported).",
-		running, target, r.From, r.To, phrase)
+	return fmt.Sprintf("The cluster runs %s and %s (%s, not supported).", running, wanted, r.Rule.row().phrase)
 }
 
 func (r *Refusal) advice() string {
@@ -91,22 +94,39 @@ func (r *Refusal) advice() string {
 		return fmt.Sprintf("Set target_version to %s or later. To go back, restore a backup taken with %s.", r.From, r.To)
 	case PreRelease:
 		if r.From.Prerelease() != "" {
-			return "A pre-release cannot be upgraded. Install a release beside it and move the data there."
+			return "Nothing leads from a pre-release to another version: install a release afresh."
 		}
-		return "Set target_version to a release."
+		return fmt.Sprintf("Set %s to releases only.", r.Attribute())
 	case AdvisoryRefusal:
-		return r.Reason
+		return r.adviceOfReleaseNotes()
+	default:
+		return r.Rule.Summary() + " " + r.adviceOfStops()
 	}
+}
+
+func (r *Refusal) adviceOfReleaseNotes() string {
+	instead := r.catalog.refusal(r.From, r.To).Instead
+	switch {
+	case instead == nil:
+		return r.Reason
+	case r.Attribute() == "via":
+		return fmt.Sprintf("%s Go to %s in place of %s.", r.Reason, instead, r.To)
+	default:
+		return fmt.Sprintf("%s Set target_version to %s.", r.Reason, instead)
+	}
+}
+
+func (r *Refusal) adviceOfStops() string {
 	via, err := r.way()
 	var unknown *UnknownReleaseError
 	switch {
+	case err == nil:
+		return "Name the stops on the way:\n  via = " + List(via)
 	case errors.As(err, &unknown):
-		return fmt.Sprintf("%s No %s release is known to this provider: name the stops yourself, one of each version on the way, in via.",
-			r.Rule.Summary(), unknown.Line)
-	case err != nil:
-		return r.Rule.Summary()
+		return fmt.Sprintf("No %s release is known to this provider: name one in via, and one of every other minor version on the way.", unknown.Line)
+	default:
+		return "No supported way leads there."
 	}
-	return r.Rule.Summary() + " Name the stops on the way:\n  via = " + List(via)
 }
 
 // asked gives what runs and the stops that were asked for.
@@ -117,8 +137,8 @@ func (r *Refusal) asked() (running *semver.Version, stops []*semver.Version) {
 	return r.Running, r.Stops
 }
 
-// way lists all the stops that via should name: those that were asked for, and
-// the missing ones between them.
+// way lists all that via should name: the stops that were asked for and the
+// missing ones between them.
 func (r *Refusal) way() ([]*semver.Version, error) {
 	var via []*semver.Version
 	at, stops := r.asked()

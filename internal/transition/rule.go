@@ -6,22 +6,22 @@ import "github.com/Masterminds/semver/v3"
 // see them in upgrade_path and in the result of the transition function.
 type Rule string
 
-// The rows of the table.
+// The rows of the table, in the notation of the upgrade documentation.
 const (
-	Same            Rule = "same"
-	PatchUpgrade    Rule = "patch-upgrade"
-	PatchSkip       Rule = "patch-skip"
-	PatchDowngrade  Rule = "patch-downgrade"
-	MinorUpgrade    Rule = "minor-upgrade"
-	MinorSkip       Rule = "minor-skip"
-	MinorDowngrade  Rule = "minor-downgrade"
-	MajorUpgrade    Rule = "major-upgrade"
-	MajorSkipsMinor Rule = "major-skips-minor"
-	MajorSkipsPatch Rule = "major-skips-patch"
-	MajorSkip       Rule = "major-skip"
-	MajorDowngrade  Rule = "major-downgrade"
-	PreRelease      Rule = "pre-release"
-	AdvisoryRefusal Rule = "advisory"
+	Same            Rule = "same"              // x.y.z -> x.y.z
+	PatchUpgrade    Rule = "patch-upgrade"     // x.y.z -> x.y.z+1
+	PatchSkip       Rule = "patch-skip"        // x.y.z -> x.y.z+n
+	PatchDowngrade  Rule = "patch-downgrade"   // x.y.z -> x.y.z-n
+	MinorUpgrade    Rule = "minor-upgrade"     // x.y.* -> x.y+1.*
+	MinorSkip       Rule = "minor-skip"        // x.y.* -> x.y+n.*
+	MinorDowngrade  Rule = "minor-downgrade"   // x.y.* -> x.y-n.*
+	MajorUpgrade    Rule = "major-upgrade"     // x.*.* -> x+1.0.0, the first release
+	MajorSkipsMinor Rule = "major-skips-minor" // x.*.* -> x+1.y.*
+	MajorSkipsPatch Rule = "major-skips-patch" // x.*.* -> x+1.0.z
+	MajorSkip       Rule = "major-skip"        // x.*.* -> x+n.*.*
+	MajorDowngrade  Rule = "major-downgrade"   // x.*.* -> x-n.*.*
+	PreRelease      Rule = "pre-release"       // either side is one
+	AdvisoryRefusal Rule = "advisory"          // refused by the release notes
 )
 
 // step is how one number of a version changes, as a bit, so that a row of the
@@ -93,7 +93,7 @@ var table = []row{
 	},
 	{
 		rule: MinorSkip, major: equal, minor: beyond, patch: anyStep,
-		phrase: "minor version skipped", summary: "Minor versions are upgraded one at a time; none can be skipped.",
+		phrase: "minor skip", summary: "Minor versions are upgraded one at a time; none can be skipped.",
 		headline: "DTR minor versions cannot be skipped",
 	},
 	{
@@ -102,15 +102,15 @@ var table = []row{
 	},
 	{
 		rule: MajorSkipsMinor, major: next, minor: other, patch: anyStep,
-		phrase: "major upgrade skipping a minor version", summary: entersAtFirst, headline: firstOfMajor,
+		phrase: "major upgrade that skips a minor version", summary: entersAtFirst, headline: firstOfMajor,
 	},
 	{
 		rule: MajorSkipsPatch, major: next, minor: equal, patch: other,
-		phrase: "major upgrade skipping a patch version", summary: entersAtFirst, headline: firstOfMajor,
+		phrase: "major upgrade that skips a patch version", summary: entersAtFirst, headline: firstOfMajor,
 	},
 	{
 		rule: MajorSkip, major: beyond, minor: anyStep, patch: anyStep,
-		phrase: "major version skipped", summary: "Major versions are upgraded one at a time; none can be skipped.",
+		phrase: "major skip", summary: "Major versions are upgraded one at a time; none can be skipped.",
 		headline: "DTR major versions cannot be skipped",
 	},
 	{
@@ -119,7 +119,7 @@ var table = []row{
 	},
 	{
 		rule: AdvisoryRefusal, major: anyStep, minor: anyStep, patch: anyStep, when: refusedByAdvisory,
-		phrase: "ruled out by the release notes", summary: "The vendor's release notes rule this upgrade out.",
+		phrase: "release notes advisory", summary: "The vendor's release notes rule this upgrade out.",
 		headline: "The release notes rule out this DTR upgrade",
 	},
 	{
@@ -128,7 +128,7 @@ var table = []row{
 	},
 	{
 		rule: PatchSkip, major: equal, minor: equal, patch: beyond, supported: true,
-		phrase: "patch upgrade", summary: "Patch versions can be skipped: a patch migrates no data.",
+		phrase: "patch skip", summary: "Patch versions can be skipped: a patch migrates no data.",
 	},
 	{
 		rule: MinorUpgrade, major: equal, minor: next, patch: anyStep, supported: true,
