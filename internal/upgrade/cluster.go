@@ -1,0 +1,142 @@
+package upgrade
+
+import (
+	"slices"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// Cluster is the way to one DTR cluster and to the UCP cluster that it runs on.
+type Cluster struct {
+	DTR *dtr.Client
+	UCP *ucp.Client
+	// Login is what the bootstrapper is given to reach UCP with. An empty CA
+	// means: ask UCP for its own, once the connection to it is verified.
+	Login bootstrap.UCP
+	// Docker is the engine that runs the bootstrapper; nil runs it through UCP,
+	// on the node of the replica that it connects to.
+	Docker *ucp.DockerConfig
+	// NetworkMode is the network mode of the bootstrapper's container; "" is
+	// the engine's default.
+	NetworkMode string
+}
+
+// Options is what a run is asked to do.
+type Options struct {
+	Target *semver.Version
+	Via    []*semver.Version // ascending, below Target
+
+	// ExistingReplicaID is the replica that the bootstrapper connects to; "" is
+	// the first healthy one by id.
+	ExistingReplicaID string
+
+	Repository string            // of the bootstrapper's image; "" is the vendor's for the version
+	Pull       PullPolicy        // "" is PullMissing
+	Digests    map[string]string // version to sha256:...; other content is refused
+
+	// Known is the version that the cluster was last seen at, nil when it is not
+	// known. Images for versions up to it are not asked for.
+	Known *semver.Version
+
+	Retriggers      int           // how often a migration job that DTR gave up is started again
+	MaxInterruption time.Duration // a longer measured interruption is a warning; 0 is no limit
+	SkipChecks      map[Check]bool
+
+	ProviderVersion string // written on the bootstrapper's container
+	Pace            Pace
+}
+
+// stops are the versions to come by, the target last.
+func (o Options) stops() []*semver.Version {
+	return append(append(make([]*semver.Version, 0, len(o.Via)+1), o.Via...), o.Target)
+}
+
+// ahead are the stops above the version that the cluster was last seen at.
+func (o Options) ahead() []*semver.Version {
+	return slices.DeleteFunc(o.stops(), func(v *semver.Version) bool {
+		return o.Known != nil && !v.GreaterThan(o.Known)
+	})
+}
+
+// bootstrapperImages are the bootstrapper's images at all stops.
+func (o Options) bootstrapperImages() []string {
+	var images []string
+	for _, v := range o.ahead() {
+		images = append(images, bootstrap.Image(o.Repository, v))
+	}
+	return images
+}
+
+// componentImages are the images of a replica's parts at all stops.
+func (o Options) componentImages() []string {
+	var images []string
+	for _, v := range o.ahead() {
+		images = append(images, bootstrap.ComponentImages(o.Repository, v)...)
+	}
+	return images
+}
+
+// PullPolicy says when the bootstrapper's image is pulled.
+type PullPolicy string
+
+// The pull policies, with the meaning they have for containers elsewhere.
+const (
+	PullMissing PullPolicy = "missing"
+	PullAlways  PullPolicy = "always"
+	PullNever   PullPolicy = "never"
+)
+
+// Pace is how often a run looks and how long it puts up with what it sees.
+// Fields that are zero take the value of DefaultPace.
+type Pace struct {
+	// Poll is the longest pause between two looks at the cluster. The first
+	// pauses are shorter, so that what is quick is not waited for.
+	Poll time.Duration
+	// Probe is the pause between two availability probes, and the time that one
+	// may take.
+	Probe time.Duration
+	// Consistent is how long UCP's inventory may lag behind a bootstrapper that
+	// has ended.
+	Consistent time.Duration
+	// Healthy is how long replicas may take to report good health once their
+	// containers run the target.
+	Healthy time.Duration
+	// MigrationStart is how long DTR may take to start its migration job, and to
+	// start a job again that it means to retry.
+	MigrationStart time.Duration
+	// Outage is how long DTR, UCP or the engine may be out of reach while a run
+	// waits on them.
+	Outage time.Duration
+}
+
+// DefaultPace suits real clusters. Healthy follows the bootstrapper's own limit
+// for the database, 600 seconds.
+var DefaultPace = Pace{
+	Poll:           5 * time.Second,
+	Probe:          500 * time.Millisecond,
+	Consistent:     30 * time.Second,
+	Healthy:        12 * time.Minute,
+	MigrationStart: 5 * time.Minute,
+	Outage:         10 * time.Minute,
+}
+
+func (p Pace) orDefault() Pace {
+	for _, f := range []struct{ value, fallback *time.Duration }{
+		{&p.Poll, &DefaultPace.Poll},
+		{&p.Probe, &DefaultPace.Probe},
+		{&p.Consistent, &DefaultPace.Consistent},
+		{&p.Healthy, &DefaultPace.Healthy},
+		{&p.MigrationStart, &DefaultPace.MigrationStart},
+		{&p.Outage, &DefaultPace.Outage},
+	} {
+		if *f.value == 0 {
+			*f.value = *f.fallback
+		}
+	}
+	return p
+}

@@ -1,0 +1,149 @@
+package upgrade
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+)
+
+// PreflightError stops a run before anything is touched.
+type PreflightError struct {
+	Findings Findings // warnings among them
+}
+
+func (e *PreflightError) Error() string {
+	var summaries []string
+	for _, f := range e.Findings.Errors() {
+		summaries = append(summaries, f.Summary)
+	}
+	return "preflight: " + strings.Join(summaries, "; ")
+}
+
+// DetachedError says that the run stopped waiting while the cluster works on.
+// What was started goes on by itself; the next run continues from there.
+type DetachedError struct {
+	Step      string
+	Container string // the bootstrapper that goes on; "" when none is running
+	Job       string // the id of the migration job that goes on; "" when none is known
+	Cause     error  // context.Canceled, the cause of a time limit, or what was out of reach for too long
+}
+
+func (e *DetachedError) Error() string {
+	switch {
+	case e.Container != "":
+		return fmt.Sprintf("stopped waiting in step %s, container %s goes on: %v", e.Step, e.Container, e.Cause)
+	case e.Job != "":
+		return fmt.Sprintf("stopped waiting in step %s, job %s goes on: %v", e.Step, e.Job, e.Cause)
+	}
+	return fmt.Sprintf("stopped in step %s: %v", e.Step, e.Cause)
+}
+
+func (e *DetachedError) Unwrap() error { return e.Cause }
+
+// BootstrapperError says that the bootstrapper failed, by its exit status or by
+// a fatal record, or could not be run at all.
+type BootstrapperError struct {
+	Image     string
+	Container string
+	ExitCode  int                // meaningless when Missing
+	Missing   bool               // the container was removed before its exit status could be read
+	Fatal     string             // the record that tells of the failure, "" when there is none
+	Failure   *bootstrap.Failure // the known failure that it is, if it is one
+	Log       []string           // the last lines
+}
+
+func (e *BootstrapperError) Error() string {
+	switch {
+	case e.Missing:
+		return fmt.Sprintf("bootstrapper %s: container %s was removed by somebody else", e.Image, e.Container)
+	case e.Fatal != "":
+		return fmt.Sprintf("bootstrapper %s: exit status %d: %s", e.Image, e.ExitCode, e.Fatal)
+	}
+	return fmt.Sprintf("bootstrapper %s: exit status %d", e.Image, e.ExitCode)
+}
+
+// VerifyError says that the cluster is not what the bootstrapper's end promised.
+type VerifyError struct {
+	Target   *semver.Version
+	After    time.Duration
+	Problems []Problem // never empty
+}
+
+// Problem is one thing that keeps a cluster from being verified.
+type Problem struct {
+	ReplicaID string // "" for the cluster as a whole
+	Container string // "" for the replica as a whole
+	Text      string // "runs 2.5.6", "health: ..."
+}
+
+func (p Problem) String() string {
+	switch {
+	case p.Container != "":
+		return p.Container + " " + p.Text
+	case p.ReplicaID != "":
+		return "replica " + p.ReplicaID + " " + p.Text
+	}
+	return p.Text
+}
+
+func (e *VerifyError) Error() string {
+	return fmt.Sprintf("not at %s after %s: %s", e.Target, e.After.Round(time.Second), problemsText(e.Problems))
+}
+
+func problemsText(problems []Problem) string {
+	texts := make([]string, 0, len(problems))
+	for _, p := range problems {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, "; ")
+}
+
+// MigrationError says that a migration job did not get done.
+type MigrationError struct {
+	Action   string
+	Job      dtr.Job // the last attempt; zero when DTR never started one
+	Attempts int
+	Log      []string // the last lines of the last attempt
+	URL      string   // of DTR's web interface
+	Cause    error    // *dtr.UnknownStatusError for a status word that is not known, or nil
+}
+
+func (e *MigrationError) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("job %s %s: %v", e.Action, e.Job.ID, e.Cause)
+	}
+	if e.Job.ID == "" {
+		return fmt.Sprintf("job %s was never started", e.Action)
+	}
+	return fmt.Sprintf("job %s failed after %d attempts, the last (%s) ended as %q", e.Action, e.Attempts, e.Job.ID, e.Job.Status)
+}
+
+func (e *MigrationError) Unwrap() error { return e.Cause }
+
+// DigestError says that an image is not the one that was asked for.
+type DigestError struct {
+	Image string
+	Want  string
+	Got   []string
+}
+
+func (e *DigestError) Error() string {
+	return fmt.Sprintf("image %s has digest %s, not %s", e.Image, strings.Join(e.Got, ", "), e.Want)
+}
+
+// ForeignContainerError says that the name of the bootstrapper's container is
+// taken by one that this provider did not start.
+type ForeignContainerError struct {
+	Container string
+	Image     string
+	Status    string
+}
+
+func (e *ForeignContainerError) Error() string {
+	return fmt.Sprintf("container %s (%s, %s) was not started by this provider", e.Container, e.Image, e.Status)
+}

@@ -1,0 +1,150 @@
+package upgrade
+
+import (
+	"context"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+)
+
+// tailLength is how many of a log's last lines go into an error, and recent how
+// many are searched for a known failure.
+const (
+	tailLength = 20
+	recent     = 200
+)
+
+// follow waits for a bootstrapper to end and reads how it ended. While it waits
+// it passes the log on. An engine that does not answer is asked again until the
+// pace's outage has passed.
+func (r *run) follow(ctx context.Context, state containerState) error {
+	logCtx, stopLog := context.WithCancel(ctx)
+	defer stopLog()
+	logEnded := make(chan struct{}, 1)
+	go r.passLog(logCtx, state.ID, logEnded)
+
+	target := labelledVersion(state.Labels, labelTo)
+	pause := newPause(r.pace.Poll)
+	gone := outage{limit: r.pace.Outage}
+	for {
+		now, err := r.inspectContainer(ctx, state.ID)
+		switch {
+		case ctx.Err() != nil:
+			return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: context.Cause(ctx)}
+		case errdefs.IsNotFound(err):
+			return r.vanished(ctx, state)
+		case fatal(err), gone.over(err):
+			return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: err}
+		case err == nil && !now.live():
+			return r.verdict(ctx, now)
+		}
+		if inventory, err := Inspect(ctx, r.cluster); err == nil {
+			r.progress(ctx, inventory, target)
+		}
+		if err := pause.waitOr(ctx, logEnded); err != nil {
+			return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: err}
+		}
+	}
+}
+
+func (r *run) inspectContainer(ctx context.Context, id string) (containerState, error) {
+	engine, err := r.runner(ctx)
+	if err != nil {
+		return containerState{}, err
+	}
+	state, err := engine.Container(ctx, id)
+	return containerState{state}, err
+}
+
+// vanished judges a run whose container was removed before its exit status could
+// be read: another apply that has finished the hop does that, and then the
+// cluster is at the target.
+func (r *run) vanished(ctx context.Context, state containerState) error {
+	inventory, err := Inspect(ctx, r.cluster)
+	if err != nil {
+		return err
+	}
+	if target := labelledVersion(state.Labels, labelTo); target != nil && inventory.at(target) {
+		return nil
+	}
+	return &BootstrapperError{Image: state.Image, Container: state.Name, Missing: true}
+}
+
+// passLog passes the bootstrapper's log on as it is written, over as many
+// connections as it takes, and signals each end of the stream.
+func (r *run) passLog(ctx context.Context, id string, ended chan<- struct{}) {
+	var since time.Time
+	pause := newPause(r.pace.Poll)
+	for ctx.Err() == nil {
+		err := r.readLog(ctx, id, since, true, func(record bootstrap.Record) {
+			if !record.Time.IsZero() {
+				since = record.Time
+			}
+			tflog.Info(ctx, "Bootstrapper says", map[string]any{"level": record.Level, "message": record.Message})
+		})
+		if err != nil && ctx.Err() == nil {
+			tflog.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
+		}
+		select {
+		case ended <- struct{}{}:
+		default:
+		}
+		if pause.wait(ctx) != nil {
+			return
+		}
+	}
+}
+
+// readLog reads the log record by record.
+func (r *run) readLog(ctx context.Context, id string, since time.Time, follow bool, each func(bootstrap.Record)) error {
+	engine, err := r.runner(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := engine.Logs(ctx, id, since, follow)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	scanner := bootstrap.NewScanner(log)
+	for scanner.Scan() {
+		each(scanner.Record())
+	}
+	return scanner.Err()
+}
+
+// verdict reads how an ended bootstrapper ended: nil, or a *BootstrapperError
+// for an exit status other than 0 and for a fatal record, whichever the other
+// says.
+func (r *run) verdict(ctx context.Context, state containerState) error {
+	failure := &BootstrapperError{Image: state.Image, Container: state.Name, ExitCode: state.ExitCode}
+	var records []bootstrap.Record
+	err := r.readLog(ctx, state.ID, time.Time{}, false, func(record bootstrap.Record) {
+		if record.Fatal() {
+			failure.Fatal = record.Message
+		}
+		records = append(records, record)
+		if len(records) > 2*recent {
+			records = append(records[:0], records[len(records)-recent:]...)
+		}
+	})
+	if ctx.Err() != nil {
+		return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: context.Cause(ctx)}
+	}
+	if err != nil {
+		tflog.Warn(ctx, "The bootstrapper's log could not be read to its end", map[string]any{"container": state.Name, "error": err.Error()})
+	}
+	if failure.ExitCode == 0 && failure.Fatal == "" {
+		return nil
+	}
+	if known, ok := bootstrap.Diagnose(records); ok {
+		failure.Failure = &known
+	}
+	for _, record := range records[max(0, len(records)-tailLength):] {
+		failure.Log = append(failure.Log, record.Message)
+	}
+	return failure
+}

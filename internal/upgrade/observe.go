@@ -1,0 +1,201 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// Observation is all that preflight judges, read in one go.
+type Observation struct {
+	*Inventory
+
+	Status   dtr.ClusterStatus
+	Features dtr.Features
+	Jobs     map[string][]dtr.Job // migration jobs by action, newest first
+	Nodes    []ucp.Node
+	Version  ucp.Version // of the engine behind UCP, and of UCP
+
+	ContentTrust    bool
+	ContentTrustErr error // why it could not be read
+
+	RunnerMemory int64 // bytes, of the engine that runs the bootstrapper; 0 when it runs through UCP
+	Images       map[string]ImageState
+}
+
+// ImageState is where an image is to be had from.
+type ImageState struct {
+	Present bool            // on the engine that runs the bootstrapper, for its image
+	Nodes   map[string]bool // nodes that have it, for a component's image; nil when not asked
+	Remote  error           // why the registry does not hand it out; nil when it does
+}
+
+// migrationActions are the jobs that move data from one minor version's form
+// to the next one's (API documentation, "jobs").
+var migrationActions = []string{"metadatastoremigration", "scannedlayermigration", "tagmigration", "bloblinkmigration"}
+
+const metadataStoreMigration = "metadatastoremigration"
+
+// recentJobs bounds how far back jobs of one action are read. An upgrade makes a
+// handful.
+const recentJobs = 50
+
+// Observe reads what preflight needs. The requests go out side by side: after
+// the login to UCP nothing waits for anything else. Only an image that its
+// registry does not hand out costs a second look, at the nodes.
+func Observe(parent context.Context, c Cluster, o Options) (*Observation, error) {
+	obs := &Observation{Jobs: map[string][]dtr.Job{}, Images: map[string]ImageState{}}
+	var mu sync.Mutex // guards the maps
+	var settings dtr.Settings
+	var viaUCP, direct []ucp.Container
+
+	group, ctx := errgroup.WithContext(parent)
+	group.Go(func() (err error) { settings, err = c.DTR.Settings(ctx); return err })
+	group.Go(func() (err error) { obs.Status, err = c.DTR.ClusterStatus(ctx); return err })
+	group.Go(func() (err error) { obs.Features, err = c.DTR.Features(ctx); return err })
+	for _, action := range migrationActions {
+		group.Go(func() error {
+			jobs, err := c.DTR.Jobs(ctx, dtr.JobFilter{Action: action, Limit: recentJobs})
+			mu.Lock()
+			defer mu.Unlock()
+			obs.Jobs[action] = jobs
+			return err
+		})
+	}
+	group.Go(func() error {
+		obs.ContentTrust, obs.ContentTrustErr = c.UCP.RequireContentTrust(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		engine, err := c.UCP.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		group.Go(func() (err error) { viaUCP, err = engine.Containers(ctx, nil); return err })
+		group.Go(func() (err error) { obs.Nodes, err = engine.Nodes(ctx); return err })
+		group.Go(func() (err error) { obs.Version, err = engine.Version(ctx); return err })
+		for _, image := range o.componentImages() {
+			group.Go(func() error {
+				_, err := engine.RemoteImage(ctx, image)
+				mu.Lock()
+				defer mu.Unlock()
+				obs.Images[image] = ImageState{Remote: err}
+				return ctx.Err()
+			})
+		}
+		if c.Docker == nil {
+			group.Go(func() error { return obs.lookForBootstrapperImages(ctx, engine, o, &mu) })
+		}
+		return nil
+	})
+	if c.Docker != nil {
+		group.Go(func() error {
+			engine, err := ucp.NewEngine(ctx, *c.Docker)
+			if err != nil {
+				return err
+			}
+			group.Go(func() (err error) { direct, err = engine.Containers(ctx, nil); return err })
+			group.Go(func() error {
+				info, err := engine.Info(ctx)
+				obs.RunnerMemory = info.MemoryBytes
+				return err
+			})
+			group.Go(func() error { return obs.lookForBootstrapperImages(ctx, engine, o, &mu) })
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	obs.Inventory = newInventory(c.DTR.URL(), settings, append(viaUCP, onlyBootstrappers(direct, viaUCP)...))
+	if obs.CurrentVersion() == nil {
+		return nil, &NoReplicasError{Listed: len(settings.Replicas)}
+	}
+	return obs, obs.lookOnNodes(parent, c, o)
+}
+
+// lookOnNodes asks each replica's node which images it has, if there is a
+// component's image that it would have to have already.
+func (obs *Observation) lookOnNodes(ctx context.Context, c Cluster, o Options) error {
+	var wanted []string
+	for _, image := range o.componentImages() {
+		if o.Pull == PullNever || obs.Images[image].Remote != nil {
+			wanted = append(wanted, image)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	engine, err := c.UCP.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	onNodes, err := imagesOnNodes(ctx, engine, obs.replicaNodes())
+	if err != nil {
+		return err
+	}
+	for _, image := range wanted {
+		state := obs.Images[image]
+		state.Nodes = onNodes[image]
+		obs.Images[image] = state
+	}
+	return nil
+}
+
+// imagesOnNodes maps each image to the nodes that have it.
+func imagesOnNodes(ctx context.Context, engine *ucp.Engine, nodes []string) (map[string]map[string]bool, error) {
+	lists := make([]map[string]bool, len(nodes))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, node := range nodes {
+		group.Go(func() (err error) { lists[i], err = engine.Images(ctx, node); return err })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("look for images on the replicas' nodes: %w", err)
+	}
+	onNodes := map[string]map[string]bool{}
+	for i, list := range lists {
+		for image := range list {
+			if onNodes[image] == nil {
+				onNodes[image] = map[string]bool{}
+			}
+			onNodes[image][nodes[i]] = true
+		}
+	}
+	return onNodes, nil
+}
+
+// onlyBootstrappers are the bootstrappers of the direct engine that UCP does not
+// show: that engine need not be one of UCP's.
+func onlyBootstrappers(direct, viaUCP []ucp.Container) []ucp.Container {
+	return slices.DeleteFunc(direct, func(d ucp.Container) bool {
+		return !isBootstrapper(d) || slices.ContainsFunc(viaUCP, func(u ucp.Container) bool { return u.ID == d.ID })
+	})
+}
+
+// lookForBootstrapperImages asks the engine that runs the bootstrapper for its
+// image at every stop.
+func (obs *Observation) lookForBootstrapperImages(ctx context.Context, engine *ucp.Engine, o Options, mu *sync.Mutex) error {
+	group, ctx := errgroup.WithContext(ctx)
+	var present map[string]bool
+	group.Go(func() (err error) { present, err = engine.Images(ctx, ""); return err })
+	images := o.bootstrapperImages()
+	remote := make([]error, len(images))
+	for i, image := range images {
+		group.Go(func() error { _, remote[i] = engine.RemoteImage(ctx, image); return ctx.Err() })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("look for the bootstrapper's images: %w", err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for i, image := range images {
+		obs.Images[image] = ImageState{Present: present[image], Remote: remote[i]}
+	}
+	return nil
+}

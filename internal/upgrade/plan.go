@@ -1,0 +1,75 @@
+package upgrade
+
+import (
+	"slices"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// Plan is what is left to do.
+type Plan struct {
+	// Resume is the hop into the version that runs already and that an earlier
+	// run did not see to its end; nil when there is none.
+	Resume *transition.Hop
+	Hops   []transition.Hop
+}
+
+// Due says whether there is anything to do.
+func (p Plan) Due() bool { return p.Resume != nil || len(p.Hops) > 0 }
+
+// next is the hop to work on.
+func (p Plan) next() transition.Hop {
+	if p.Resume != nil {
+		return *p.Resume
+	}
+	return p.Hops[0]
+}
+
+// bootstrapper is this provider's bootstrapper container for the cluster.
+func (obs *Observation) bootstrapper() (ucp.Container, bool) {
+	i := slices.IndexFunc(obs.Bootstrappers, func(c ucp.Container) bool { return isOurs(c, obs.Host) })
+	if i < 0 {
+		return ucp.Container{}, false
+	}
+	return obs.Bootstrappers[i], true
+}
+
+// resume finds the hop into the current version that is not finished: its
+// bootstrapper container is still there, a container is missing, or a migration
+// that belongs to it is not done and the configuration asks for that version.
+func (obs *Observation) resume(stops []*semver.Version) *transition.Hop {
+	versions := obs.Versions()
+	if len(versions) != 1 {
+		return nil // the hop into the higher version is among the plan's hops
+	}
+	current := versions[0]
+	if c, ok := obs.bootstrapper(); ok {
+		from, to := labelledVersion(c.Labels, labelFrom), labelledVersion(c.Labels, labelTo)
+		if from != nil && to != nil && to.Equal(current) {
+			return newHop(from, to)
+		}
+	}
+	if !slices.ContainsFunc(stops, current.Equal) {
+		return nil
+	}
+	if !obs.at(current) {
+		return newHop(current, current)
+	}
+	if p := obs.pendingMigration(current); p != nil && p.action == metadataStoreMigration {
+		hop := newHop(current, current)
+		hop.MigrationJobs = []string{p.action}
+		return hop
+	}
+	return nil
+}
+
+func newHop(from, to *semver.Version) *transition.Hop {
+	return &transition.Hop{
+		From: from, To: to,
+		Rule:          transition.Classify(from, to),
+		MigrationJobs: transition.MigrationJobs(from, to),
+	}
+}

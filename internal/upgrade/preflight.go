@@ -1,0 +1,270 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// minMemory is the vendor's requirement for the node that runs the upgrade, 16
+// GB. It is decimal: a machine with 16 GiB reports a little less than that.
+const minMemory = 16_000_000_000
+
+// staleAfter is how old a replica's health report may be. DTR's own limit is not
+// published; its replicas report every few seconds.
+const staleAfter = 2 * time.Minute
+
+// maxReplicas is the largest cluster that the vendor describes.
+const maxReplicas = 7
+
+// Preflight judges an observation: what is left to do, and everything that
+// speaks against it at once. When nothing is due there are no findings.
+func Preflight(obs *Observation, o Options) (Plan, Findings) {
+	p := &preflight{obs: obs, o: o}
+	p.plan()
+	if len(p.findings) == 0 && !p.Due() {
+		return p.Plan, nil
+	}
+	for _, check := range []func(){
+		p.foreignUpgrade, p.pendingMigration, p.replicaHealth, p.replicaCount, p.garbageCollection,
+		p.memory, p.images, p.contentTrust, p.ucpVersion, p.engineVersions, p.advisories,
+	} {
+		check()
+	}
+	return p.Plan, p.findings
+}
+
+type preflight struct {
+	Plan
+	obs      *Observation
+	o        Options
+	findings Findings
+}
+
+// find reports what a check found. A check that may be skipped, and is, warns.
+func (p *preflight) find(check Check, severity Severity, attribute, summary, seen, todo string) {
+	if severity == Error && slices.Contains(SkippableChecks(), check) {
+		if p.o.SkipChecks[check] {
+			severity = Warning
+		} else {
+			todo += fmt.Sprintf(" To go on all the same, add %q to skip_checks.", check)
+		}
+	}
+	p.findings = append(p.findings, Finding{
+		Check: check, Severity: severity, Attribute: attribute, Summary: summary, Detail: seen + "\n\n" + todo,
+	})
+}
+
+func (p *preflight) plan() {
+	stops := p.o.stops()
+	hops, err := transition.PlanMixed(p.obs.Versions(), stops)
+	var refusal *transition.Refusal
+	var mixed *transition.MixedError
+	switch {
+	case errors.As(err, &refusal):
+		p.findings = append(p.findings, Finding{
+			Check: CheckTransition, Severity: Error, Attribute: p.attributeOf(refusal.To),
+			Summary: refusal.Summary(), Detail: refusal.Detail(),
+		})
+	case errors.As(err, &mixed):
+		p.findings = append(p.findings, Finding{
+			Check: CheckMixedVersions, Severity: Error, Attribute: "target_version",
+			Summary: mixed.Summary(), Detail: mixed.Detail(),
+		})
+	case err != nil:
+		p.find(CheckTransition, Error, "target_version", "No way to the target version", sentence(err), "Check target_version and via.")
+	default:
+		p.Hops, p.Resume = hops, p.obs.resume(stops)
+	}
+	for _, r := range p.obs.Replicas {
+		for _, part := range bootstrap.Parts {
+			if c, ok := r.Containers[part.Name]; ok && c.Version == nil {
+				p.find(CheckMixedVersions, Error, "", fmt.Sprintf("The version of container %s cannot be told", c.Name),
+					fmt.Sprintf("Neither the image tag nor the labels of %s on node %s name a version.", c.Name, r.Node),
+					"Run that container from an image with a version tag, then plan again.")
+			}
+		}
+	}
+}
+
+// attributeOf is the attribute that names the version.
+func (p *preflight) attributeOf(v *semver.Version) string {
+	if slices.ContainsFunc(p.o.Via, v.Equal) {
+		return "via"
+	}
+	return "target_version"
+}
+
+func (p *preflight) foreignUpgrade() {
+	ours, hasOurs := p.obs.bootstrapper()
+	if hasOurs && running(ours) && p.Due() {
+		if to := labelledVersion(ours.Labels, labelTo); to == nil || !to.Equal(p.next().To) {
+			p.find(CheckForeignUpgrade, Error, "target_version", "An upgrade to another version is running",
+				fmt.Sprintf("Container: %s\nImage: %s\nIt was started for %s -> %s.", ours.Name, ours.Image, ours.Labels[labelFrom], ours.Labels[labelTo]),
+				fmt.Sprintf("Finish it first: set target_version to %q, or name that version in via, and apply.", ours.Labels[labelTo]))
+		}
+	}
+	for _, c := range p.obs.Bootstrappers {
+		// The second phase is ours as long as our own container is there.
+		if !running(c) || isOurs(c, p.obs.Host) || hasOurs && baseName(c.Name) == phase2Name {
+			continue
+		}
+		p.find(CheckForeignUpgrade, Error, "", "Somebody else runs the DTR bootstrapper",
+			fmt.Sprintf("Container: %s\nImage: %s\nStatus: %s\nIt was not started by this provider for this cluster.", c.Name, c.Image, c.Status),
+			"Wait until it has ended, then plan again.")
+	}
+}
+
+func (p *preflight) pendingMigration() {
+	current := p.obs.CurrentVersion()
+	pending := p.obs.pendingMigration(current)
+	if pending == nil {
+		return
+	}
+	if p.Resume != nil && slices.Contains(p.Resume.MigrationJobs, pending.action) {
+		return // this very run sees it through
+	}
+	if _, ours := p.obs.bootstrapper(); ours && len(p.obs.Versions()) > 1 {
+		return // DTR may start the job of the hop that is being finished at any moment
+	}
+	seen := fmt.Sprintf("Job: %s %s\nStatus: %s\nThe cluster runs %s.", pending.action, pending.job.ID, pending.job.Status, current)
+	switch {
+	case pending.err != nil:
+		p.find(CheckPendingMigration, Error, "", "A migration job has an unknown status", seen+"\n"+sentence(pending.err),
+			"Look at the job under System > Job Logs in DTR's web interface. Plan again once it is done.")
+	case pending.phase == migrationGaveUp && pending.action == metadataStoreMigration:
+		p.find(CheckPendingMigration, Error, "target_version", "An earlier migration has failed", seen,
+			fmt.Sprintf("See it through first: set target_version to %q and apply, which starts the job again. Its log is under System > Job Logs in DTR's web interface.", current))
+	case pending.phase == migrationGaveUp:
+		p.find(CheckPendingMigration, Error, "", "An earlier migration has failed", seen,
+			"Start the job again with a POST to /api/v0/jobs, wait until it is done, then plan again. Its log is under System > Job Logs in DTR's web interface.")
+	default:
+		p.find(CheckPendingMigration, Error, "", "An earlier migration is not finished", seen, "Wait until it is done, then plan again.")
+	}
+}
+
+func (p *preflight) replicaHealth() {
+	now := p.obs.Status.Date
+	for _, t := range p.obs.Status.Timestamp {
+		if now.Before(t) {
+			now = t
+		}
+	}
+	for _, r := range p.obs.Replicas {
+		health, reported := p.obs.Status.Health[r.ID]
+		at := p.obs.Status.Timestamp[r.ID]
+		todo := "Bring the replica back to health, or remove it from the cluster."
+		switch {
+		case len(r.Containers) == 0:
+			p.find(CheckReplicaHealth, Error, "", fmt.Sprintf("Replica %s is not to be seen on UCP", r.ID),
+				fmt.Sprintf("DTR lists replica %s on node %s, and UCP shows no container of it.", r.ID, r.Node), todo)
+		case !reported:
+			p.find(CheckReplicaHealth, Error, "", fmt.Sprintf("Replica %s does not report its health", r.ID),
+				fmt.Sprintf("DTR's cluster status has no entry for replica %s on node %s.", r.ID, r.Node), todo)
+		case health != dtr.HealthOK:
+			p.find(CheckReplicaHealth, Error, "", fmt.Sprintf("Replica %s is not healthy", r.ID),
+				fmt.Sprintf("Health of replica %s on node %s: %s", r.ID, r.Node, health), todo)
+		case now.Sub(at) > staleAfter:
+			p.find(CheckReplicaHealth, Error, "", fmt.Sprintf("The health report of replica %s is stale", r.ID),
+				fmt.Sprintf("Replica %s on node %s reported last at %s, %s ago.", r.ID, r.Node, at.UTC().Format(time.RFC3339), now.Sub(at).Round(time.Second)), todo)
+		}
+	}
+}
+
+func (p *preflight) replicaCount() {
+	switch n := len(p.obs.Replicas); {
+	case n > maxReplicas:
+		p.find(CheckReplicaCount, Warning, "", "The cluster has more replicas than the vendor supports",
+			fmt.Sprintf("There are %d replicas; a cluster has 1, 3, 5 or 7.", n), "Remove replicas after the upgrade.")
+	case n%2 == 0:
+		p.find(CheckReplicaCount, Warning, "", "The cluster has an even number of replicas",
+			fmt.Sprintf("There are %d replicas, which survive no more failures than %d do.", n, n-1), "Join or remove a replica after the upgrade.")
+	}
+}
+
+func (p *preflight) garbageCollection() {
+	if holder := p.obs.Status.GCLockHolder; holder != "" {
+		p.find(CheckGarbageCollection, Error, "", "A garbage collection is running",
+			"Lock holder: "+holder, "Wait until it has ended, then plan again.")
+	}
+}
+
+func (p *preflight) memory() {
+	memory, where := p.obs.RunnerMemory, "the host of provider attribute docker"
+	if memory == 0 {
+		replica, ok := p.obs.existingReplica(p.o.ExistingReplicaID)
+		if !ok {
+			attribute, seen := "", "No replica of the cluster is healthy."
+			if p.o.ExistingReplicaID != "" {
+				attribute, seen = "existing_replica_id", fmt.Sprintf("The cluster has no replica %s.", p.o.ExistingReplicaID)
+			}
+			p.find(CheckReplicaHealth, Error, attribute, "No replica to run the upgrade from", seen, "Name a healthy replica of this cluster.")
+			return
+		}
+		i := slices.IndexFunc(p.obs.Nodes, func(n ucp.Node) bool { return n.Hostname == replica.Node })
+		if i < 0 {
+			p.find(CheckMemory, Warning, "", "The memory of the upgrade's node is not known",
+				fmt.Sprintf("UCP lists no node %s, on which replica %s runs.", replica.Node, replica.ID), "Make sure that the node has 16 GB of memory.")
+			return
+		}
+		memory, where = p.obs.Nodes[i].MemoryBytes, "node "+replica.Node
+	}
+	if memory < minMemory {
+		p.find(CheckMemory, Error, "", "Too little memory for the upgrade",
+			fmt.Sprintf("%s has %.1f GB; the upgrade needs 16 GB on the node that runs it.", capital(where), float64(memory)/1e9),
+			"Run the upgrade from a larger node (existing_replica_id, or the provider's docker).")
+	}
+}
+
+func (p *preflight) contentTrust() {
+	switch {
+	case p.obs.ContentTrustErr != nil:
+		p.find(CheckContentTrust, Warning, "", "UCP's content trust setting could not be read", sentence(p.obs.ContentTrustErr),
+			"Make sure that UCP does not require signed images during the upgrade.")
+	case p.obs.ContentTrust:
+		p.find(CheckContentTrust, Error, "", "UCP requires signed images",
+			"trust_configuration.require_content_trust is true, and UCP refuses DTR's images under it.",
+			"Turn content trust off for the time of the upgrade.")
+	}
+}
+
+func (p *preflight) advisories() {
+	for _, hop := range p.Hops {
+		for _, a := range transition.Advisories(hop.From, hop.To) {
+			p.find(CheckReleaseAdvisory, Warning, p.attributeOf(hop.To), a.Summary, fmt.Sprintf("This plan goes from %s to %s.", hop.From, hop.To), a.Detail)
+		}
+	}
+}
+
+// existingReplica is the replica that the bootstrapper connects to: the one that
+// is asked for, or the first healthy one by id.
+func (obs *Observation) existingReplica(id string) (Replica, bool) {
+	if id != "" {
+		return obs.replica(id)
+	}
+	for _, r := range obs.Replicas {
+		if obs.Status.Health[r.ID] == dtr.HealthOK && len(r.Containers) > 0 {
+			return r, true
+		}
+	}
+	return Replica{}, false
+}
+
+// sentence makes an error's text one that can stand in a detail.
+func sentence(err error) string { return capital(strings.TrimSuffix(err.Error(), ".")) + "." }
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
