@@ -5,7 +5,10 @@ package dtr
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
@@ -28,49 +31,200 @@ type Config struct {
 }
 
 // Client talks to one DTR. It is safe for concurrent use.
+//
+// Besides the errors named at its methods there are an [APIError] for an answer that is not a success,
+// and of package endpoint an UnreachableError, a ResponseError, a CertificateError and a RedirectError.
 type Client struct {
-	url string
+	endpoint      *endpoint.Endpoint
+	authorization string
 }
 
 // New checks the configuration. It makes no request.
-func New(c Config) (*Client, error) { return &Client{url: c.URL}, nil }
-
-var errTODO = errors.New("not implemented yet")
+func New(c Config) (*Client, error) {
+	e, err := endpoint.New(endpoint.Config{
+		Service:            "DTR",
+		URL:                c.URL,
+		CACert:             c.CACert,
+		InsecureSkipVerify: c.InsecureSkipVerify,
+		UserAgent:          c.UserAgent,
+		Secrets:            []string{c.Password},
+		Retry:              c.Retry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{endpoint: e}
+	if c.Username != "" {
+		client.authorization = endpoint.Basic(c.Username, c.Password)
+	}
+	return client, nil
+}
 
 // URL is the address that is asked, without a trailing slash.
-func (c *Client) URL() string { return c.url }
+func (c *Client) URL() string { return c.endpoint.URL() }
+
+// docsPath is the description of the API that every DTR serves, and the only place that tells its version without a login.
+const docsPath = "/api/v0/docs.json"
 
 // Version is the version of the replica that answered, in its wire form ("2.6.0", "2.7.0-29094adc").
 // It needs no login. The error is a *NotDTRError only on positive proof.
-func (c *Client) Version(ctx context.Context) (string, error) { return "", errTODO }
+func (c *Client) Version(ctx context.Context) (version string, err error) {
+	err = c.endpoint.Repeat(ctx, endpoint.Request{Path: docsPath}, func(a *endpoint.Answer) error {
+		version, err = c.readVersion(a)
+		return err
+	})
+	return version, err
+}
+
+func (c *Client) readVersion(a *endpoint.Answer) (string, error) {
+	// Whoever can put himself between the two without a certificate must not be able to prove anything.
+	notDTR := func(reason string, otherwise error) error {
+		if c.endpoint.Verified() {
+			return &NotDTRError{URL: c.URL(), Reason: reason}
+		}
+		return otherwise
+	}
+	if err := c.check(a); err != nil {
+		if a.StatusCode == http.StatusNotFound && err.Code == "" {
+			return "", notDTR(docsPath+" does not exist", err)
+		}
+		return "", err
+	}
+	if !json.Valid(a.Body) {
+		return "", c.endpoint.Decode(a, &struct{}{})
+	}
+	var docs apiDocs
+	if err := json.Unmarshal(a.Body, &docs); err != nil || !docs.ofDTR() {
+		return "", notDTR(docsPath+" is not DTR's description of its API", c.endpoint.Unusable(a, errNotDocs))
+	}
+	return docs.Info.Version, nil
+}
 
 // Ping is PingPath with DefaultPingPath.
 func (c *Client) Ping(ctx context.Context) (Ping, error) { return c.PingPath(ctx, DefaultPingPath) }
 
-// PingPath asks one replica for its health, in one attempt over a new connection, without a login.
-// A replica that says that it is unhealthy is not an error.
-func (c *Client) PingPath(ctx context.Context, path string) (Ping, error) { return Ping{}, errTODO }
+// PingPath asks one replica for its health, in one attempt over a new connection, which a load balancer places anew.
+// It needs no login. A replica that says that it is unhealthy is not an error.
+func (c *Client) PingPath(ctx context.Context, path string) (ping Ping, err error) {
+	err = c.endpoint.Once(ctx, endpoint.Request{Path: path, NewConnection: true}, func(a *endpoint.Answer) error {
+		var body struct {
+			Healthy *bool
+			Error   string
+		}
+		decodeErr := c.endpoint.Decode(a, &body)
+		if a.StatusCode == http.StatusServiceUnavailable && decodeErr == nil && (body.Healthy != nil || body.Error != "") {
+			ping = Ping{Error: body.Error}
+			return nil
+		}
+		if err := c.check(a); err != nil {
+			return err
+		}
+		// /health does not always say more than its status does.
+		ping = Ping{Healthy: body.Healthy == nil || *body.Healthy, Error: body.Error}
+		return decodeErr
+	})
+	return ping, err
+}
 
 // Settings are the cluster's settings, the list of replicas among them. It needs an admin.
-func (c *Client) Settings(ctx context.Context) (Settings, error) { return Settings{}, errTODO }
+func (c *Client) Settings(ctx context.Context) (s Settings, err error) {
+	err = c.get(ctx, "/api/v0/meta/settings", nil, &s)
+	return s, err
+}
 
 // Features says what the cluster has switched on.
-func (c *Client) Features(ctx context.Context) (Features, error) { return Features{}, errTODO }
+func (c *Client) Features(ctx context.Context) (f Features, err error) {
+	err = c.get(ctx, "/api/v0/meta/features", nil, &f)
+	return f, err
+}
 
 // ClusterStatus is the health of every replica as the replicas reported it. It needs an admin.
-func (c *Client) ClusterStatus(ctx context.Context) (ClusterStatus, error) {
-	return ClusterStatus{}, errTODO
+func (c *Client) ClusterStatus(ctx context.Context) (status ClusterStatus, err error) {
+	err = c.endpoint.Repeat(ctx, c.request("/api/v0/meta/cluster_status", nil), func(a *endpoint.Answer) error {
+		var wire clusterStatus
+		if err := c.reader(&wire)(a); err != nil {
+			return err
+		}
+		status = wire.export()
+		status.Date, _ = http.ParseTime(a.Header.Get("Date"))
+		return nil
+	})
+	return status, err
 }
 
 // Workers lists the job runners, one a replica, whose id is the replica's.
-func (c *Client) Workers(ctx context.Context) ([]Worker, error) { return nil, errTODO }
+func (c *Client) Workers(ctx context.Context) ([]Worker, error) {
+	var list struct {
+		Workers []worker `json:"workers"`
+	}
+	if err := c.get(ctx, "/api/v0/workers", nil, &list); err != nil {
+		return nil, err
+	}
+	workers := make([]Worker, len(list.Workers))
+	for i, w := range list.Workers {
+		workers[i] = w.export()
+	}
+	return workers, nil
+}
 
 // ScanStatus is the state of the vulnerability database.
 // An APIError with code CodeScanningNotEnabled says that scanning is off.
-func (c *Client) ScanStatus(ctx context.Context) (ScanStatus, error) { return ScanStatus{}, errTODO }
+func (c *Client) ScanStatus(ctx context.Context) (ScanStatus, error) {
+	var s scanStatus
+	if err := c.get(ctx, "/api/v0/imagescan/status", nil, &s); err != nil {
+		return ScanStatus{}, err
+	}
+	return s.export(), nil
+}
 
 // ContentCaches lists the registered content caches.
-func (c *Client) ContentCaches(ctx context.Context) ([]ContentCache, error) { return nil, errTODO }
+func (c *Client) ContentCaches(ctx context.Context) (caches []ContentCache, err error) {
+	err = c.get(ctx, "/api/v0/content_caches", nil, &caches)
+	return caches, err
+}
 
 // Alerts lists the messages that the web interface shows to admins. DTR has them from 2.6 on.
-func (c *Client) Alerts(ctx context.Context) ([]Alert, error) { return nil, errTODO }
+func (c *Client) Alerts(ctx context.Context) (alerts []Alert, err error) {
+	err = c.get(ctx, "/api/v0/meta/alerts", nil, &alerts)
+	return alerts, err
+}
+
+// request is a GET under the login.
+func (c *Client) request(path string, query url.Values) endpoint.Request {
+	return endpoint.Request{Path: path, Query: query, Authorization: c.authorization}
+}
+
+// get reads JSON under the login.
+func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
+	return c.endpoint.Repeat(ctx, c.request(path, query), c.reader(v))
+}
+
+// reader decodes a successful answer into v.
+func (c *Client) reader(v any) func(*endpoint.Answer) error {
+	return func(a *endpoint.Answer) error {
+		if err := c.check(a); err != nil {
+			return err
+		}
+		return c.endpoint.Decode(a, v)
+	}
+}
+
+// maxMessage bounds what an error repeats of an answer, in bytes.
+const maxMessage = 500
+
+// check is nil for a success.
+func (c *Client) check(a *endpoint.Answer) *APIError {
+	if a.OK() {
+		return nil
+	}
+	err := &APIError{StatusCode: a.StatusCode, Method: a.Method, Path: a.Path}
+	var body struct {
+		Errors []struct{ Code, Message string } `json:"errors"`
+	}
+	if json.Unmarshal(a.Body, &body) == nil && len(body.Errors) > 0 {
+		err.Code = body.Errors[0].Code
+		message := c.endpoint.Scrub(body.Errors[0].Message)
+		err.Message = strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
+	}
+	return err
+}

@@ -22,7 +22,14 @@ type APIError struct {
 }
 
 func (e *APIError) Error() string {
-	return fmt.Sprintf("DTR answered %s %s with %d %s", e.Method, e.Path, e.StatusCode, e.Code)
+	text := fmt.Sprintf("DTR answered %s %s with status %d", e.Method, e.Path, e.StatusCode)
+	if e.Code == "" {
+		return text + " " + http.StatusText(e.StatusCode)
+	}
+	if e.Message == "" {
+		return text + ", " + e.Code
+	}
+	return text + ", " + e.Code + ": " + e.Message
 }
 
 // Unauthorized reports whether the user name, the password or the token was refused.

@@ -1,8 +1,15 @@
 package dtr
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
 // Job is one entry of the job queue. A failed job that is tried again becomes a new job.
@@ -27,18 +34,112 @@ type JobFilter struct {
 	Limit int
 }
 
+const (
+	jobsPath = "/api/v0/jobs"
+	// pageSize is asked for; pageDefault is what DTR gives unless asked, so that no DTR gives less.
+	pageSize, pageDefault = 100, 10
+)
+
 // Jobs lists jobs, newest first, each once, also when new ones appear meanwhile.
-func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) { return nil, errTODO }
+func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
+	size := pageSize
+	if f.Limit > 0 {
+		size = min(size, f.Limit)
+	}
+	var jobs []Job
+	seen := map[string]bool{}
+	for start := 0; ; {
+		page, err := c.jobPage(ctx, f.Action, start, size)
+		if err != nil {
+			return nil, err
+		}
+		known := len(seen)
+		for _, j := range page {
+			// A job that was scheduled since the last page has moved the others back by one.
+			if seen[j.ID] {
+				continue
+			}
+			seen[j.ID] = true
+			jobs = append(jobs, j.export())
+			if len(jobs) == f.Limit {
+				return jobs, nil
+			}
+		}
+		// DTR tells no total, and could give less than was asked for while there is more.
+		// A page without anything new ends the list too, else a server that ignores start would be asked for ever.
+		if len(page) < min(size, pageDefault) || len(seen) == known {
+			return jobs, nil
+		}
+		start += len(page)
+	}
+}
+
+func (c *Client) jobPage(ctx context.Context, action string, start, limit int) ([]job, error) {
+	if action == "" {
+		action = "any"
+	}
+	var list struct {
+		Jobs []job `json:"jobs"`
+	}
+	err := c.get(ctx, jobsPath, url.Values{
+		"action":  {action},
+		"worker":  {"any"},
+		"running": {"any"},
+		"start":   {strconv.Itoa(start)},
+		"limit":   {strconv.Itoa(limit)},
+	}, &list)
+	return list.Jobs, err
+}
 
 // Job reads one job. An APIError with code CodeNoSuchJob says that there is none.
-func (c *Client) Job(ctx context.Context, id string) (Job, error) { return Job{}, errTODO }
+func (c *Client) Job(ctx context.Context, id string) (j Job, err error) {
+	path, err := jobPath(id)
+	if err != nil {
+		return Job{}, err
+	}
+	err = c.endpoint.Repeat(ctx, c.request(path, nil), func(a *endpoint.Answer) error {
+		j, err = c.readJob(a)
+		return err
+	})
+	return j, err
+}
 
-// RunJob starts a job of the action now.
-// When the answer is lost it looks for the job, and asks again, once, only when there is none.
-// A *LostJobError says that nobody can tell whether the job was started.
-func (c *Client) RunJob(ctx context.Context, action string) (Job, error) { return Job{}, errTODO }
+// readJob takes a job without an id for no answer at all.
+func (c *Client) readJob(a *endpoint.Answer) (Job, error) {
+	var j job
+	if err := c.reader(&j)(a); err != nil {
+		return Job{}, err
+	}
+	if j.ID == "" {
+		return Job{}, c.endpoint.Unusable(a, errors.New("it is not a job"))
+	}
+	return j.export(), nil
+}
 
 // JobLogs returns the last lines of a job's log; last <= 0 means all.
 func (c *Client) JobLogs(ctx context.Context, id string, last int) ([]string, error) {
-	return nil, errTODO
+	path, err := jobPath(id)
+	if err != nil {
+		return nil, err
+	}
+	var log []logLine
+	if err := c.get(ctx, path+"/logs", nil, &log); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(log, func(a, b logLine) int { return cmp.Compare(a.LineNum, b.LineNum) })
+	lines := make([]string, len(log))
+	for i, l := range log {
+		lines[i] = l.Data
+	}
+	if last > 0 {
+		lines = lines[max(0, len(lines)-last):]
+	}
+	return lines, nil
+}
+
+func jobPath(id string) (string, error) {
+	if id == "" {
+		return "", errors.New("the job's id is empty")
+	}
+	return jobsPath + "/" + url.PathEscape(id), nil
 }

@@ -19,30 +19,35 @@ type Ping struct {
 // Settings is the part of the cluster's settings that an upgrade looks at.
 type Settings struct {
 	// DTRHost is the external address of the cluster.
-	DTRHost string
+	DTRHost string `json:"dtrHost"`
 	// ReplicaID is the replica that answered.
-	ReplicaID string
+	ReplicaID string `json:"replicaID"`
 	// Replicas holds every replica by its id.
-	Replicas map[string]ReplicaSettings
+	Replicas map[string]ReplicaSettings `json:"replicaSettings"`
 	// DisableUpgrades and ReadOnlyRegistry exist from 2.7 on and are false before.
-	DisableUpgrades, ReadOnlyRegistry   bool
-	ScanningEnabled, ScanningSyncOnline bool
+	DisableUpgrades    bool `json:"disableUpgrades"`
+	ReadOnlyRegistry   bool `json:"readOnlyRegistry"`
+	ScanningEnabled    bool `json:"scanningEnabled"`
+	ScanningSyncOnline bool `json:"scanningSyncOnline"`
 }
 
 // ReplicaSettings says where a replica runs.
 type ReplicaSettings struct {
-	HTTPPort, HTTPSPort int
+	HTTPPort  int `json:"HTTPPort"`
+	HTTPSPort int `json:"HTTPSPort"`
 	// Node is the name of the UCP node.
-	Node string
+	Node string `json:"node"`
 }
 
 // Features says what the cluster has switched on.
 type Features struct {
 	// MetadataStoreOptedIn and OnlineGCEnabled exist from 2.5 on and are false before.
-	MetadataStoreOptedIn, OnlineGCEnabled bool
-	ScanningEnabled, ScanningLicensed     bool
+	MetadataStoreOptedIn bool `json:"metadataStoreOptedIn"`
+	OnlineGCEnabled      bool `json:"onlineGCEnabled"`
+	ScanningEnabled      bool `json:"scanningEnabled"`
+	ScanningLicensed     bool `json:"scanningLicensed"`
 	// UCPHost is the UCP that the cluster belongs to.
-	UCPHost string
+	UCPHost string `json:"ucpHost"`
 }
 
 // HealthOK is the word for a healthy replica in ClusterStatus.Health.
@@ -78,7 +83,16 @@ type ScanStatus struct {
 }
 
 // ContentCache is a registered content cache.
-type ContentCache struct{ ID, Name, Host string }
+type ContentCache struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Host string `json:"host"`
+}
 
 // Alert is a message for the cluster's admins.
-type Alert struct{ ID, Class, Message, URL string }
+type Alert struct {
+	ID      string `json:"id"`
+	Class   string `json:"class"`
+	Message string `json:"message"`
+	URL     string `json:"url"`
+}

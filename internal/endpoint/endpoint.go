@@ -1,17 +1,231 @@
-// Package endpoint is the HTTPS side that the clients of DTR and UCP share: TLS, redirects, retries, limits and the log line of a request.
-// It knows no API and imports no other package of this module.
+// Package endpoint is the HTTP side that the clients of DTR, UCP and the Docker Engine share: TLS, redirects, retries, limits, and a log line a request.
+// It knows none of their APIs and imports no other package of this module.
 package endpoint
 
-import "time"
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
 
-// Retry bounds one call. Zero fields take the defaults; tests shorten them.
-type Retry struct {
-	// Max is how often a harmless request is repeated after its first attempt; negative means never.
-	Max int
-	// WaitMin and WaitMax bound the pause between two attempts, which doubles from one to the other.
-	WaitMin, WaitMax time.Duration
-	// Attempt limits a single attempt, its answer included.
-	Attempt time.Duration
-	// Total limits the call, all attempts and pauses included.
-	Total time.Duration
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+)
+
+// Config describes an endpoint that speaks HTTPS.
+type Config struct {
+	// Service is what answers there, in the words of the log and of errors: "DTR".
+	Service string
+	// URL is "https://host", with a port if need be, or the bare host.
+	URL string
+	// CACert is PEM text that replaces the system's roots; empty means the system's.
+	CACert string
+	// InsecureSkipVerify accepts any certificate.
+	InsecureSkipVerify bool
+	UserAgent          string
+	// Secrets are masked in the log and in whatever the service says.
+	Secrets []string
+	Retry   Retry
+}
+
+// Endpoint sends requests to one address. It is safe for concurrent use.
+type Endpoint struct {
+	service   string
+	base      *url.URL
+	roots     string
+	userAgent string
+	secrets   []string
+	retry     Retry
+	verified  bool
+	transport *http.Transport
+	client    *http.Client
+}
+
+// New checks the configuration. It makes no request.
+func New(c Config) (*Endpoint, error) {
+	base, err := parseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("the URL of %s %w", c.Service, err)
+	}
+	tlsConfig, roots, err := ClientTLS(c.CACert)
+	if err != nil {
+		return nil, fmt.Errorf("the CA certificate of %s: %w", c.Service, err)
+	}
+	tlsConfig.InsecureSkipVerify = c.InsecureSkipVerify
+	transport := NewTransport()
+	transport.TLSClientConfig = tlsConfig
+
+	e := Over(transport, c)
+	e.base, e.roots, e.verified = base, roots, !c.InsecureSkipVerify
+	return e, nil
+}
+
+// Over is an endpoint that a transport of the caller's leads to: a Unix socket, an ssh connection, a TLS client certificate.
+// The URL and the TLS fields of c are not used. The transport must stay as it is from now on.
+func Over(transport *http.Transport, c Config) *Endpoint {
+	e := &Endpoint{
+		service:   c.Service,
+		base:      &url.URL{},
+		roots:     systemRoots,
+		userAgent: c.UserAgent,
+		retry:     c.Retry.withDefaults(),
+		transport: transport,
+	}
+	for _, s := range c.Secrets {
+		if s != "" {
+			e.secrets = append(e.secrets, s)
+		}
+	}
+	e.client = &http.Client{
+		Transport:     logged{service: c.Service, next: transport},
+		CheckRedirect: sameHost,
+		Timeout:       e.retry.Attempt,
+	}
+	return e
+}
+
+// parseURL accepts the address of a host and nothing else, so that no part of it is ignored unseen.
+// Its errors do not repeat the text, which may hold a password by mistake.
+func parseURL(s string) (*url.URL, error) {
+	s = strings.TrimRight(strings.TrimSpace(s), "/")
+	if s == "" {
+		return nil, errors.New("is empty")
+	}
+	if !strings.Contains(s, "://") {
+		s = "https://" + s
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, errors.New(`is not valid: write it like "https://registry.example.com"`)
+	case u.User != nil:
+		return nil, errors.New("holds a user name or a password: configure them apart from it")
+	case u.Scheme != "https":
+		return nil, fmt.Errorf("has the scheme %q: only https protects the password", u.Scheme)
+	case u.Hostname() == "":
+		return nil, errors.New("names no host")
+	case u.Path != "" || u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf(`has more than a host and a port: write "https://%s"`, u.Host)
+	}
+	return u, nil
+}
+
+// URL is the address without a trailing slash.
+func (e *Endpoint) URL() string { return e.base.String() }
+
+// Host is the address's host and, if it has one, port.
+func (e *Endpoint) Host() string { return e.base.Host }
+
+// Verified reports whether an answer is known to come from the host that was asked.
+func (e *Endpoint) Verified() bool { return e.verified }
+
+// Transport makes the connections. It must not be changed.
+func (e *Endpoint) Transport() *http.Transport { return e.transport }
+
+// Limits are the limits in force.
+func (e *Endpoint) Limits() Retry { return e.retry }
+
+// Request is one question.
+type Request struct {
+	// Method is GET when empty.
+	Method string
+	// Path follows the address: "/api/v0/jobs". What of it comes from elsewhere is escaped by the caller.
+	Path  string
+	Query url.Values
+	// Authorization is the header of that name.
+	Authorization string
+	// JSON is the body; nil means none.
+	JSON []byte
+	// NewConnection asks for a connection of its own, which a load balancer places anew.
+	NewConnection bool
+}
+
+// Basic is the Authorization of HTTP basic authentication.
+func Basic(username, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password))
+}
+
+// Answer is a whole answer, whatever its status.
+type Answer struct {
+	Method, Path string
+	StatusCode   int
+	Header       http.Header
+	Body         []byte
+}
+
+// OK reports a status of success.
+func (a *Answer) OK() bool { return a.StatusCode >= 200 && a.StatusCode < 300 }
+
+// Decode reads a JSON answer into v; anything else is a *ResponseError.
+func (e *Endpoint) Decode(a *Answer, v any) error {
+	if err := json.Unmarshal(a.Body, v); err != nil {
+		return e.Unusable(a, err)
+	}
+	return nil
+}
+
+// Repeat asks until there is a usable answer: again after a lost connection, a time-out, a status of 429 or 5xx, or a *ResponseError.
+// Only for what can be asked twice without harm. The function read turns an answer into a result or an error.
+func (e *Endpoint) Repeat(ctx context.Context, r Request, read func(*Answer) error) error {
+	req, err := e.build(ctx, r)
+	if err != nil {
+		return err
+	}
+	return e.send(req, e.retry.Max, read)
+}
+
+// Once asks exactly once.
+func (e *Endpoint) Once(ctx context.Context, r Request, read func(*Answer) error) error {
+	req, err := e.build(ctx, r)
+	if err != nil {
+		return err
+	}
+	return e.send(req, 0, read)
+}
+
+func (e *Endpoint) build(ctx context.Context, r Request) (*http.Request, error) {
+	u := e.base.String() + r.Path
+	if len(r.Query) > 0 {
+		u += "?" + r.Query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, u, bytes.NewReader(r.JSON))
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: not a valid request", r.Method, r.Path)
+	}
+	req.Header.Set("Accept", "application/json")
+	if r.JSON != nil {
+		req.Header.Set("Content-Type", "application/json")
+	} else {
+		req.Body, req.GetBody, req.ContentLength = nil, nil, 0
+	}
+	if r.Authorization != "" {
+		req.Header.Set("Authorization", r.Authorization)
+	}
+	if e.userAgent != "" {
+		req.Header.Set("User-Agent", e.userAgent)
+	}
+	req.Close = r.NewConnection
+	return req, nil
+}
+
+// Mask returns a context whose log lines never show the endpoint's secrets, nor those given.
+func (e *Endpoint) Mask(ctx context.Context, secrets ...string) context.Context {
+	for _, s := range append(secrets, e.secrets...) {
+		if s != "" {
+			ctx = tflog.MaskLogStrings(ctx, s)
+		}
+	}
+	return ctx
+}
+
+// Scrub removes the endpoint's secrets from a text that the service wrote.
+func (e *Endpoint) Scrub(text string) string {
+	for _, s := range e.secrets {
+		text = strings.ReplaceAll(text, s, "***")
+	}
+	return text
 }

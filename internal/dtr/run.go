@@ -1,0 +1,113 @@
+package dtr
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+)
+
+// RunJob starts a job of the action now.
+// When the answer is lost it looks for the job, and asks again, once, only when there is none: a job must not run twice.
+// A *LostJobError says that nobody can tell whether the job was started.
+func (c *Client) RunJob(ctx context.Context, action string) (Job, error) {
+	if action == "" {
+		return Job{}, errors.New("the job's action is empty")
+	}
+	before, err := c.Jobs(ctx, JobFilter{Action: action, Limit: pageSize})
+	if err != nil {
+		return Job{}, err
+	}
+	known := make(map[string]bool, len(before))
+	for _, j := range before {
+		known[j.ID] = true
+	}
+
+	for again := false; ; again = true {
+		started, err := c.postJob(ctx, action)
+		if err == nil || !answerLost(err) {
+			return started, err
+		}
+		found, findErr := c.findNewJob(ctx, action, known, looks(err))
+		switch {
+		case findErr != nil:
+			return Job{}, &LostJobError{Action: action, Err: errors.Join(err, findErr)}
+		case found != nil:
+			return *found, nil
+		case again:
+			return Job{}, &LostJobError{Action: action, Err: err}
+		}
+	}
+}
+
+func (c *Client) postJob(ctx context.Context, action string) (j Job, err error) {
+	body, err := json.Marshal(map[string]string{"action": action})
+	if err != nil {
+		return Job{}, err
+	}
+	r := c.request(jobsPath, nil)
+	r.Method, r.JSON = http.MethodPost, body
+	err = c.endpoint.Once(ctx, r, func(a *endpoint.Answer) error {
+		j, err = c.readJob(a)
+		return err
+	})
+	return j, err
+}
+
+// answerLost reports whether the request may have been carried out in spite of the error.
+func answerLost(err error) bool {
+	if api, ok := errors.AsType[*APIError](err); ok {
+		return api.StatusCode >= http.StatusInternalServerError
+	}
+	_, untrusted := errors.AsType[*endpoint.CertificateError](err)
+	_, elsewhere := errors.AsType[*endpoint.RedirectError](err)
+	return !untrusted && !elsewhere
+}
+
+// looks is how often to look before the job counts as surely not there.
+// A request that is still under way somewhere gets time to arrive; one that never left needs none.
+func looks(err error) int {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return 1
+	}
+	return 3
+}
+
+// findNewJob looks for a job of the action that was not known before, and returns nil when there is none.
+func (c *Client) findNewJob(ctx context.Context, action string, known map[string]bool, looks int) (*Job, error) {
+	for i := range looks {
+		if i > 0 {
+			select {
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			case <-time.After(c.endpoint.Limits().Pause(i, nil)):
+			}
+		}
+		jobs, err := c.Jobs(ctx, JobFilter{Action: action, Limit: pageSize})
+		if err != nil {
+			return nil, err
+		}
+		if found := oldestNewJob(jobs, known); found != nil {
+			return found, nil
+		}
+	}
+	return nil, nil
+}
+
+// oldestNewJob picks, of jobs that are listed newest first, the first attempt: DTR may have tried it again by now,
+// and it may have tried an older job again, which is none of ours.
+func oldestNewJob(jobs []Job, known map[string]bool) (found *Job) {
+	for _, j := range jobs {
+		if known[j.ID] {
+			break // what is older was there before
+		}
+		if !known[j.RetryFromID] {
+			found = &j
+		}
+	}
+	return found
+}

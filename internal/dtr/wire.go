@@ -1,0 +1,128 @@
+package dtr
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+)
+
+// timestamp is a time as the versions of DTR write it. What cannot be read is the zero time: no single field is worth failing a call.
+type timestamp struct{ time.Time }
+
+// The first is what the vendor's API description says, the second how Go prints a time.
+var timeLayouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700 MST"}
+
+func (t *timestamp) UnmarshalJSON(b []byte) error {
+	t.Time = time.Time{}
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		return nil
+	}
+	s, _, _ = strings.Cut(s, " m=") // the monotonic reading that Go appends
+	for _, layout := range timeLayouts {
+		if parsed, err := time.Parse(layout, s); err == nil {
+			t.Time = parsed
+			break
+		}
+	}
+	return nil
+}
+
+type clusterStatus struct {
+	Health       map[string]string    `json:"replica_health"`
+	Timestamp    map[string]timestamp `json:"replica_timestamp"`
+	ReadOnly     map[string]bool      `json:"replica_readonly"`
+	GCLockHolder string               `json:"gc_lock_holder"`
+}
+
+func (s clusterStatus) export() ClusterStatus {
+	times := make(map[string]time.Time, len(s.Timestamp))
+	for id, t := range s.Timestamp {
+		if !t.IsZero() {
+			times[id] = t.Time
+		}
+	}
+	return ClusterStatus{Health: s.Health, Timestamp: times, ReadOnly: s.ReadOnly, GCLockHolder: s.GCLockHolder}
+}
+
+type worker struct {
+	ID                  string    `json:"id"`
+	Status              string    `json:"status"`
+	HeartbeatExpiration timestamp `json:"heartbeatExpiration"`
+}
+
+func (w worker) export() Worker {
+	return Worker{ID: w.ID, Status: w.Status, HeartbeatExpiration: w.HeartbeatExpiration.Time}
+}
+
+type scanStatus struct {
+	DBVersion          int       `json:"db_version"`
+	DBUpdatedAt        timestamp `json:"db_updated_at"`
+	LastDBUpdateFailed bool      `json:"lastDBUpdateFailed"`
+	ScannerVersion     int       `json:"scanner_version"`
+	ScannerUpdatedAt   timestamp `json:"scannerUpdatedAt"`
+}
+
+func (s scanStatus) export() ScanStatus {
+	return ScanStatus{
+		DBVersion:          s.DBVersion,
+		DBUpdatedAt:        s.DBUpdatedAt.Time,
+		LastDBUpdateFailed: s.LastDBUpdateFailed,
+		ScannerVersion:     s.ScannerVersion,
+		ScannerUpdatedAt:   s.ScannerUpdatedAt.Time,
+	}
+}
+
+type job struct {
+	ID           string    `json:"id"`
+	RetryFromID  string    `json:"retryFromID"`
+	WorkerID     string    `json:"workerID"`
+	Action       string    `json:"action"`
+	Status       JobStatus `json:"status"`
+	ScheduledAt  timestamp `json:"scheduledAt"`
+	LastUpdated  timestamp `json:"lastUpdated"`
+	RetriesLeft  int       `json:"retriesLeft"`
+	RetriesTotal int       `json:"retriesTotal"`
+}
+
+func (j job) export() Job {
+	return Job{
+		ID:           j.ID,
+		RetryFromID:  j.RetryFromID,
+		WorkerID:     j.WorkerID,
+		Action:       j.Action,
+		Status:       j.Status,
+		ScheduledAt:  j.ScheduledAt.Time,
+		LastUpdated:  j.LastUpdated.Time,
+		RetriesLeft:  j.RetriesLeft,
+		RetriesTotal: j.RetriesTotal,
+	}
+}
+
+// logLine is a line of a job's log. Up to DTR 2.4 the keys begin in upper case, which encoding/json takes as well.
+type logLine struct {
+	Data    string `json:"data"`
+	LineNum int    `json:"lineNum"`
+}
+
+// apiDocs is as much of the API description as tells whose it is.
+type apiDocs struct {
+	Info  struct{ Title, Version string } `json:"info"`
+	Paths map[string]json.RawMessage      `json:"paths"`
+}
+
+var errNotDocs = errors.New("it is not DTR's description of its API")
+
+// ofDTR is false only for the description of something else: the product was renamed once and may be again.
+func (d apiDocs) ofDTR() bool {
+	if d.Info.Version == "" {
+		return false
+	}
+	for path := range d.Paths {
+		if strings.HasPrefix(path, "/api/v0/") {
+			return true
+		}
+	}
+	return d.Info.Title == "" || strings.HasSuffix(d.Info.Title, "Trusted Registry") || strings.HasSuffix(d.Info.Title, "Secure Registry")
+}

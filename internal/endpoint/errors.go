@@ -1,0 +1,97 @@
+package endpoint
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
+)
+
+// UnreachableError says that no answer came: refused, reset, timed out, no such host.
+type UnreachableError struct {
+	Service, Method string
+	// URL is what was asked, without its query.
+	URL string
+	// Attempts is how often, at least 1.
+	Attempts int
+	Err      error
+}
+
+func (e *UnreachableError) Error() string {
+	tries := ""
+	if e.Attempts > 1 {
+		tries = fmt.Sprintf(" in %d attempts", e.Attempts)
+	}
+	return fmt.Sprintf("%s did not answer %s %s%s: %v", e.Service, e.Method, e.URL, tries, e.Err)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// CertificateError says that the host's certificate is not trusted.
+type CertificateError struct {
+	Service, Host string
+	// Roots names what was trusted, for people.
+	Roots string
+	Err   error
+}
+
+func (e *CertificateError) Error() string {
+	return fmt.Sprintf("the TLS certificate of %s at %s is not trusted by %s: %v; configure the PEM text of the CA that signed it",
+		e.Service, e.Host, e.Roots, e.Err)
+}
+
+func (e *CertificateError) Unwrap() error { return e.Err }
+
+// RedirectError says that the service sent the client to another host, where it does not go: the credentials are not for that one.
+type RedirectError struct{ From, To string }
+
+func (e *RedirectError) Error() string {
+	return fmt.Sprintf("%s redirects to %s, which was not followed: configure the address that answers itself", e.From, e.To)
+}
+
+// ResponseError says that an answer came and made no sense: not what the API describes, cut short, or too long.
+type ResponseError struct {
+	Service, Method, Path string
+	StatusCode            int
+	Err                   error
+}
+
+func (e *ResponseError) Error() string {
+	return fmt.Sprintf("the answer of %s to %s %s (status %d) cannot be used: %v", e.Service, e.Method, e.Path, e.StatusCode, e.Err)
+}
+
+func (e *ResponseError) Unwrap() error { return e.Err }
+
+// errTooLarge marks the ResponseError that another attempt would not mend.
+var errTooLarge = fmt.Errorf("more than %d MiB", maxBody>>20)
+
+// Unusable is the *ResponseError for an answer.
+func (e *Endpoint) Unusable(a *Answer, err error) error {
+	return &ResponseError{Service: e.service, Method: a.Method, Path: a.Path, StatusCode: a.StatusCode, Err: err}
+}
+
+// explain types an error of the transport.
+func (e *Endpoint) explain(method, url string, attempts int, err error) error {
+	if redirect, ok := errors.AsType[*RedirectError](err); ok {
+		return redirect
+	}
+	if unverified, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return &CertificateError{Service: e.service, Host: hostOf(url), Roots: e.roots, Err: unverified.Err}
+	}
+	return &UnreachableError{Service: e.service, Method: method, URL: url, Attempts: attempts, Err: stripURL(err)}
+}
+
+// stripURL drops the outer words of net/http, which repeat the URL, its query included.
+func stripURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+func hostOf(rawURL string) string {
+	if u, err := url.Parse(rawURL); err == nil {
+		return u.Host
+	}
+	return rawURL
+}

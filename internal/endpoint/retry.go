@@ -1,0 +1,147 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// maxBody bounds an answer. The longest known, the cluster status, has about 45 KB.
+const maxBody = 16 << 20
+
+// Retry bounds one call. Zero fields take the defaults; tests shorten them.
+type Retry struct {
+	// Max is how often a harmless request is repeated after its first attempt: 5; negative means never.
+	Max int
+	// WaitMin and WaitMax bound the pause between two attempts, which doubles from one to the next: 500 ms, 5 s.
+	WaitMin, WaitMax time.Duration
+	// Attempt limits a single attempt, its answer included: 30 s.
+	Attempt time.Duration
+	// Total limits the call, all attempts and pauses included: 1 min.
+	Total time.Duration
+}
+
+func (r Retry) withDefaults() Retry {
+	orElse := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orElse(&r.WaitMin, 500*time.Millisecond)
+	orElse(&r.WaitMax, 5*time.Second)
+	orElse(&r.Attempt, 30*time.Second)
+	orElse(&r.Total, time.Minute)
+	switch {
+	case r.Max == 0:
+		r.Max = 5
+	case r.Max < 0:
+		r.Max = 0
+	}
+	return r
+}
+
+// Pause is how long to wait after the given attempt, counted from 0.
+func (r Retry) Pause(attempt int, resp *http.Response) time.Duration {
+	// A Retry-After header counts, but not beyond the longest pause of our own.
+	return min(retryablehttp.DefaultBackoff(r.WaitMin, r.WaitMax, attempt, resp), r.WaitMax)
+}
+
+// send makes the request, repeats it at most max times, and returns what became of the last attempt.
+func (e *Endpoint) send(req *http.Request, max int, read func(*Answer) error) error {
+	caller := req.Context()
+	ctx, cancel := context.WithTimeout(e.Mask(caller), e.retry.Total)
+	defer cancel()
+	again, err := retryablehttp.FromRequest(req.WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
+	}
+
+	var last error
+	attempts := 0
+	c := retryablehttp.Client{
+		HTTPClient:   e.client,
+		RetryMax:     max,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+		Backoff: func(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
+			return e.retry.Pause(attempt, resp)
+		},
+		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			attempts++
+			if err != nil {
+				last = e.explain(req.Method, address(req), attempts, err)
+			} else {
+				last = e.take(req, resp, read)
+			}
+			return ctx.Err() == nil && worthRepeating(resp, last), nil
+		},
+	}
+	// Every attempt has been looked at by then, so neither the answer nor the error says anything new.
+	if resp, _ := c.Do(again); resp != nil {
+		_ = resp.Body.Close()
+	}
+
+	if last == nil {
+		return nil
+	}
+	if err := context.Cause(caller); err != nil {
+		return interrupted(e.service, req, attempts, err, last)
+	}
+	return last
+}
+
+// interrupted is the error of a call that its caller ended. A deadline leaves the last failure visible, since it is the reason.
+func interrupted(service string, req *http.Request, attempts int, cause, last error) error {
+	if errors.Is(req.Context().Err(), context.Canceled) {
+		return fmt.Errorf("%s %s: %w", req.Method, address(req), cause)
+	}
+	if u, ok := errors.AsType[*UnreachableError](last); ok {
+		last = u.Err
+	}
+	if !errors.Is(last, context.DeadlineExceeded) {
+		cause = fmt.Errorf("%w (before that: %w)", cause, last)
+	}
+	return &UnreachableError{Service: service, Method: req.Method, URL: address(req), Attempts: attempts, Err: cause}
+}
+
+// take reads a whole answer and hands it on.
+func (e *Endpoint) take(req *http.Request, resp *http.Response, read func(*Answer) error) error {
+	defer resp.Body.Close()
+	a := &Answer{Method: req.Method, Path: req.URL.Path, StatusCode: resp.StatusCode, Header: resp.Header}
+	var err error
+	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1)); err != nil {
+		return e.Unusable(a, fmt.Errorf("it was cut short: %w", stripURL(err)))
+	}
+	if len(a.Body) > maxBody {
+		return e.Unusable(a, errTooLarge)
+	}
+	return read(a)
+}
+
+// worthRepeating decides by the status and by the type of the error, either of which may be missing.
+func worthRepeating(resp *http.Response, err error) bool {
+	if resp != nil && (resp.StatusCode == http.StatusTooManyRequests ||
+		resp.StatusCode >= http.StatusInternalServerError && resp.StatusCode != http.StatusNotImplemented) {
+		return true
+	}
+	if _, ok := errors.AsType[*ResponseError](err); ok {
+		return !errors.Is(err, errTooLarge)
+	}
+	if _, ok := errors.AsType[*UnreachableError](err); ok {
+		dns, ok := errors.AsType[*net.DNSError](err)
+		return !ok || !dns.IsNotFound // a name that does not exist is a mistake in the configuration
+	}
+	return false
+}
+
+// address is the request's URL without what does not belong into errors.
+func address(req *http.Request) string {
+	u := *req.URL
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
