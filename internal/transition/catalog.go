@@ -104,8 +104,10 @@ func load(data []byte) (*catalog, error) {
 			}
 		}
 	}
-	if !slices.IsSortedFunc(c.releases, byVersion) {
-		return nil, fmt.Errorf("lines and patches are not in ascending order")
+	for i := 1; i < len(c.releases); i++ {
+		if before, v := c.releases[i-1].Version, c.releases[i].Version; !before.LessThan(v) {
+			return nil, fmt.Errorf("releases are not in ascending order: %s before %s", before, v)
+		}
 	}
 	for _, v := range file.FirstOfMajor {
 		c.firsts[v.Major()] = v

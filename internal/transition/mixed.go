@@ -1,6 +1,7 @@
 package transition
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ type MixedError struct {
 	Stops   []*semver.Version // what was asked for from the lowest on, the target last
 	Finish  *semver.Version   // whose rollout to finish first; nil when no upgrade leads there
 
-	catalog *catalog
+	catalog *catalog // nil: known
 }
 
 // PlanMixed plans like Hops for a cluster whose replicas run the given versions,
@@ -82,7 +83,11 @@ func (e *MixedError) advice() string {
 	if via, ok := e.goingOn(); ok {
 		return fmt.Sprintf("Finish the rollout to %s on the way:\n  via = %s", e.Finish, List(via))
 	}
-	return fmt.Sprintf("Finish the rollout to %s:\n  target_version = %q", e.Finish, e.Finish)
+	advice := fmt.Sprintf("Finish the rollout to %s:\n  target_version = %q", e.Finish, e.Finish)
+	if len(e.Stops) > 1 {
+		advice += "\n  via            = []"
+	}
+	return advice
 }
 
 // goingOn gives the via that finishes the rollout and goes on to the target, if
@@ -91,7 +96,7 @@ func (e *MixedError) goingOn() ([]*semver.Version, bool) {
 	if len(e.Stops) == 0 {
 		return nil, false
 	}
-	path, err := e.catalog.path(e.Finish, e.Stops[len(e.Stops)-1])
+	path, err := cmp.Or(e.catalog, known).path(e.Finish, e.Stops[len(e.Stops)-1])
 	if err != nil || len(path) == 0 {
 		return nil, false
 	}

@@ -1,6 +1,7 @@
 package transition
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,14 +13,18 @@ import (
 type Refusal struct {
 	Rule     Rule
 	From, To *semver.Version
-	Reason   string // what the release notes say, when Rule is AdvisoryRefusal
+
+	// What the release notes say, and the version that they name in place of To,
+	// or nil. Set when Rule is AdvisoryRefusal.
+	Reason  string
+	Instead *semver.Version
 
 	// Set when the transition is one hop of a longer way: what runs, and the
 	// stops that were asked for from there on, the target last.
 	Running *semver.Version
 	Stops   []*semver.Version
 
-	catalog *catalog
+	catalog *catalog // nil: known
 }
 
 // Check returns nil when the transition may be made and a *Refusal otherwise.
@@ -39,7 +44,8 @@ func (c *catalog) refuse(from, to *semver.Version) *Refusal {
 	}
 	r := &Refusal{Rule: rule, From: from, To: to, catalog: c}
 	if rule == AdvisoryRefusal {
-		r.Reason = c.refusal(from, to).Detail
+		a := c.refusal(from, to)
+		r.Reason, r.Instead = a.Detail, a.Instead
 	}
 	return r
 }
@@ -48,7 +54,7 @@ func (c *catalog) refuse(from, to *semver.Version) *Refusal {
 // stop makes the transition possible, or none is known. It is worked out when it
 // is asked for, so that a Check stays cheap.
 func (r *Refusal) Via() []*semver.Version {
-	path, err := r.catalog.path(r.From, r.To)
+	path, err := cmp.Or(r.catalog, known).path(r.From, r.To)
 	if err != nil || len(path) == 0 {
 		return nil
 	}
@@ -96,24 +102,17 @@ func (r *Refusal) advice() string {
 		if r.From.Prerelease() != "" {
 			return "Nothing leads from a pre-release to another version: install a release afresh."
 		}
-		return fmt.Sprintf("Set %s to releases only.", r.Attribute())
+		return "Upgrade to a release instead."
 	case AdvisoryRefusal:
-		return r.adviceOfReleaseNotes()
-	default:
-		return r.Rule.Summary() + " " + r.adviceOfStops()
+		switch {
+		case r.Instead == nil:
+			return r.Reason + " " + r.adviceOfStops()
+		case r.Attribute() == "via":
+			return fmt.Sprintf("%s Go to %s in place of %s.", r.Reason, r.Instead, r.To)
+		}
+		return fmt.Sprintf("%s Set target_version to %s.", r.Reason, r.Instead)
 	}
-}
-
-func (r *Refusal) adviceOfReleaseNotes() string {
-	instead := r.catalog.refusal(r.From, r.To).Instead
-	switch {
-	case instead == nil:
-		return r.Reason
-	case r.Attribute() == "via":
-		return fmt.Sprintf("%s Go to %s in place of %s.", r.Reason, instead, r.To)
-	default:
-		return fmt.Sprintf("%s Set target_version to %s.", r.Reason, instead)
-	}
+	return r.Rule.Summary() + " " + r.adviceOfStops()
 }
 
 func (r *Refusal) adviceOfStops() string {
@@ -143,7 +142,7 @@ func (r *Refusal) way() ([]*semver.Version, error) {
 	var via []*semver.Version
 	at, stops := r.asked()
 	for _, stop := range stops {
-		path, err := r.catalog.path(at, stop)
+		path, err := cmp.Or(r.catalog, known).path(at, stop)
 		if err != nil {
 			return nil, err
 		}
