@@ -4,6 +4,7 @@ package endpoint
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -30,6 +31,8 @@ type Config struct {
 	// Secrets are masked in the log and in whatever the service says.
 	Secrets []string
 	Retry   Retry
+	// MaxBody bounds an answer, in bytes: 16 MiB when it is zero.
+	MaxBody int64
 }
 
 // Endpoint sends requests to one address. It is safe for concurrent use.
@@ -40,6 +43,7 @@ type Endpoint struct {
 	userAgent string
 	secrets   []string
 	retry     Retry
+	maxBody   int64
 	verified  bool
 	transport *http.Transport
 	client    *http.Client
@@ -59,20 +63,21 @@ func New(c Config) (*Endpoint, error) {
 	transport := NewTransport()
 	transport.TLSClientConfig = tlsConfig
 
-	e := Over(transport, c)
-	e.base, e.roots, e.verified = base, roots, !c.InsecureSkipVerify
+	e := Over(transport, base, c)
+	e.roots, e.verified = roots, !c.InsecureSkipVerify
 	return e, nil
 }
 
 // Over is an endpoint that a transport of the caller's leads to: a Unix socket, an ssh connection, a TLS client certificate.
 // The URL and the TLS fields of c are not used. The transport must stay as it is from now on.
-func Over(transport *http.Transport, c Config) *Endpoint {
+func Over(transport *http.Transport, base *url.URL, c Config) *Endpoint {
 	e := &Endpoint{
 		service:   c.Service,
-		base:      &url.URL{},
-		roots:     systemRoots,
+		base:      base,
+		roots:     "the configured certificates",
 		userAgent: c.UserAgent,
 		retry:     c.Retry.withDefaults(),
+		maxBody:   cmp.Or(c.MaxBody, defaultMaxBody),
 		transport: transport,
 	}
 	for _, s := range c.Secrets {
@@ -117,8 +122,11 @@ func parseURL(s string) (*url.URL, error) {
 // URL is the address without a trailing slash.
 func (e *Endpoint) URL() string { return e.base.String() }
 
-// Host is the address's host and, if it has one, port.
-func (e *Endpoint) Host() string { return e.base.Host }
+// Port is the port in the address, empty for the default.
+func (e *Endpoint) Port() string { return e.base.Port() }
+
+// Service is what answers there, for people.
+func (e *Endpoint) Service() string { return e.service }
 
 // Verified reports whether an answer is known to come from the host that was asked.
 func (e *Endpoint) Verified() bool { return e.verified }

@@ -63,7 +63,7 @@ func (e *ResponseError) Error() string {
 func (e *ResponseError) Unwrap() error { return e.Err }
 
 // errTooLarge marks the ResponseError that another attempt would not mend.
-var errTooLarge = fmt.Errorf("more than %d MiB", maxBody>>20)
+var errTooLarge = errors.New("it is too long")
 
 // Unusable is the *ResponseError for an answer.
 func (e *Endpoint) Unusable(a *Answer, err error) error {

@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// maxBody bounds an answer. The longest known, the cluster status, has about 45 KB.
-const maxBody = 16 << 20
+// defaultMaxBody bounds an answer.
+const defaultMaxBody = 16 << 20
 
 // Retry bounds one call. Zero fields take the defaults; tests shorten them.
 type Retry struct {
@@ -114,10 +114,10 @@ func (e *Endpoint) take(req *http.Request, resp *http.Response, read func(*Answe
 	defer resp.Body.Close()
 	a := &Answer{Method: req.Method, Path: req.URL.Path, StatusCode: resp.StatusCode, Header: resp.Header}
 	var err error
-	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1)); err != nil {
+	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, e.maxBody+1)); err != nil {
 		return e.Unusable(a, fmt.Errorf("it was cut short: %w", stripURL(err)))
 	}
-	if len(a.Body) > maxBody {
+	if int64(len(a.Body)) > e.maxBody {
 		return e.Unusable(a, errTooLarge)
 	}
 	return read(a)

@@ -45,17 +45,21 @@ type logged struct {
 func (l logged) RoundTrip(req *http.Request) (*http.Response, error) {
 	start := time.Now()
 	resp, err := l.next.RoundTrip(req)
-	fields := map[string]any{
-		"service":    l.service,
-		"method":     req.Method,
-		"path":       req.URL.Path,
-		"elapsed_ms": time.Since(start).Milliseconds(),
-	}
+	fields := map[string]any{"elapsed_ms": time.Since(start).Milliseconds()}
 	if err != nil {
 		fields["error"] = err.Error()
 	} else {
 		fields["status"] = resp.StatusCode
 	}
-	tflog.Debug(req.Context(), "Request", fields)
+	logRequest(l.service, req, fields)
 	return resp, err
+}
+
+// LogResponse writes the line for a request that did not go through the endpoint, but over its transport.
+func (e *Endpoint) LogResponse(resp *http.Response) {
+	logRequest(e.service, resp.Request, map[string]any{"status": resp.StatusCode})
+}
+
+func logRequest(service string, req *http.Request, fields map[string]any) {
+	tflog.Debug(req.Context(), "Request", fields, map[string]any{"service": service, "method": req.Method, "path": req.URL.Path})
 }

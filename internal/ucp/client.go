@@ -1,11 +1,15 @@
-// Package ucp is the way to the cluster's containers: UCP's login and settings, and the Docker Engine API through UCP or of a single engine.
+// Package ucp is the way to the cluster's containers: UCP's login and settings, and the Docker Engine API, through UCP or of a single engine.
 // It reads, and it starts what it is told to; it decides nothing.
 // Of this module's packages it may import endpoint alone.
 package ucp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/http"
+
+	"github.com/pelletier/go-toml/v2"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
@@ -26,30 +30,123 @@ type Config struct {
 	Retry              RetryConfig
 }
 
+// maxBody bounds an answer: the list of all containers of a large cluster has tens of megabytes.
+const maxBody = 64 << 20
+
 // Client talks to one UCP. It is safe for concurrent use.
+//
+// Its errors are an [APIError] for an answer that is not a success,
+// and of package endpoint an UnreachableError, a ResponseError, a CertificateError and a RedirectError.
 type Client struct {
-	url string
+	endpoint *endpoint.Endpoint
+	session  *session
+	config   Config
 }
 
-var errTODO = errors.New("not implemented yet")
-
 // New checks the configuration. It makes no request.
-func New(c Config) (*Client, error) { return &Client{url: c.URL}, nil }
+func New(c Config) (*Client, error) {
+	e, err := endpoint.New(endpoint.Config{
+		Service:            "UCP",
+		URL:                c.URL,
+		CACert:             c.CACert,
+		InsecureSkipVerify: c.InsecureSkipVerify,
+		UserAgent:          c.UserAgent,
+		Secrets:            []string{c.Password},
+		Retry:              c.Retry,
+		MaxBody:            maxBody,
+	})
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{endpoint: e, config: c}
+	client.session = &session{login: client.login}
+	return client, nil
+}
 
 // URL is the address that is asked, without a trailing slash.
-func (c *Client) URL() string { return c.url }
+func (c *Client) URL() string { return c.endpoint.URL() }
 
 // CA is the certificate authority of UCP's own TLS, PEM text. It needs no login.
-func (c *Client) CA(ctx context.Context) (string, error) { return "", errTODO }
+func (c *Client) CA(ctx context.Context) (pem string, err error) {
+	err = c.endpoint.Repeat(ctx, endpoint.Request{Path: "/ca"}, func(a *endpoint.Answer) error {
+		if err := check(c.endpoint, a); err != nil {
+			return err
+		}
+		if _, err := endpoint.ParseCertificates(string(a.Body)); err != nil {
+			return c.endpoint.Unusable(a, err)
+		}
+		pem = string(a.Body)
+		return nil
+	})
+	return pem, err
+}
 
 // Ping asks whether UCP is healthy. It needs no login.
-func (c *Client) Ping(ctx context.Context) error { return errTODO }
+func (c *Client) Ping(ctx context.Context) error {
+	return c.endpoint.Repeat(ctx, endpoint.Request{Path: "/_ping"}, func(a *endpoint.Answer) error {
+		return check(c.endpoint, a)
+	})
+}
 
 // RequireContentTrust reports whether UCP refuses images that are not signed. It needs an admin.
-func (c *Client) RequireContentTrust(ctx context.Context) (bool, error) { return false, errTODO }
+func (c *Client) RequireContentTrust(ctx context.Context) (required bool, err error) {
+	r := endpoint.Request{Path: "/api/ucp/config-toml"}
+	err = c.session.do(ctx, func(token string) error {
+		r.Authorization = bearer(token)
+		return c.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
+			if err := check(c.endpoint, a); err != nil {
+				return err
+			}
+			var config struct {
+				Trust struct {
+					Required bool `toml:"require_content_trust"`
+				} `toml:"trust_configuration"`
+			}
+			if err := toml.Unmarshal(a.Body, &config); err != nil {
+				return c.endpoint.Unusable(a, err)
+			}
+			required = config.Trust.Required
+			return nil
+		})
+	})
+	return required, err
+}
 
 // Login gets a token unless there is one. Calls log in by themselves when they need to.
-func (c *Client) Login(ctx context.Context) error { return errTODO }
+func (c *Client) Login(ctx context.Context) error {
+	_, err := c.session.get(ctx)
+	return err
+}
 
-// Engine is the Docker Engine API of the whole cluster, under the login's token.
-func (c *Client) Engine(ctx context.Context) (*Engine, error) { return nil, errTODO }
+// login asks for a new token. A second token for the same user does no harm, so a lost answer is asked for again.
+func (c *Client) login(ctx context.Context) (token string, err error) {
+	body, err := json.Marshal(map[string]string{"username": c.config.Username, "password": c.config.Password})
+	if err != nil {
+		return "", err
+	}
+	r := endpoint.Request{Method: http.MethodPost, Path: "/auth/login", JSON: body}
+	err = c.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
+		if err := check(c.endpoint, a); err != nil {
+			return err
+		}
+		var answer struct {
+			Token string `json:"auth_token"`
+		}
+		if err := c.endpoint.Decode(a, &answer); err != nil {
+			return err
+		}
+		if answer.Token == "" {
+			return c.endpoint.Unusable(a, errors.New("it holds no token"))
+		}
+		token = answer.Token
+		return nil
+	})
+	return token, err
+}
+
+func bearer(token string) string {
+	if token == "" {
+		return ""
+	}
+	return "Bearer " + token
+}

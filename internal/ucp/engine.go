@@ -2,89 +2,222 @@ package ucp
 
 import (
 	"context"
-	"io"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
-// DockerConfig says which Docker Engine to use beside UCP.
-type DockerConfig struct {
-	// Host is unix:///path, tcp://host:port or ssh://user@host.
-	Host string
-	// CACert, ClientCert and ClientKey are PEM texts for tcp. Without any, tcp is plain HTTP.
-	CACert, ClientCert, ClientKey string
-	// UseEnv takes what is empty here from DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY and DOCKER_API_VERSION.
-	UseEnv    bool
-	UserAgent string
-	Retry     RetryConfig
-}
-
-// NewEngine connects to a single engine and agrees on the version of its API.
-func NewEngine(ctx context.Context, c DockerConfig) (*Engine, error) { return nil, errTODO }
+const (
+	// minAPIVersion came with Engine 17.06, the oldest that DTR 2.5 ran on.
+	minAPIVersion = "1.30"
+	// callLimit bounds a call that is not repeated; one that is has the limits of Retry besides.
+	callLimit = 2 * time.Minute
+	// transferLimit bounds the transfer of images, which are some gigabytes over a slow line at worst.
+	transferLimit = time.Hour
+)
 
 // Engine is the Docker Engine API, 1.30 (Engine 17.06) to the newest. It is safe for concurrent use.
 // cerrdefs.IsNotFound, IsConflict and IsUnauthorized hold for the errors of its methods.
-type Engine struct{}
+//
+// The API's version is agreed on here: the negotiation of moby/client refuses everything before 1.40 (Engine 19.03).
+type Engine struct {
+	endpoint  *endpoint.Endpoint
+	session   *session
+	userAgent string
+	// host and scheme are the address as moby/client wants it.
+	host, scheme string
+	version      string
 
-// Containers lists the containers that carry all the labels, running and stopped; nil means all.
-func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]Container, error) {
-	return nil, errTODO
+	mu      sync.Mutex
+	clients *clients
 }
 
-// Container inspects one container.
-func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState, error) {
-	return ContainerState{}, errTODO
+// clients are the two ways to an engine under one token. The token is among their headers, where it reaches hijacked connections too,
+// which a transport of our own would not see; a new token therefore needs new clients.
+type clients struct {
+	token string
+	// api is for calls with an end: repeated where that is harmless, and bounded.
+	api *client.Client
+	// stream is for answers that take as long as they take.
+	stream *client.Client
 }
 
-// Nodes lists the nodes of the swarm.
-func (e *Engine) Nodes(ctx context.Context) ([]Node, error) { return nil, errTODO }
-
-// Info describes the engine.
-func (e *Engine) Info(ctx context.Context) (Info, error) { return Info{}, errTODO }
-
-// Version tells the versions of the engine, of its API and of UCP.
-func (e *Engine) Version(ctx context.Context) (Version, error) { return Version{}, errTODO }
-
-// Images returns the tags and digests of the images that are present.
-// A node narrows it to that node, through UCP only; "" means anywhere.
-func (e *Engine) Images(ctx context.Context, node string) (map[string]bool, error) {
-	return nil, errTODO
+// Engine is the Docker Engine API of the whole cluster, under the login's token.
+func (c *Client) Engine(ctx context.Context) (*Engine, error) {
+	host := strings.TrimPrefix(c.URL(), "https://")
+	if c.endpoint.Port() == "" {
+		host += ":443" // moby/client dials hijacked connections by itself
+	}
+	e := &Engine{
+		endpoint:  c.endpoint,
+		session:   c.session,
+		userAgent: c.config.UserAgent,
+		host:      "tcp://" + host,
+		scheme:    "https",
+	}
+	// The ping needs no login, so both can be under way at once.
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.Login(gctx) })
+	g.Go(func() error { return e.negotiate(gctx) })
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
-
-// ImageDigests returns the repository digests of an image that is present.
-func (e *Engine) ImageDigests(ctx context.Context, ref string) ([]string, error) {
-	return nil, errTODO
-}
-
-// RemoteImage asks the image's registry, through the engine, for its digest ("sha256:...").
-func (e *Engine) RemoteImage(ctx context.Context, ref string) (digest string, err error) {
-	return "", errTODO
-}
-
-// Pull pulls an image, through UCP on every node. The progress function, which may be nil, gets a line a change.
-func (e *Engine) Pull(ctx context.Context, ref string, progress func(string)) error { return errTODO }
-
-// Load loads the images of a tar archive, through UCP on every node.
-func (e *Engine) Load(ctx context.Context, archive io.Reader) error { return errTODO }
-
-// Create creates a container. cerrdefs.IsConflict holds when the name is taken.
-func (e *Engine) Create(ctx context.Context, s CreateSpec) (id string, err error) {
-	return "", errTODO
-}
-
-// Start starts a created container.
-func (e *Engine) Start(ctx context.Context, id string) error { return errTODO }
-
-// Remove removes a container that does not run, and its volumes. It is never forced.
-func (e *Engine) Remove(ctx context.Context, id string) error { return errTODO }
-
-// Logs reads standard output and standard error of a container, interleaved.
-// A zero since means from the start. With follow it goes on until the container ends or ctx does.
-func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bool) (io.ReadCloser, error) {
-	return nil, errTODO
-}
-
-// Wait waits until the container does not run any more and returns its exit status.
-func (e *Engine) Wait(ctx context.Context, id string) (int, error) { return 0, errTODO }
 
 // APIVersion is the version of the Engine API in use, "1.30" or later.
-func (e *Engine) APIVersion() string { return "" }
+func (e *Engine) APIVersion() string { return e.version }
+
+// Close lets idle connections go. The engine can still be used afterwards.
+func (e *Engine) Close() { e.endpoint.Transport().CloseIdleConnections() }
+
+// negotiate reads the newest version that the engine speaks: from a header of the ping or, where something answers that in its place, from /version.
+func (e *Engine) negotiate(ctx context.Context) error {
+	var newest string
+	err := e.endpoint.Repeat(ctx, endpoint.Request{Path: "/_ping"}, func(a *endpoint.Answer) error {
+		newest = a.Header.Get("Api-Version")
+		return check(e.endpoint, a)
+	})
+	if err != nil {
+		return err
+	}
+	if newest == "" {
+		if newest, err = e.askVersion(ctx); err != nil {
+			return err
+		}
+	}
+	if e.version, err = agree(newest); err != nil {
+		return fmt.Errorf("%s: %w", e.endpoint.Service(), err)
+	}
+	return nil
+}
+
+func (e *Engine) askVersion(ctx context.Context) (newest string, err error) {
+	err = e.session.do(ctx, func(token string) error {
+		r := endpoint.Request{Path: "/version", Authorization: bearer(token)}
+		return e.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
+			if err := check(e.endpoint, a); err != nil {
+				return err
+			}
+			var v struct {
+				APIVersion string `json:"ApiVersion"`
+			}
+			err := e.endpoint.Decode(a, &v)
+			newest = v.APIVersion
+			return err
+		})
+	})
+	return newest, err
+}
+
+// agree picks the version to use with an engine whose newest is given.
+func agree(newest string) (string, error) {
+	major, minor, err := parseAPIVersion(newest)
+	if err != nil {
+		return "", err
+	}
+	older := func(than string) bool {
+		m, n, _ := parseAPIVersion(than)
+		return major < m || major == m && minor < n
+	}
+	switch {
+	case older(minAPIVersion):
+		return "", fmt.Errorf("its API version %s is older than %s (Docker Engine 17.06), the oldest supported", newest, minAPIVersion)
+	case older(client.MaxAPIVersion):
+		return fmt.Sprintf("%d.%d", major, minor), nil
+	default:
+		return client.MaxAPIVersion, nil
+	}
+}
+
+func parseAPIVersion(s string) (major, minor int, err error) {
+	a, b, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(s), "v"), ".")
+	major, err = strconv.Atoi(a)
+	if err == nil {
+		minor, err = strconv.Atoi(b)
+	}
+	if err != nil || major < 0 || minor < 0 {
+		return 0, 0, fmt.Errorf("%q is not a version of the Docker Engine API", s)
+	}
+	return major, minor, nil
+}
+
+// under returns the clients for a token.
+func (e *Engine) under(token string) (*clients, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.clients != nil && e.clients.token == token {
+		return e.clients, nil
+	}
+	api, err := e.newClient(token, e.endpoint.RoundTripper())
+	if err != nil {
+		return nil, err
+	}
+	// This one must have an *http.Transport: moby/client takes its dialer and its TLS configuration from there.
+	stream, err := e.newClient(token, e.endpoint.Transport(), client.WithHTTPResponseHook(e.endpoint.LogResponse))
+	if err != nil {
+		return nil, err
+	}
+	e.clients = &clients{token: token, api: api, stream: stream}
+	return e.clients, nil
+}
+
+func (e *Engine) newClient(token string, transport http.RoundTripper, opts ...client.Opt) (*client.Client, error) {
+	headers := map[string]string{}
+	if token != "" {
+		headers["Authorization"] = bearer(token)
+	}
+	opts = append(opts,
+		client.WithHost(e.host), // before the transport, which it would change
+		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
+		client.WithScheme(e.scheme),
+		client.WithHTTPHeaders(headers),
+		client.WithAPIVersion(e.version),
+	)
+	if e.userAgent != "" {
+		opts = append(opts, client.WithUserAgent(e.userAgent))
+	}
+	return client.New(opts...)
+}
+
+// call makes one call of the API, again under a new token when UCP refuses the old one. What says what it is for, to follow "cannot".
+func call[T any](ctx context.Context, e *Engine, limit time.Duration, what string, f func(context.Context, *client.Client) (T, error)) (result T, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s", limit))
+	defer cancel()
+	err = e.session.do(ctx, func(token string) error {
+		c, err := e.under(token)
+		if err != nil {
+			return err
+		}
+		ctx, failure := endpoint.KeepFailure(ctx)
+		result, err = f(ctx, c.api)
+		if err != nil && failure() != nil {
+			return failure() // the same, with its type
+		}
+		return err
+	})
+	return result, e.failed(ctx, what, err)
+}
+
+// failed gives an error its context.
+func (e *Engine) failed(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return fmt.Errorf("%s: cannot %s: %w", e.endpoint.Service(), what, err)
+}
+
+// none is the result of a call that has none.
+type none = struct{}

@@ -1,21 +1,81 @@
 package ucp
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
-// APIError is an answer of UCP that is not a success. The Docker Engine API has errors of its own:
-// cerrdefs.IsNotFound, IsConflict and IsUnauthorized hold for them, and for an APIError.
+// APIError is an answer that is not a success, of UCP's own API or to the first question to an engine.
+// cerrdefs.IsNotFound, IsConflict and IsUnauthorized hold for it, as they do for the errors of the Docker Engine API.
 type APIError struct {
-	StatusCode   int
+	// Service is "UCP" or the engine's address.
+	Service    string
+	StatusCode int
+	// Message is the service's own, empty when the body was not one of its errors.
 	Message      string
 	Method, Path string
 }
 
 func (e *APIError) Error() string {
-	return fmt.Sprintf("UCP answered %s %s with %d", e.Method, e.Path, e.StatusCode)
+	text := e.Message
+	if text == "" {
+		text = http.StatusText(e.StatusCode)
+	}
+	return fmt.Sprintf("%s answered %s %s with status %d: %s", e.Service, e.Method, e.Path, e.StatusCode, text)
 }
 
 // Unauthorized reports whether the user name, the password or the token was refused.
 func (e *APIError) Unauthorized() bool { return e.StatusCode == http.StatusUnauthorized }
+
+// Unwrap makes the error one of the classes of package errdefs.
+func (e *APIError) Unwrap() error { return errorClass(e.StatusCode) }
+
+func errorClass(status int) error {
+	switch status {
+	case http.StatusUnauthorized:
+		return cerrdefs.ErrUnauthenticated
+	case http.StatusForbidden:
+		return cerrdefs.ErrPermissionDenied
+	case http.StatusNotFound:
+		return cerrdefs.ErrNotFound
+	case http.StatusConflict:
+		return cerrdefs.ErrConflict
+	default:
+		return nil
+	}
+}
+
+// maxMessage bounds what an error repeats of an answer, in bytes.
+const maxMessage = 500
+
+// check is nil for a success.
+func check(e *endpoint.Endpoint, a *endpoint.Answer) error {
+	if a.OK() {
+		return nil
+	}
+	var body struct {
+		Message string
+		Errors  []struct{ Message string }
+	}
+	message := ""
+	if json.Unmarshal(a.Body, &body) == nil {
+		message = body.Message
+		if len(body.Errors) > 0 {
+			message = body.Errors[0].Message
+		}
+	}
+	message = e.Scrub(message)
+	return &APIError{
+		Service:    e.Service(),
+		StatusCode: a.StatusCode,
+		Message:    strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""),
+		Method:     a.Method,
+		Path:       a.Path,
+	}
+}

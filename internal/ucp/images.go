@@ -1,0 +1,137 @@
+package ucp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/moby/moby/api/types/jsonstream"
+	"github.com/moby/moby/client"
+)
+
+// Images returns the tags and digests of the images that are present.
+// A node narrows it to that node, through UCP only; "" means anywhere.
+func (e *Engine) Images(ctx context.Context, node string) (map[string]bool, error) {
+	options := client.ImageListOptions{}
+	if node != "" {
+		options.Filters = client.Filters{}.Add("node", node)
+	}
+	list, err := call(ctx, e, callLimit, "list images", func(ctx context.Context, c *client.Client) (client.ImageListResult, error) {
+		return c.ImageList(ctx, options)
+	})
+	if err != nil {
+		return nil, err
+	}
+	images := map[string]bool{}
+	for _, image := range list.Items {
+		for _, ref := range image.RepoTags {
+			images[ref] = true
+		}
+		for _, ref := range image.RepoDigests {
+			images[ref] = true
+		}
+	}
+	delete(images, "<none>:<none>")
+	delete(images, "<none>@<none>")
+	return images, nil
+}
+
+// ImageDigests returns the repository digests ("docker/dtr@sha256:...") of an image that is present.
+func (e *Engine) ImageDigests(ctx context.Context, ref string) ([]string, error) {
+	image, err := call(ctx, e, callLimit, "inspect image "+ref, func(ctx context.Context, c *client.Client) (client.ImageInspectResult, error) {
+		return c.ImageInspect(ctx, ref)
+	})
+	return image.RepoDigests, err
+}
+
+// RemoteImage asks the image's registry, through the engine, for its digest ("sha256:...").
+func (e *Engine) RemoteImage(ctx context.Context, ref string) (digest string, err error) {
+	what := "look up image " + ref + " in its registry"
+	image, err := call(ctx, e, callLimit, what, func(ctx context.Context, c *client.Client) (client.DistributionInspectResult, error) {
+		return c.DistributionInspect(ctx, ref, client.DistributionInspectOptions{})
+	})
+	return image.Descriptor.Digest.String(), err
+}
+
+// Pull pulls an image, through UCP on every node. The progress function, which may be nil, gets a line a change.
+func (e *Engine) Pull(ctx context.Context, ref string, progress func(string)) error {
+	_, err := call(ctx, e, transferLimit, "pull image "+ref, func(ctx context.Context, c *client.Client) (none, error) {
+		stream, err := c.ImagePull(ctx, ref, client.ImagePullOptions{})
+		if err != nil {
+			return none{}, err
+		}
+		defer stream.Close()
+		return none{}, follow(stream, progress)
+	})
+	return err
+}
+
+// Load loads the images of a tar archive, through UCP on every node.
+// Only an archive that is an io.Seeker can be sent again, should the login have to be renewed.
+func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
+	sent := false
+	_, err := call(ctx, e, transferLimit, "load images", func(ctx context.Context, c *client.Client) (none, error) {
+		if sent {
+			if err := rewind(archive); err != nil {
+				return none{}, err
+			}
+		}
+		sent = true
+		// Only Read is passed on: net/http closes what can be closed.
+		stream, err := c.ImageLoad(ctx, struct{ io.Reader }{archive})
+		if err != nil {
+			return none{}, err
+		}
+		defer stream.Close()
+		return none{}, follow(stream, nil)
+	})
+	return err
+}
+
+func rewind(r io.Reader) error {
+	s, ok := r.(io.Seeker)
+	if !ok {
+		return errors.New("the login had expired and the archive cannot be sent a second time")
+	}
+	_, err := s.Seek(0, io.SeekStart)
+	return err
+}
+
+// follow reads the messages of a transfer to their end. The status of the answer says nothing: errors come in the stream.
+func follow(stream io.Reader, progress func(string)) error {
+	last := ""
+	for dec := json.NewDecoder(stream); ; {
+		var m jsonstream.Message
+		if err := dec.Decode(&m); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading the engine's answer: %w", err)
+		}
+		if m.Error != nil {
+			return transferError(m.Error)
+		}
+		// Byte counts are for terminals.
+		if line := messageLine(m); progress != nil && line != "" && line != last && (m.Progress == nil || m.Progress.Current == 0) {
+			progress(line)
+			last = line
+		}
+	}
+}
+
+func transferError(err *jsonstream.Error) error {
+	if class := errorClass(err.Code); class != nil {
+		return fmt.Errorf("%w: %w", class, err)
+	}
+	return err
+}
+
+func messageLine(m jsonstream.Message) string {
+	text := m.Status + m.Stream
+	if m.ID != "" {
+		text = m.ID + ": " + text
+	}
+	return strings.TrimSpace(text)
+}

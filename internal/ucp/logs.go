@@ -1,0 +1,79 @@
+package ucp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+)
+
+// Logs reads standard output and standard error of a container, interleaved.
+// A zero since means from the start. With follow it goes on until the container ends or ctx does.
+func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bool) (io.ReadCloser, error) {
+	// With a terminal both come as one plain stream, which the engine tells nowhere else.
+	c, err := e.inspect(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	terminal := c.Config != nil && c.Config.Tty
+
+	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow}
+	if !since.IsZero() {
+		options.Since = fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())
+	}
+	var cancel context.CancelFunc
+	if follow {
+		ctx, cancel = context.WithCancel(ctx)
+	} else {
+		ctx, cancel = context.WithTimeout(ctx, callLimit)
+	}
+	var body io.ReadCloser
+	err = e.session.do(ctx, func(token string) error {
+		c, err := e.under(token)
+		if err != nil {
+			return err
+		}
+		body, err = c.stream.ContainerLogs(e.endpoint.Mask(ctx), id, options)
+		return err
+	})
+	if err != nil {
+		cancel()
+		return nil, e.failed(ctx, "read the log of container "+id, err)
+	}
+	l := &logReader{Reader: body, body: body, cancel: cancel}
+	if !terminal {
+		l.demultiplex()
+	}
+	return l, nil
+}
+
+// logReader is a log that is being read.
+type logReader struct {
+	io.Reader
+	body   io.Closer
+	cancel context.CancelFunc
+}
+
+func (l *logReader) demultiplex() {
+	multiplexed := l.Reader
+	r, w := io.Pipe()
+	go func() {
+		_, err := stdcopy.StdCopy(w, w, multiplexed)
+		w.CloseWithError(err)
+	}()
+	l.Reader = r
+}
+
+// Close ends the reading, also a Read that is under way.
+func (l *logReader) Close() error {
+	l.cancel()
+	err := l.body.Close()
+	if r, ok := l.Reader.(*io.PipeReader); ok {
+		err = errors.Join(err, r.Close())
+	}
+	return err
+}

@@ -1,0 +1,81 @@
+package ucp
+
+import (
+	"context"
+	"strings"
+
+	"github.com/moby/moby/client"
+)
+
+// Nodes lists the nodes of the swarm.
+func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
+	list, err := call(ctx, e, callLimit, "list nodes", func(ctx context.Context, c *client.Client) (client.NodeListResult, error) {
+		return c.NodeList(ctx, client.NodeListOptions{})
+	})
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]Node, len(list.Items))
+	for i, n := range list.Items {
+		nodes[i] = Node{
+			ID:            n.ID,
+			Hostname:      n.Description.Hostname,
+			Addr:          n.Status.Addr,
+			State:         string(n.Status.State),
+			Availability:  string(n.Spec.Availability),
+			EngineVersion: n.Description.Engine.EngineVersion,
+			MemoryBytes:   n.Description.Resources.MemoryBytes,
+		}
+	}
+	return nodes, nil
+}
+
+// Info describes the engine.
+func (e *Engine) Info(ctx context.Context) (Info, error) {
+	r, err := call(ctx, e, callLimit, "read its description", func(ctx context.Context, c *client.Client) (client.SystemInfoResult, error) {
+		return c.Info(ctx, client.InfoOptions{})
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	return Info{
+		Name:          r.Info.Name,
+		ServerVersion: r.Info.ServerVersion,
+		LoggingDriver: r.Info.LoggingDriver,
+		MemoryBytes:   r.Info.MemTotal,
+		CPUs:          r.Info.NCPU,
+	}, nil
+}
+
+// Names of components in the answer to /version.
+const (
+	engineComponent = "Engine"
+	ucpComponent    = "Universal Control Plane"
+	// UCP gives its own version as the engine's, behind this.
+	ucpPrefix = "ucp/"
+)
+
+// Version tells the versions of the engine, of its API and of UCP.
+func (e *Engine) Version(ctx context.Context) (Version, error) {
+	r, err := call(ctx, e, callLimit, "read its version", func(ctx context.Context, c *client.Client) (client.ServerVersionResult, error) {
+		return c.ServerVersion(ctx, client.ServerVersionOptions{})
+	})
+	if err != nil {
+		return Version{}, err
+	}
+	v := Version{APIVersion: r.APIVersion}
+	if ucp, ok := strings.CutPrefix(r.Version, ucpPrefix); ok {
+		v.UCP = ucp
+	} else {
+		v.Engine = r.Version
+	}
+	for _, c := range r.Components {
+		switch c.Name {
+		case ucpComponent:
+			v.UCP = c.Version
+		case engineComponent:
+			v.Engine = c.Version
+		}
+	}
+	return v, nil
+}
