@@ -1,0 +1,104 @@
+package simulator
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// accounts are the users of UCP, who are those of DTR too.
+type accounts struct {
+	mu     sync.Mutex
+	users  map[string]*user
+	tokens []*accessToken
+}
+
+type user struct {
+	name, password string
+	admin          bool
+}
+
+// accessToken stands in for a user's password, with DTR alone.
+type accessToken struct {
+	owner, token, hashed, label string
+	created, used               time.Time
+}
+
+func newAccounts(admin, password string) *accounts {
+	return &accounts{users: map[string]*user{admin: {admin, password, true}}}
+}
+
+func (a *accounts) check(name, password string) (user, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	u := a.users[name]
+	if u == nil || u.password != password {
+		return user{}, false
+	}
+	return *u, true
+}
+
+// checkDTR accepts an access token in the place of the password.
+func (a *accounts) checkDTR(name, secret string) (user, bool) {
+	if u, ok := a.check(name, secret); ok {
+		return u, true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, t := range a.tokens {
+		if u := a.users[name]; u != nil && t.owner == name && t.token == secret {
+			t.used = time.Now()
+			return *u, true
+		}
+	}
+	return user{}, false
+}
+
+func (a *accounts) newToken(owner, label string) accessToken {
+	token := newID()
+	t := &accessToken{owner: owner, token: token, hashed: hash("token", token), label: label, created: time.Now()}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tokens = append(a.tokens, t)
+	return *t
+}
+
+func (a *accounts) listTokens(owner string) []accessToken {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list []accessToken
+	for _, t := range a.tokens {
+		if t.owner == owner {
+			list = append(list, *t)
+		}
+	}
+	return list
+}
+
+func (a *accounts) deleteToken(hashed string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := len(a.tokens)
+	a.tokens = slices.DeleteFunc(a.tokens, func(t *accessToken) bool { return t.hashed == hashed })
+	return len(a.tokens) < before
+}
+
+// SetPassword changes the administrator's password. Tokens stay good.
+func (c *Cluster) SetPassword(password string) {
+	c.accounts.mu.Lock()
+	defer c.accounts.mu.Unlock()
+	c.accounts.users[c.Username()].password = password
+}
+
+// AddUser adds a user who is not an administrator.
+func (c *Cluster) AddUser(name, password string) {
+	c.accounts.mu.Lock()
+	defer c.accounts.mu.Unlock()
+	c.accounts.users[name] = &user{name: name, password: password}
+}
+
+// defaults of the simulated administrator.
+func credentials(name, password string) (string, string) {
+	return cmp.Or(name, "admin"), cmp.Or(password, "simulated-password")
+}

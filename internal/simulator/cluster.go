@@ -1,0 +1,339 @@
+// Package simulator is a simulated DTR cluster with everything around it that
+// an upgrade touches: DTR's API behind a load balancer, UCP, the Docker Engines
+// of the nodes, an image registry, and the bootstrapper that replaces the
+// containers. It serves over TLS on loopback ports and needs no Docker.
+//
+// It behaves as the published documentation says that the real thing does, in
+// a scalable time, and goes wrong where it is told to. It may not import the
+// packages of the provider, which are tested against it.
+package simulator
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/moby/moby/api/types/container"
+)
+
+const (
+	managerName = "manager1"
+	maxReplicas = 7
+	seedAge     = 90 * 24 * time.Hour // age of a cluster at the start
+)
+
+// Options say what cluster to simulate.
+type Options struct {
+	// Version that every replica runs, MAJOR.MINOR.PATCH. Required.
+	Version string
+	// Replicas, 1 to 7; 3 if zero. The k-th lives on node worker<k>.
+	Replicas int
+	// Speed divides every duration: 1, or zero, is as slow as a real cluster.
+	Speed float64
+	// Username and Password of the administrator; made up if empty.
+	Username, Password string
+	// Host is the external host name that DTR's settings show; the address that
+	// is served if empty.
+	Host string
+	// APIVersion of the Docker Engines; if empty the one of the engine that was
+	// released together with the DTR version: 1.37, 1.39 or 1.40.
+	APIVersion string
+	// Nodes says how nodes differ from the usual ones, by name.
+	Nodes map[string]NodeOptions
+}
+
+// NodeOptions describes a node; zero values are the usual ones.
+type NodeOptions struct {
+	MemoryBytes   int64 // 32 GiB
+	EngineVersion string
+}
+
+// Info is what a program needs to know to use the cluster.
+type Info struct {
+	DTRURL     string `json:"dtr_url"`
+	UCPURL     string `json:"ucp_url"`
+	Username   string `json:"username"`
+	Password   string `json:"password"`
+	CACert     string `json:"ca_cert"` // PEM
+	DockerHost string `json:"docker_host"`
+}
+
+// Cluster is a running simulation.
+type Cluster struct {
+	info         Info
+	cancel       context.CancelFunc
+	accounts     *accounts
+	registry     *registry
+	engine       *engine
+	ucp          *ucp
+	dtr          *dtr
+	front        front
+	points       points
+	bootstrapper guarded[BootstrapperFaults]
+	servers      []*http.Server
+	socketDir    string
+}
+
+// Start starts a cluster. Close must be called when it is no longer needed.
+func Start(o Options) (*Cluster, error) {
+	version, err := semver.StrictNewVersion(o.Version)
+	if err != nil {
+		return nil, fmt.Errorf("version %q: %w", o.Version, err)
+	}
+	o.Replicas = cmp.Or(o.Replicas, 3)
+	if o.Replicas < 1 || o.Replicas > maxReplicas {
+		return nil, fmt.Errorf("%d replicas: a cluster has 1 to %d", o.Replicas, maxReplicas)
+	}
+	o.Speed = cmp.Or(o.Speed, 1)
+	if o.Speed < 0 {
+		return nil, fmt.Errorf("speed %g: must be positive", o.Speed)
+	}
+
+	c := &Cluster{}
+	if err := c.start(o, version); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(o Options, version *semver.Version) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	caPEM, certificate, err := newPKI(slices.DeleteFunc([]string{o.Host}, func(h string) bool { return h == "" })...)
+	if err != nil {
+		return err
+	}
+	dtrListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer closeUnlessServed(c, dtrListener)
+	ucpListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer closeUnlessServed(c, ucpListener)
+	if c.socketDir, err = os.MkdirTemp("", "dtr-simulator-"); err != nil {
+		return err
+	}
+	socket := filepath.Join(c.socketDir, "docker.sock")
+	socketListener, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+
+	username, password := credentials(o.Username, o.Password)
+	c.info = Info{
+		DTRURL: "https://" + dtrListener.Addr().String(), UCPURL: "https://" + ucpListener.Addr().String(),
+		Username: username, Password: password, CACert: caPEM, DockerHost: "unix://" + socket,
+	}
+	c.accounts = newAccounts(username, password)
+	c.registry = newRegistry()
+	c.engine = newEngine(ctx, o, version, c.registry)
+	c.engine.program = func(ctx context.Context, args, env []string, stdout io.Writer) int {
+		return Bootstrapper(withHooks(ctx, hooks{c.bootstrapper.get, c.points.reach}), args, env, stdout)
+	}
+	c.dtr = &dtr{
+		ctx: ctx, clock: clock(o.Speed), inventory: c.engine, accounts: c.accounts, points: &c.points,
+		host: cmp.Or(o.Host, dtrListener.Addr().String()), ucpHost: ucpListener.Addr().String(), caPEM: caPEM,
+		reports: map[string]*report{}, dbUpdated: time.Now().Add(-24 * time.Hour),
+	}
+	if !version.LessThan(semver.MustParse("2.6")) {
+		c.dtr.migration.optedIn, c.dtr.migration.done = true, true
+	}
+	c.engine.changed = c.dtr.observe
+	c.ucp = newUCP(c.accounts, caPEM, c.engine.apiVersion, c.engine.handler(scope{}))
+	c.dtr.observe()
+
+	serverTLS := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	always := func(service string) func(string) string { return func(string) string { return service } }
+	c.serve(tls.NewListener(dtrListener, serverTLS), c.front.wrap(always(ServiceDTR), c.dtr.handler()))
+	c.serve(tls.NewListener(ucpListener, serverTLS), c.front.wrap(ucpService, c.ucp.handler()))
+	c.serve(socketListener, c.front.wrap(always(ServiceEngine), c.engine.handler(scope{node: workerName(1)})))
+	return nil
+}
+
+func closeUnlessServed(c *Cluster, l net.Listener) {
+	if len(c.servers) == 0 {
+		_ = l.Close()
+	}
+}
+
+// serve answers in HTTP/1.1 alone: faults take connections over, which
+// HTTP/2 does not let them.
+func (c *Cluster) serve(l net.Listener, h http.Handler) {
+	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute}
+	c.servers = append(c.servers, server)
+	c.front.active.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			panic(fmt.Sprintf("simulator: serving: %v", err))
+		}
+	})
+}
+
+// Close ends everything that runs and frees the ports.
+func (c *Cluster) Close() {
+	c.cancel()
+	for _, s := range c.servers {
+		_ = s.Close()
+	}
+	c.front.close()
+	if c.engine != nil {
+		c.engine.active.Wait()
+		c.dtr.jobsDone.Wait()
+	}
+	if c.socketDir != "" {
+		_ = os.RemoveAll(c.socketDir)
+	}
+}
+
+// DTRURL is the address of DTR's load balancer.
+func (c *Cluster) DTRURL() string { return c.info.DTRURL }
+
+// UCPURL is the address of UCP, and of the cluster's Docker Engine API.
+func (c *Cluster) UCPURL() string { return c.info.UCPURL }
+
+// DockerHost is the engine of node worker1 without UCP: a unix socket.
+func (c *Cluster) DockerHost() string { return c.info.DockerHost }
+
+// CACert is the certificate authority of both addresses, PEM.
+func (c *Cluster) CACert() string { return c.info.CACert }
+
+// Username of the administrator.
+func (c *Cluster) Username() string { return c.info.Username }
+
+// Password that the administrator had at the start.
+func (c *Cluster) Password() string { return c.info.Password }
+
+// Info is all of that together.
+func (c *Cluster) Info() Info { return c.info }
+
+// Containers lists the containers of the nodes that are up, by node and name.
+func (c *Cluster) Containers() []Container { return c.engine.List() }
+
+// ReplicaIDs lists the ids of the replicas in ascending order, which is the
+// order of their nodes and of the bootstrapper too.
+func (c *Cluster) ReplicaIDs() []string {
+	c.dtr.mu.Lock()
+	defer c.dtr.mu.Unlock()
+	return c.dtr.replicas()
+}
+
+// Versions says what every replica runs: replica id to part ("nginx") to version.
+func (c *Cluster) Versions() map[string]map[string]string {
+	versions := map[string]map[string]string{}
+	for _, ct := range c.Containers() {
+		if p, id, ok := ct.Component(); ok {
+			if versions[id] == nil {
+				versions[id] = map[string]string{}
+			}
+			versions[id][p] = ct.Version()
+		}
+	}
+	return versions
+}
+
+// BootstrapperRuns is how many upgrade containers were ever started; the
+// second phase of one is not another.
+func (c *Cluster) BootstrapperRuns() int {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	return c.engine.runs
+}
+
+func workerName(k int) string { return fmt.Sprintf("worker%d", k) }
+
+// newEngine makes the nodes, with the replicas on them.
+func newEngine(ctx context.Context, o Options, version *semver.Version, r *registry) *engine {
+	released := pairing(version)
+	e := &engine{
+		ctx: ctx, clock: clock(o.Speed), registry: r, ucpVersion: released.ucp,
+		apiVersion: cmp.Or(o.APIVersion, released.api), containers: map[string]*ctr{},
+	}
+	e.version = engineVersion(e.apiVersion)
+	add := func(name string, k int) *node {
+		n := &node{
+			name: name, id: hash("node", name)[:25], addr: fmt.Sprintf("10.0.0.%d", 10+k), manager: k == 0,
+			memory:  cmp.Or(o.Nodes[name].MemoryBytes, 32<<30),
+			version: o.Nodes[name].EngineVersion, images: map[string]image{},
+		}
+		e.nodes = append(e.nodes, n)
+		return n
+	}
+	seed := func(n *node, name string, config *container.Config, host *container.HostConfig) {
+		e.addImage(n, config.Image, r.manifest(config.Image))
+		c := e.add(n, name, config, host)
+		c.created = time.Now().Add(-seedAge)
+		e.run(c)
+		c.started = c.created
+	}
+	seed(add(managerName, 0), "ucp-controller", &container.Config{Image: "docker/ucp-controller:" + released.ucp}, &container.HostConfig{})
+	repository := officialRepository(version)
+	for i, id := range replicaIDs(o.Replicas) {
+		n := add(workerName(i+1), i+1)
+		for _, p := range parts {
+			config, host := componentConfig(p, repository, version.String(), id)
+			seed(n, p.containerName(id), config, host)
+		}
+	}
+	return e
+}
+
+// replicaIDs makes the same ids every time, in ascending order.
+func replicaIDs(n int) []string {
+	var ids []string
+	for i := range n {
+		ids = append(ids, hash("replica", fmt.Sprint(i))[:12])
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// together is what was released at the same time as a minor version of DTR.
+type together struct{ ucp, api string }
+
+// pairing is published for 2.5 to 2.7; before and after, it is near enough.
+func pairing(v *semver.Version) together {
+	switch minor := v.Minor(); {
+	case v.Major() < 2 || v.Major() == 2 && minor < 5:
+		return together{"2.2.4", "1.30"}
+	case v.Major() == 2 && minor == 5:
+		return together{"3.0.4", "1.37"}
+	case v.Major() == 2 && minor == 6:
+		return together{"3.1.4", "1.39"}
+	case v.Major() == 2 && minor == 7:
+		return together{"3.2.4", "1.40"}
+	default:
+		return together{"3.4.0", "1.41"}
+	}
+}
+
+var engineVersions = map[string]string{
+	"1.30": "17.06.2-ee-16", "1.37": "18.03.1-ee-7", "1.39": "18.09.8", "1.40": "19.03.5", "1.41": "20.10.24",
+}
+
+// engineVersion is the engine that speaks an API version at the newest.
+func engineVersion(api string) string {
+	if v, ok := engineVersions[api]; ok {
+		return v
+	}
+	for _, known := range slices.Backward(slices.Sorted(maps.Keys(engineVersions))) {
+		if compareAPI(api, known) > 0 {
+			return engineVersions[known]
+		}
+	}
+	return engineVersions["1.30"]
+}

@@ -1,0 +1,216 @@
+package simulator
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	imagetypes "github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/api/types/jsonstream"
+)
+
+const (
+	imageSize    = 64 << 20
+	manifestType = "application/vnd.docker.distribution.manifest.v2+json"
+)
+
+func (e *engine) serveImages(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
+	filter, err := filters(r, "node", "reference", "dangling", "label")
+	if err != nil {
+		return err
+	}
+	byRef := map[string]image{}
+	e.mu.Lock()
+	for _, n := range e.nodes {
+		if !s.covers(n) || n.down || len(filter["node"]) > 0 && !contains(filter["node"], n.name) {
+			continue
+		}
+		for ref, img := range n.images {
+			if matchesReference(filter["reference"], ref) {
+				byRef[ref] = img
+			}
+		}
+	}
+	e.mu.Unlock()
+	list := []imagetypes.Summary{}
+	for ref, img := range byRef {
+		list = append(list, imagetypes.Summary{
+			ID: img.id, RepoTags: []string{ref}, RepoDigests: img.repoDigests(ref),
+			Created: time.Now().Unix(), Size: imageSize, SharedSize: -1, Containers: -1,
+		})
+	}
+	slices.SortFunc(list, func(a, b imagetypes.Summary) int { return strings.Compare(a.RepoTags[0], b.RepoTags[0]) })
+	return writeJSON(w, http.StatusOK, list)
+}
+
+func matchesReference(patterns []string, ref string) bool {
+	repository, _ := splitRef(ref)
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
+		whole, _ := path.Match(p, ref)
+		short, _ := path.Match(p, repository)
+		return whole || short
+	})
+}
+
+// repoDigests: an image that was loaded from a file has none.
+func (i image) repoDigests(ref string) []string {
+	if i.digest == "" {
+		return []string{}
+	}
+	repository, _ := splitRef(ref)
+	return []string{repository + "@" + i.digest}
+}
+
+func (e *engine) serveImage(s scope, w http.ResponseWriter, _ *http.Request, name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range e.nodes {
+		if !s.covers(n) || n.down {
+			continue
+		}
+		for ref, img := range n.images {
+			if ref == normalRef(name) || img.id == name || strings.TrimPrefix(img.id, "sha256:") == name || contains(img.repoDigests(ref), name) {
+				return writeJSON(w, http.StatusOK, imagetypes.InspectResponse{
+					ID: img.id, RepoTags: []string{ref}, RepoDigests: img.repoDigests(ref),
+					Architecture: "amd64", Os: "linux", Size: imageSize,
+					RootFS: imagetypes.RootFS{Type: "layers"},
+				})
+			}
+		}
+	}
+	return errorf(http.StatusNotFound, "No such image: %s", name)
+}
+
+// servePull pulls on every node of the scope. Docker reports an image that
+// does not exist as an error answer; UCP has begun to answer by then, and puts
+// it into the stream.
+func (e *engine) servePull(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
+	ref := r.URL.Query().Get("fromImage")
+	if tag := r.URL.Query().Get("tag"); tag != "" {
+		ref += ":" + tag
+	}
+	repository, tag := splitRef(ref)
+	ref = repository + ":" + tag
+	digest, found := e.registry.digest(ref)
+	missing := errorf(http.StatusNotFound, "manifest for %s not found: manifest unknown: manifest unknown", ref)
+	if !found && !s.cluster() {
+		return missing
+	}
+	out := stream{w}
+	e.mu.Lock()
+	nodes := slices.DeleteFunc(slices.Clone(e.nodes), func(n *node) bool { return !s.covers(n) || n.down })
+	e.mu.Unlock()
+	for _, n := range nodes {
+		out.send(jsonstream.Message{ID: n.name, Status: "Pulling " + ref + "..."})
+	}
+	if !found {
+		out.fail(missing)
+		return nil
+	}
+	if e.clock.sleep(r.Context(), imagePullTime) != nil {
+		return nil
+	}
+	e.mu.Lock()
+	for _, n := range nodes {
+		e.addImage(n, ref, digest)
+	}
+	e.mu.Unlock()
+	out.send(jsonstream.Message{Status: "Digest: " + digest})
+	for _, n := range nodes {
+		out.send(jsonstream.Message{ID: n.name, Status: "Pulling " + ref + "... : downloaded"})
+	}
+	return nil
+}
+
+// serveLoad takes an archive as docker save writes it, compressed or not.
+func (e *engine) serveLoad(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
+	refs, err := archiveTags(r.Body)
+	if err != nil {
+		return errorf(http.StatusInternalServerError, "Error processing tar file: %v", err)
+	}
+	out := stream{w}
+	e.mu.Lock()
+	for _, n := range e.nodes {
+		for _, ref := range refs {
+			if s.covers(n) && !n.down {
+				e.addImage(n, ref, "")
+			}
+		}
+	}
+	e.mu.Unlock()
+	for _, ref := range refs {
+		out.send(jsonstream.Message{Stream: "Loaded image: " + ref + "\n"})
+	}
+	return nil
+}
+
+// archiveTags reads the tags out of the manifest of an image archive.
+func archiveTags(body io.Reader) ([]string, error) {
+	buffered := bufio.NewReader(body)
+	body = buffered
+	if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
+		unzipped, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, err
+		}
+		defer unzipped.Close()
+		body = unzipped
+	}
+	var refs []string
+	archive := tar.NewReader(body)
+	for {
+		entry, err := archive.Next()
+		if err == io.EOF {
+			return refs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if entry.Name != "manifest.json" {
+			continue
+		}
+		var manifest []struct{ RepoTags []string }
+		if err := json.NewDecoder(archive).Decode(&manifest); err != nil {
+			return nil, err
+		}
+		for _, m := range manifest {
+			refs = append(refs, m.RepoTags...)
+		}
+	}
+}
+
+func (e *engine) serveDistribution(_ scope, w http.ResponseWriter, _ *http.Request, name string) error {
+	digest, ok := e.registry.digest(name)
+	if !ok {
+		return errorf(http.StatusNotFound, "manifest unknown: manifest unknown")
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{
+		"Descriptor": map[string]any{"mediaType": manifestType, "digest": digest, "size": 2048},
+		"Platforms":  []map[string]string{{"architecture": "amd64", "os": "linux"}},
+	})
+}
+
+// stream writes JSON messages one after the other, as pulls and loads do.
+type stream struct{ w http.ResponseWriter }
+
+func (s stream) send(m any) {
+	s.w.Header().Set("Content-Type", "application/json")
+	line, err := json.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	_, _ = s.w.Write(append(line, '\n'))
+	_ = http.NewResponseController(s.w).Flush()
+}
+
+// fail sends an error in both forms that Docker's own messages have.
+func (s stream) fail(err error) {
+	s.send(map[string]any{"error": err.Error(), "errorDetail": jsonstream.Error{Message: err.Error()}})
+}

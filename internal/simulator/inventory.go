@@ -1,0 +1,40 @@
+package simulator
+
+import "time"
+
+// Container is a container of the cluster as Docker tells it.
+type Container struct {
+	ID, Name, Node, Image          string // Name without the node
+	Args, Env                      []string
+	Labels                         map[string]string
+	State                          string // created, running or exited
+	ExitCode                       int
+	Created, StartedAt, FinishedAt time.Time
+}
+
+// Inventory is what DTR's API is computed from: containers alone, so that it
+// can stand before the simulated engine or before real ones. Whoever provides
+// it calls observe after each change.
+type Inventory interface {
+	// List lists the containers of the nodes that are up, running or not.
+	List() []Container
+	// Ended lists the containers that stopped running since the last call, those
+	// that are gone by now included.
+	Ended() []Container
+}
+
+// Running says whether the container runs.
+func (c Container) Running() bool { return c.State == "running" }
+
+// Version is the tag of the image.
+func (c Container) Version() string {
+	_, tag := splitRef(c.Image)
+	return tag
+}
+
+// Component splits the name of a replica's container into part ("nginx") and
+// replica id.
+func (c Container) Component() (partName, replica string, ok bool) {
+	p, replica, ok := parseComponentName(c.Name)
+	return p.name, replica, ok
+}

@@ -1,0 +1,103 @@
+package simulator
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Points of a run that tests can hook into with [Cluster.At], [Cluster.Hold]
+// and [Cluster.Reached]. Those of one replica are made by [ReplicaStarted] and
+// [ReplicaReplaced].
+const (
+	// BootstrapperStarted: an upgrade container has started and read its flags.
+	BootstrapperStarted = "bootstrapper-started"
+	// BootstrapperFinished: an upgrade container is about to end, well or not.
+	BootstrapperFinished = "bootstrapper-finished"
+	// MigrationStarted: an attempt at the metadata store migration is running.
+	MigrationStarted = "migration-started"
+	// MigrationFinished: an attempt did its work and is about to be called done.
+	MigrationFinished = "migration-finished"
+)
+
+// ReplicaStarted is the point before the first container of the k-th replica
+// (from 1, in the order of [Cluster.ReplicaIDs]) is replaced. A replica that
+// already runs the target is passed over without it.
+func ReplicaStarted(k int) string { return fmt.Sprintf("replica-%d-started", k) }
+
+// ReplicaReplaced is the point after the k-th replica became healthy at the
+// target.
+func ReplicaReplaced(k int) string { return fmt.Sprintf("replica-%d-replaced", k) }
+
+// points holds what tests want to happen at the named points of a run.
+type points struct {
+	mu     sync.Mutex
+	byName map[string]*point
+}
+
+type point struct {
+	funcs   []func()
+	held    []chan struct{}
+	reached chan struct{}
+	passed  bool
+}
+
+func (p *points) get(name string) *point {
+	if p.byName == nil {
+		p.byName = map[string]*point{}
+	}
+	if p.byName[name] == nil {
+		p.byName[name] = &point{reached: make(chan struct{})}
+	}
+	return p.byName[name]
+}
+
+// reach is called by the code that gets to a point. It runs the functions set
+// for it, then waits for every hold to be released or ctx to be done.
+func (p *points) reach(ctx context.Context, name string) {
+	p.mu.Lock()
+	pt := p.get(name)
+	if !pt.passed {
+		pt.passed = true
+		close(pt.reached)
+	}
+	funcs, held := pt.funcs, pt.held
+	p.mu.Unlock()
+
+	for _, f := range funcs {
+		f()
+	}
+	for _, released := range held {
+		select {
+		case <-released:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// At has f called every time the point is reached, before the run goes on. It
+// is called by whoever got there, so the run waits for it.
+func (c *Cluster) At(point string, f func()) {
+	c.points.mu.Lock()
+	defer c.points.mu.Unlock()
+	pt := c.points.get(point)
+	pt.funcs = append(pt.funcs[:len(pt.funcs):len(pt.funcs)], f)
+}
+
+// Hold makes the run wait at the point until release is called.
+func (c *Cluster) Hold(point string) (release func()) {
+	c.points.mu.Lock()
+	defer c.points.mu.Unlock()
+	released := make(chan struct{})
+	pt := c.points.get(point)
+	pt.held = append(pt.held[:len(pt.held):len(pt.held)], released)
+	return sync.OnceFunc(func() { close(released) })
+}
+
+// Reached is closed when the point is reached for the first time.
+func (c *Cluster) Reached(point string) <-chan struct{} {
+	c.points.mu.Lock()
+	defer c.points.mu.Unlock()
+	return c.points.get(point).reached
+}

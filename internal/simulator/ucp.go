@@ -1,0 +1,130 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// ucp is UCP's front: its own few endpoints, and the Docker Engine API of the
+// cluster for those who hold a token. The Engine API is any handler, the
+// simulated engine's or one that stands before real engines.
+type ucp struct {
+	accounts   *accounts
+	caPEM      string
+	apiVersion string
+	docker     http.Handler
+
+	mu           sync.Mutex
+	tokens       map[string]bool
+	contentTrust bool
+}
+
+func newUCP(a *accounts, caPEM, apiVersion string, docker http.Handler) *ucp {
+	return &ucp{accounts: a, caPEM: caPEM, apiVersion: apiVersion, docker: docker, tokens: map[string]bool{}}
+}
+
+// ucpService names the service that a path of UCP's address belongs to.
+func ucpService(path string) string {
+	switch path {
+	case "/auth/login", "/ca", "/_ping", "/api/ucp/config-toml":
+		return ServiceUCP
+	default:
+		return ServiceEngine
+	}
+}
+
+func (u *ucp) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /auth/login", u.serveLogin)
+	mux.HandleFunc("GET /ca", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-pem-file")
+		_, _ = io.WriteString(w, u.caPEM)
+	})
+	mux.HandleFunc("GET /_ping", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Api-Version", u.apiVersion)
+		_, _ = io.WriteString(w, "OK")
+	})
+	mux.Handle("GET /api/ucp/config-toml", u.authorised(http.HandlerFunc(u.serveConfig)))
+	mux.Handle("/", u.authorised(http.HandlerFunc(u.serveDocker)))
+	return mux
+}
+
+func (u *ucp) serveLogin(w http.ResponseWriter, r *http.Request) {
+	var login struct{ Username, Password string }
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&login); err != nil {
+		writeEngineError(w, errorf(http.StatusBadRequest, "invalid login: %v", err))
+		return
+	}
+	if _, ok := u.accounts.check(login.Username, login.Password); !ok {
+		writeEngineError(w, errorf(http.StatusUnauthorized, "unauthorized"))
+		return
+	}
+	token := newID()
+	u.mu.Lock()
+	u.tokens[token] = true
+	u.mu.Unlock()
+	_ = writeJSON(w, http.StatusOK, map[string]string{"auth_token": token})
+}
+
+func (u *ucp) authorised(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		u.mu.Lock()
+		ok := u.tokens[token]
+		u.mu.Unlock()
+		if !ok {
+			writeEngineError(w, errorf(http.StatusUnauthorized, "unauthorized"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (u *ucp) serveConfig(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintf(w, `[auth]
+  default_new_user_role = "restrictedcontrol"
+
+[scheduling_configuration]
+  enable_admin_ucp_scheduling = true
+  default_node_orchestrator = "swarm"
+
+[trust_configuration]
+  require_content_trust = %t
+  require_signature_from = []
+`, u.requiresTrust())
+}
+
+// serveDocker passes on to the Engine API what content trust allows: DTR's
+// images are not signed by anybody whom a UCP trusts.
+func (u *ucp) serveDocker(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && withoutVersion(r.URL.Path) == "/containers/create" && u.requiresTrust() {
+		writeEngineError(w, errorf(http.StatusForbidden, "image did not meet required signing policy"))
+		return
+	}
+	u.docker.ServeHTTP(w, r)
+}
+
+func (u *ucp) requiresTrust() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.contentTrust
+}
+
+// SetContentTrust has UCP require signed images, which DTR's are not.
+func (c *Cluster) SetContentTrust(required bool) {
+	c.ucp.mu.Lock()
+	defer c.ucp.mu.Unlock()
+	c.ucp.contentTrust = required
+}
+
+// ExpireTokens makes every login token given so far worthless.
+func (c *Cluster) ExpireTokens() {
+	c.ucp.mu.Lock()
+	defer c.ucp.mu.Unlock()
+	clear(c.ucp.tokens)
+}
