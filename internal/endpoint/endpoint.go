@@ -96,7 +96,7 @@ func Over(transport *http.Transport, base *url.URL, c Config) *Endpoint {
 // parseURL accepts the address of a host and nothing else, so that no part of it is ignored unseen.
 // Its errors do not repeat the text, which may hold a password by mistake.
 func parseURL(s string) (*url.URL, error) {
-	s = strings.TrimRight(strings.TrimSpace(s), "/")
+	s = strings.TrimSpace(s)
 	if s == "" {
 		return nil, errors.New("is empty")
 	}
@@ -113,10 +113,10 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("has the scheme %q: only https protects the password", u.Scheme)
 	case u.Hostname() == "":
 		return nil, errors.New("names no host")
-	case u.Path != "" || u.RawQuery != "" || u.Fragment != "":
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		return nil, fmt.Errorf(`has more than a host and a port: write "https://%s"`, u.Host)
 	}
-	return u, nil
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
 // URL is the address without a trailing slash.
