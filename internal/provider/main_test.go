@@ -1,0 +1,30 @@
+package provider
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain makes the tests independent of the machine: nothing is read from its
+// environment or from Terraform's own configuration, and nobody is called.
+func TestMain(m *testing.M) {
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		for _, prefix := range []string{"DTR_", "UCP_", "DOCKER_", "TF_VAR_", "TF_CLI_ARGS"} {
+			if strings.HasPrefix(name, prefix) {
+				must(os.Unsetenv(name))
+			}
+		}
+	}
+	must(os.Setenv("CHECKPOINT_DISABLE", "1"))
+	must(os.Setenv("TF_CLI_CONFIG_FILE", os.DevNull))
+	must(os.Setenv("TF_ACC_PROVIDER_NAMESPACE", "dtr-upgrade"))
+	os.Exit(m.Run())
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

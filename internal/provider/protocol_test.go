@@ -1,0 +1,229 @@
+package provider
+
+import (
+	"context"
+	"maps"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+)
+
+// values are attributes by name; what is left out is null.
+type values map[string]any
+
+// unknown is a value that only an apply will tell.
+type unknown struct{}
+
+// value makes a value of the type from Go's own: nil, unknown, string, bool,
+// int, []any, values, or a tftypes.Value as it is.
+func value(t testing.TB, typ tftypes.Type, v any) tftypes.Value {
+	t.Helper()
+	switch v := v.(type) {
+	case nil:
+		return tftypes.NewValue(typ, nil)
+	case unknown:
+		return tftypes.NewValue(typ, tftypes.UnknownValue)
+	case tftypes.Value:
+		return v
+	case string, bool:
+		return tftypes.NewValue(typ, v)
+	case int:
+		return tftypes.NewValue(typ, big.NewFloat(float64(v)))
+	case []any:
+		element := tftypes.Type(nil)
+		switch typ := typ.(type) {
+		case tftypes.List:
+			element = typ.ElementType
+		case tftypes.Set:
+			element = typ.ElementType
+		}
+		list := make([]tftypes.Value, len(v))
+		for i, e := range v {
+			list[i] = value(t, element, e)
+		}
+		return tftypes.NewValue(typ, list)
+	case values:
+		fields := map[string]tftypes.Value{}
+		if m, ok := typ.(tftypes.Map); ok {
+			for name, e := range v {
+				fields[name] = value(t, m.ElementType, e)
+			}
+			return tftypes.NewValue(typ, fields)
+		}
+		types := typ.(tftypes.Object).AttributeTypes
+		for name := range v {
+			if types[name] == nil {
+				t.Fatalf("no attribute %s", name)
+			}
+		}
+		for name, typ := range types {
+			fields[name] = value(t, typ, v[name])
+		}
+		return tftypes.NewValue(typ, fields)
+	}
+	t.Fatalf("no value of type %T", v)
+	return tftypes.Value{}
+}
+
+// protocol speaks to the provider as Terraform does, without Terraform.
+type protocol struct {
+	t        testing.TB
+	ctx      context.Context
+	server   tfprotov6.ProviderServer
+	provider tftypes.Type
+	upgrade  *tfprotov6.Schema
+}
+
+func newProtocol(t testing.TB, opts ...Option) *protocol {
+	t.Helper()
+	p := &protocol{t: t, ctx: t.Context(), server: providerserver.NewProtocol6(New("test", opts...)())()}
+	schema, err := p.server.GetProviderSchema(p.ctx, &tfprotov6.GetProviderSchemaRequest{})
+	p.ok(err, schema.Diagnostics)
+	p.provider, p.upgrade = schema.Provider.ValueType(), schema.ResourceSchemas["dtr_upgrade"]
+	return p
+}
+
+// ok fails the test on an error.
+func (p *protocol) ok(err error, diags []*tfprotov6.Diagnostic) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if hasErrors(diags) {
+		p.t.Fatal(render(diags))
+	}
+}
+
+func (p *protocol) dynamic(v tftypes.Value) *tfprotov6.DynamicValue {
+	p.t.Helper()
+	d, err := tfprotov6.NewDynamicValue(v.Type(), v)
+	p.ok(err, nil)
+	return &d
+}
+
+// configure configures the provider, after validating the configuration as
+// Terraform does.
+func (p *protocol) configure(config values) []*tfprotov6.Diagnostic {
+	p.t.Helper()
+	d := p.dynamic(value(p.t, p.provider, config))
+	validated, err := p.server.ValidateProviderConfig(p.ctx, &tfprotov6.ValidateProviderConfigRequest{Config: d})
+	p.ok(err, nil)
+	if hasErrors(validated.Diagnostics) {
+		return validated.Diagnostics
+	}
+	configured, err := p.server.ConfigureProvider(p.ctx, &tfprotov6.ConfigureProviderRequest{Config: d, TerraformVersion: "1.11.4"})
+	p.ok(err, nil)
+	return append(validated.Diagnostics, configured.Diagnostics...)
+}
+
+// validate is what terraform validate asks of a dtr_upgrade.
+func (p *protocol) validate(config values) []*tfprotov6.Diagnostic {
+	p.t.Helper()
+	resp, err := p.server.ValidateResourceConfig(p.ctx, &tfprotov6.ValidateResourceConfigRequest{
+		TypeName: "dtr_upgrade", Config: p.dynamic(value(p.t, p.upgrade.ValueType(), config)),
+	})
+	p.ok(err, nil)
+	return resp.Diagnostics
+}
+
+// planned is what came out of a plan.
+type planned struct {
+	diags  []*tfprotov6.Diagnostic
+	after  map[string]tftypes.Value // nil when the plan is to destroy
+	raw    *tfprotov6.PlanResourceChangeResponse
+	config tftypes.Value
+}
+
+// plan plans a dtr_upgrade. No prior state is a create, no config a destroy.
+func (p *protocol) plan(prior, config values) planned {
+	p.t.Helper()
+	typ := p.upgrade.ValueType()
+	null := tftypes.NewValue(typ, nil)
+	priorValue, configValue, proposed := null, null, null
+	if prior != nil {
+		priorValue = value(p.t, typ, prior)
+	}
+	if config != nil {
+		configValue = value(p.t, typ, config)
+		// What Terraform proposes: the configuration, and what was computed before.
+		propose := maps.Clone(config)
+		for _, a := range p.upgrade.Block.Attributes {
+			if a.Computed && prior != nil {
+				propose[a.Name] = prior[a.Name]
+			}
+		}
+		proposed = value(p.t, typ, propose)
+	}
+	resp, err := p.server.PlanResourceChange(p.ctx, &tfprotov6.PlanResourceChangeRequest{
+		TypeName:         "dtr_upgrade",
+		PriorState:       p.dynamic(priorValue),
+		ProposedNewState: p.dynamic(proposed),
+		Config:           p.dynamic(configValue),
+	})
+	p.ok(err, nil)
+	if len(resp.RequiresReplace) > 0 {
+		p.t.Errorf("the plan replaces because of %v", resp.RequiresReplace)
+	}
+	if resp.Deferred != nil {
+		p.t.Errorf("the plan is deferred: %v", resp.Deferred)
+	}
+	out := planned{diags: resp.Diagnostics, raw: resp, config: configValue}
+	if resp.PlannedState != nil {
+		out.after = p.fields(resp.PlannedState)
+	}
+	return out
+}
+
+// fields takes an object apart, nil for null.
+func (p *protocol) fields(d *tfprotov6.DynamicValue) map[string]tftypes.Value {
+	p.t.Helper()
+	v, err := d.Unmarshal(p.upgrade.ValueType())
+	p.ok(err, nil)
+	if v.IsNull() {
+		return nil
+	}
+	var fields map[string]tftypes.Value
+	p.ok(v.As(&fields), nil)
+	return fields
+}
+
+func hasErrors(diags []*tfprotov6.Diagnostic) bool {
+	for _, d := range diags {
+		if d.Severity == tfprotov6.DiagnosticSeverityError {
+			return true
+		}
+	}
+	return false
+}
+
+// render writes diagnostics about as Terraform does.
+func render(diags []*tfprotov6.Diagnostic) string {
+	var b strings.Builder
+	for i, d := range diags {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		b.WriteString(map[tfprotov6.DiagnosticSeverity]string{
+			tfprotov6.DiagnosticSeverityError:   "Error: ",
+			tfprotov6.DiagnosticSeverityWarning: "Warning: ",
+		}[d.Severity] + d.Summary + "\n")
+		if d.Attribute != nil {
+			b.WriteString("  at " + attributePath(d.Attribute) + "\n")
+		}
+		b.WriteString("\n" + d.Detail + "\n")
+	}
+	return b.String()
+}
+
+// attributePath writes a path as Terraform's language does.
+func attributePath(p *tftypes.AttributePath) string {
+	text := p.String()
+	for from, to := range map[string]string{`AttributeName("`: "", `ElementKeyString("`: `["`, `ElementKeyInt(`: "["} {
+		text = strings.ReplaceAll(text, from, to)
+	}
+	return strings.NewReplacer(`")`, "", ")", "]", ".[", "[").Replace(text)
+}

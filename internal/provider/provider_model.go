@@ -1,0 +1,206 @@
+package provider
+
+import (
+	"context"
+	"os"
+	"strconv"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+type providerModel struct {
+	URL                types.String `tfsdk:"url"`
+	Username           types.String `tfsdk:"username"`
+	Password           types.String `tfsdk:"password"`
+	CACert             types.String `tfsdk:"ca_cert"`
+	InsecureSkipVerify types.Bool   `tfsdk:"insecure_skip_verify"`
+	UCP                types.Object `tfsdk:"ucp"`
+	Docker             types.Object `tfsdk:"docker"`
+}
+
+type ucpModel struct {
+	URL                types.String `tfsdk:"url"`
+	Username           types.String `tfsdk:"username"`
+	Password           types.String `tfsdk:"password"`
+	CACert             types.String `tfsdk:"ca_cert"`
+	InsecureSkipVerify types.Bool   `tfsdk:"insecure_skip_verify"`
+}
+
+type dockerModel struct {
+	Host        types.String `tfsdk:"host"`
+	CACert      types.String `tfsdk:"ca_cert"`
+	ClientCert  types.String `tfsdk:"client_cert"`
+	ClientKey   types.String `tfsdk:"client_key"`
+	NetworkMode types.String `tfsdk:"network_mode"`
+}
+
+// connection is what the provider's configuration comes to. It holds no open
+// connection: every operation makes its own clients.
+type connection struct {
+	dtr         dtr.Config
+	ucp         ucp.Config
+	docker      *ucp.DockerConfig // nil runs the bootstrapper through UCP
+	networkMode string
+
+	// unknown are the attributes whose values only an apply will tell. While there
+	// are any, nothing is connected to.
+	unknown []string
+
+	version string
+	pace    upgrade.Pace
+}
+
+// cluster makes the clients. It makes no network call.
+func (c *connection) cluster() (upgrade.Cluster, error) {
+	d, err := dtr.New(c.dtr)
+	if err != nil {
+		return upgrade.Cluster{}, err
+	}
+	u, err := ucp.New(c.ucp)
+	if err != nil {
+		return upgrade.Cluster{}, err
+	}
+	return upgrade.Cluster{
+		DTR: d,
+		UCP: u,
+		Login: bootstrap.UCP{
+			URL:      u.URL(),
+			Username: c.ucp.Username,
+			Password: c.ucp.Password,
+			CA:       c.ucp.CACert,
+			Insecure: c.ucp.InsecureSkipVerify,
+		},
+		Docker:      c.docker,
+		NetworkMode: c.networkMode,
+	}, nil
+}
+
+// mask keeps the connection's secrets out of everything logged under the
+// returned context.
+func (c *connection) mask(ctx context.Context) context.Context {
+	var secrets []string
+	for _, s := range []string{c.dtr.Password, c.ucp.Password} {
+		if s != "" { // would mask between any two letters
+			secrets = append(secrets, s)
+		}
+	}
+	if c.docker != nil && c.docker.ClientKey != "" {
+		secrets = append(secrets, c.docker.ClientKey)
+	}
+	if len(secrets) == 0 {
+		return ctx
+	}
+	ctx = tflog.MaskAllFieldValuesStrings(ctx, secrets...)
+	return tflog.MaskMessageStrings(ctx, secrets...)
+}
+
+// connection resolves the configuration. It makes no network call.
+func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagnostics) {
+	var r resolver
+	var conn connection
+
+	conn.dtr = dtr.Config{
+		URL:                r.required(path.Root("url"), m.URL, "DTR_URL", checkAddress("DTR")),
+		Username:           r.required(path.Root("username"), m.Username, "DTR_USERNAME", nil),
+		Password:           r.required(path.Root("password"), m.Password, "DTR_PASSWORD", nil),
+		CACert:             r.text(path.Root("ca_cert"), m.CACert, "DTR_CA_CERT", checkCertificates),
+		InsecureSkipVerify: r.flag(path.Root("insecure_skip_verify"), m.InsecureSkipVerify, "DTR_INSECURE_SKIP_VERIFY"),
+	}
+
+	at := path.Root("ucp")
+	if m.UCP.IsUnknown() {
+		r.unknown = append(r.unknown, at.String())
+	} else {
+		var u ucpModel
+		r.diags.Append(m.UCP.As(ctx, &u, basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true})...)
+		conn.ucp = ucp.Config{
+			URL:                r.required(at.AtName("url"), u.URL, "UCP_URL", checkAddress("UCP")),
+			Username:           r.required(at.AtName("username"), u.Username, "UCP_USERNAME", nil),
+			Password:           r.required(at.AtName("password"), u.Password, "UCP_PASSWORD", nil),
+			CACert:             r.text(at.AtName("ca_cert"), u.CACert, "UCP_CA", checkCertificates),
+			InsecureSkipVerify: r.flag(at.AtName("insecure_skip_verify"), u.InsecureSkipVerify, "UCP_INSECURE_TLS"),
+		}
+	}
+
+	at = path.Root("docker")
+	if m.Docker.IsUnknown() {
+		r.unknown = append(r.unknown, at.String())
+	} else if !m.Docker.IsNull() {
+		var d dockerModel
+		r.diags.Append(m.Docker.As(ctx, &d, basetypes.ObjectAsOptions{})...)
+		conn.docker = &ucp.DockerConfig{
+			Host:       r.text(at.AtName("host"), d.Host, "", nil),
+			CACert:     r.text(at.AtName("ca_cert"), d.CACert, "", nil),
+			ClientCert: r.text(at.AtName("client_cert"), d.ClientCert, "", nil),
+			ClientKey:  r.text(at.AtName("client_key"), d.ClientKey, "", nil),
+			// An address from the environment brings its certificates along, and one
+			// from the configuration must not be shown those of another engine.
+			UseEnv: d.Host.IsNull(),
+		}
+		conn.networkMode = r.text(at.AtName("network_mode"), d.NetworkMode, "", nil)
+	}
+
+	conn.unknown = r.unknown
+	return &conn, r.diags
+}
+
+// resolver looks attributes up. One that is not set is taken from the
+// environment; one that is not known yet is not, since the environment may mean
+// another cluster.
+type resolver struct {
+	unknown []string
+	diags   diag.Diagnostics
+}
+
+// text is the value of an attribute, "" when it is not set anywhere or not known
+// yet. The check is made on what the environment says: attributes have
+// validators. No env is no fall-back.
+func (r *resolver) text(at path.Path, v types.String, env string, check func(string) error) string {
+	if v.IsUnknown() {
+		r.unknown = append(r.unknown, at.String())
+		return ""
+	}
+	if !v.IsNull() || env == "" {
+		return v.ValueString()
+	}
+	value := os.Getenv(env)
+	if value == "" || check == nil {
+		return value
+	}
+	if err := check(value); err != nil {
+		r.diags.Append(badEnvironment(at, env, err))
+	}
+	return value
+}
+
+func (r *resolver) required(at path.Path, v types.String, env string, check func(string) error) string {
+	value := r.text(at, v, env, check)
+	if value == "" && !v.IsUnknown() {
+		r.diags.Append(missingSetting(at, env))
+	}
+	return value
+}
+
+func (r *resolver) flag(at path.Path, v types.Bool, env string) bool {
+	switch {
+	case v.IsUnknown():
+		r.unknown = append(r.unknown, at.String())
+		return false
+	case !v.IsNull() || os.Getenv(env) == "":
+		return v.ValueBool()
+	}
+	value, err := strconv.ParseBool(os.Getenv(env))
+	if err != nil {
+		r.diags.Append(badEnvironment(at, env, errNoBool))
+	}
+	return value
+}
