@@ -1,0 +1,134 @@
+package provider
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-testing/config"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+// host is the external host of the simulated clusters.
+const host = "dtr.example.com"
+
+// pace is that of a cluster whose rollout takes milliseconds.
+var pace = upgrade.Pace{
+	Poll:           20 * time.Millisecond,
+	Probe:          5 * time.Millisecond,
+	Consistent:     300 * time.Millisecond,
+	Healthy:        2 * time.Second,
+	MigrationStart: 2 * time.Second,
+	Outage:         2 * time.Second,
+}
+
+// quick are the options of a provider for such a cluster.
+func quick() []Option {
+	return []Option{WithPace(pace), WithRetry(endpoint.Retry{
+		Max: 2, WaitMin: time.Millisecond, WaitMax: 5 * time.Millisecond, Attempt: 2 * time.Second, Total: 5 * time.Second,
+	})}
+}
+
+// factories serve the provider to Terraform.
+func factories(opts ...Option) map[string]func() (tfprotov6.ProviderServer, error) {
+	return map[string]func() (tfprotov6.ProviderServer, error){
+		"dtr": providerserver.NewProtocol6WithError(New("test", append(quick(), opts...)...)()),
+	}
+}
+
+// start starts a simulated cluster.
+func start(t testing.TB, version string) *simulator.Cluster {
+	t.Helper()
+	return simulatortest.Start(t, simulator.Options{Version: version, Host: host})
+}
+
+// connected is the provider's configuration for a cluster.
+func connected(c *simulator.Cluster) values {
+	login := func(url string) values {
+		return values{"url": url, "username": c.Username(), "password": c.Password(), "ca_cert": c.CACert()}
+	}
+	v := login(c.DTRURL())
+	v["ucp"] = login(c.UCPURL())
+	return v
+}
+
+// connectionConfig is the provider in Terraform's language; what is in it comes from variables.
+const connectionConfig = `
+	variable "dtr_url" { type = string }
+	variable "ucp_url" { type = string }
+	variable "username" { type = string }
+	variable "password" {
+	  type      = string
+	  sensitive = true
+	}
+	variable "ca_cert" { type = string }
+	variable "target" {
+	  type    = string
+	  default = null
+	}
+
+	provider "dtr" {
+	  url      = var.dtr_url
+	  username = var.username
+	  password = var.password
+	  ca_cert  = var.ca_cert
+	  ucp = {
+	    url      = var.ucp_url
+	    username = var.username
+	    password = var.password
+	    ca_cert  = var.ca_cert
+	  }
+	}
+`
+
+// upgradeTo is a configuration of the resource: target_version from the
+// variable, and what else is given.
+func upgradeTo(more ...string) string {
+	return connectionConfig + `
+	resource "dtr_upgrade" "this" {
+	  target_version = var.target
+	  ` + strings.Join(more, "\n") + `
+	}
+`
+}
+
+// variables are the values of a configuration's variables for a cluster.
+func variables(c *simulator.Cluster, target string) config.Variables {
+	return config.Variables{
+		"dtr_url":  config.StringVariable(c.DTRURL()),
+		"ucp_url":  config.StringVariable(c.UCPURL()),
+		"username": config.StringVariable(c.Username()),
+		"password": config.StringVariable(c.Password()),
+		"ca_cert":  config.StringVariable(c.CACert()),
+		"target":   config.StringVariable(target),
+	}
+}
+
+// says matches Terraform's output, which breaks lines where it likes and frames
+// them.
+func says(text string) *regexp.Regexp {
+	words := strings.Fields(text)
+	for i, w := range words {
+		words[i] = regexp.QuoteMeta(w)
+	}
+	return regexp.MustCompile(strings.Join(words, `[\s│]+`))
+}
+
+// runs checks that every container of every replica runs the version.
+func runs(t testing.TB, c *simulator.Cluster, version string) {
+	t.Helper()
+	for id, parts := range c.Versions() {
+		for part, v := range parts {
+			if v != version {
+				t.Errorf("%s of replica %s runs %s, want %s", part, id, v, version)
+			}
+		}
+	}
+}

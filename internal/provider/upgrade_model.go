@@ -1,0 +1,274 @@
+package provider
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+type upgradeModel struct {
+	TargetVersion     types.String   `tfsdk:"target_version"`
+	Via               types.List     `tfsdk:"via"`
+	ExistingReplicaID types.String   `tfsdk:"existing_replica_id"`
+	Image             types.Object   `tfsdk:"image"`
+	Migration         types.Object   `tfsdk:"migration"`
+	MaxInterruption   types.String   `tfsdk:"max_interruption"`
+	SkipChecks        types.Set      `tfsdk:"skip_checks"`
+	ID                types.String   `tfsdk:"id"`
+	CurrentVersion    types.String   `tfsdk:"current_version"`
+	ReplicaVersions   types.Map      `tfsdk:"replica_versions"`
+	UpgradePath       types.List     `tfsdk:"upgrade_path"`
+	LastUpgrade       types.Object   `tfsdk:"last_upgrade"`
+	Timeouts          timeouts.Value `tfsdk:"timeouts"`
+}
+
+type imageModel struct {
+	Repository types.String `tfsdk:"repository"`
+	Pull       types.String `tfsdk:"pull"`
+	Digests    types.Map    `tfsdk:"digests"`
+}
+
+type migrationModel struct {
+	Retriggers types.Int64 `tfsdk:"retriggers"`
+}
+
+var hopType = types.ObjectType{AttrTypes: map[string]attr.Type{
+	"from":           types.StringType,
+	"to":             types.StringType,
+	"rule":           types.StringType,
+	"migration_jobs": types.ListType{ElemType: types.StringType},
+}}
+
+type lastUpgradeModel struct {
+	From                  string `tfsdk:"from"`
+	To                    string `tfsdk:"to"`
+	StartedAt             string `tfsdk:"started_at"`
+	FinishedAt            string `tfsdk:"finished_at"`
+	Hops                  int64  `tfsdk:"hops"`
+	BootstrapperRuns      int64  `tfsdk:"bootstrapper_runs"`
+	MigrationAttempts     int64  `tfsdk:"migration_attempts"`
+	Probes                int64  `tfsdk:"probes"`
+	FailedProbes          int64  `tfsdk:"failed_probes"`
+	LongestInterruptionMS int64  `tfsdk:"longest_interruption_ms"`
+}
+
+var lastUpgradeType = types.ObjectType{AttrTypes: map[string]attr.Type{
+	"from":                    types.StringType,
+	"to":                      types.StringType,
+	"started_at":              types.StringType,
+	"finished_at":             types.StringType,
+	"hops":                    types.Int64Type,
+	"bootstrapper_runs":       types.Int64Type,
+	"migration_attempts":      types.Int64Type,
+	"probes":                  types.Int64Type,
+	"failed_probes":           types.Int64Type,
+	"longest_interruption_ms": types.Int64Type,
+}}
+
+// Defaults of attributes that are left out. The schema has none, so that a
+// cluster that was imported, or a configuration written before an attribute
+// existed, plans no change.
+const (
+	defaultMaxInterruption = 30 * time.Second
+	defaultRetriggers      = 1
+)
+
+// stops are the versions of via and the target; nil while one of them is not
+// known. The validators have seen to it that they are versions.
+func (m *upgradeModel) stops() ([]*semver.Version, error) {
+	if m.Via.IsUnknown() {
+		return nil, nil
+	}
+	var stops []*semver.Version
+	for _, e := range append(slices.Clone(m.Via.Elements()), m.TargetVersion) {
+		s, ok := e.(types.String)
+		if !ok || s.IsUnknown() {
+			return nil, nil
+		}
+		v, err := transition.Parse(s.ValueString())
+		if err != nil {
+			return nil, err
+		}
+		stops = append(stops, v)
+	}
+	return stops, nil
+}
+
+// options is the configuration as a run understands it. What is not known yet
+// counts as left out, except that without skip_checks no check that may be
+// skipped is an error: apply decides, with all of it known. There are no options
+// while the versions are not known.
+func (m *upgradeModel) options(ctx context.Context) (*upgrade.Options, diag.Diagnostics) {
+	var diags diag.Diagnostics
+	stops, err := m.stops()
+	if err != nil {
+		return nil, diagnose(err)
+	}
+	if stops == nil {
+		return nil, nil
+	}
+	var image imageModel
+	var migration migrationModel
+	lenient := basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true}
+	diags.Append(m.Image.As(ctx, &image, lenient)...)
+	diags.Append(m.Migration.As(ctx, &migration, lenient)...)
+
+	last := len(stops) - 1
+	o := &upgrade.Options{
+		Target:            stops[last],
+		Via:               stops[:last],
+		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
+		Repository:        image.Repository.ValueString(),
+		Pull:              upgrade.PullPolicy(image.Pull.ValueString()),
+		Digests:           map[string]string{},
+		Retriggers:        defaultRetriggers,
+		MaxInterruption:   defaultMaxInterruption,
+		SkipChecks:        map[upgrade.Check]bool{},
+	}
+	for version, digest := range image.Digests.Elements() {
+		if s, ok := digest.(types.String); ok && !s.IsUnknown() {
+			o.Digests[version] = s.ValueString()
+		}
+	}
+	if r := migration.Retriggers; !r.IsNull() && !r.IsUnknown() {
+		o.Retriggers = int(r.ValueInt64())
+	}
+	if d, err := time.ParseDuration(m.MaxInterruption.ValueString()); err == nil {
+		o.MaxInterruption = d
+	}
+	unknown := m.SkipChecks.IsUnknown()
+	for _, e := range m.SkipChecks.Elements() {
+		if s, ok := e.(types.String); ok {
+			unknown = unknown || s.IsUnknown()
+			o.SkipChecks[upgrade.Check(s.ValueString())] = true
+		}
+	}
+	if unknown {
+		for _, c := range upgrade.SkippableChecks() {
+			o.SkipChecks[c] = true
+		}
+	}
+	return o, diags
+}
+
+// observe takes over what the cluster looks like. A replica that DTR lists and
+// UCP does not show keeps the version that it was last seen with.
+func (m *upgradeModel) observe(seen *upgrade.Inventory, before types.Map) {
+	if v := seen.CurrentVersion(); v != nil {
+		m.CurrentVersion = types.StringValue(v.String())
+	}
+	last := before.Elements()
+	versions := map[string]attr.Value{}
+	for id, v := range seen.ReplicaVersions() {
+		if v != nil {
+			versions[id] = types.StringValue(v.String())
+		} else if known, ok := last[id]; ok {
+			versions[id] = known
+		}
+	}
+	m.ReplicaVersions = types.MapValueMust(types.StringType, versions)
+}
+
+// finish fills in what the plan left open after a run. What the plan has
+// promised stays as it is; the next Read brings it up to date.
+func (m *upgradeModel) finish(ctx context.Context, report *upgrade.Report, prior *upgradeModel) diag.Diagnostics {
+	var diags diag.Diagnostics
+	var before types.Map
+	if prior != nil {
+		before = prior.ReplicaVersions
+	}
+	var seen upgradeModel
+	seen.observe(report.Inventory, before)
+	if m.ID.IsUnknown() {
+		m.ID = types.StringValue(report.Inventory.Host)
+	}
+	if m.CurrentVersion.IsUnknown() {
+		m.CurrentVersion = seen.CurrentVersion
+	}
+	if m.ReplicaVersions.IsUnknown() {
+		m.ReplicaVersions = seen.ReplicaVersions
+	}
+	if m.UpgradePath.IsUnknown() {
+		m.UpgradePath = upgradePath(report.Hops)
+	}
+	if m.LastUpgrade.IsUnknown() {
+		switch {
+		case report.Worked():
+			last, d := types.ObjectValueFrom(ctx, lastUpgradeType.AttrTypes, lastUpgradeModel{
+				From:                  report.From,
+				To:                    report.To,
+				StartedAt:             report.StartedAt.Format(time.RFC3339),
+				FinishedAt:            report.FinishedAt.Format(time.RFC3339),
+				Hops:                  int64(len(m.UpgradePath.Elements())),
+				BootstrapperRuns:      int64(report.BootstrapperRuns),
+				MigrationAttempts:     int64(report.MigrationAttempts),
+				Probes:                int64(report.Probes),
+				FailedProbes:          int64(report.FailedProbes),
+				LongestInterruptionMS: report.LongestInterruption.Milliseconds(),
+			})
+			diags.Append(d...)
+			m.LastUpgrade = last
+		case prior != nil:
+			m.LastUpgrade = prior.LastUpgrade
+		default:
+			m.LastUpgrade = types.ObjectNull(lastUpgradeType.AttrTypes)
+		}
+	}
+	return diags
+}
+
+// upgradePath is the value of the attribute of that name.
+func upgradePath(hops []transition.Hop) types.List {
+	elements := make([]attr.Value, len(hops))
+	for i, h := range hops {
+		jobs := make([]attr.Value, len(h.MigrationJobs))
+		for j, name := range h.MigrationJobs {
+			jobs[j] = types.StringValue(name)
+		}
+		elements[i] = types.ObjectValueMust(hopType.AttrTypes, map[string]attr.Value{
+			"from":           types.StringValue(h.From.String()),
+			"to":             types.StringValue(h.To.String()),
+			"rule":           types.StringValue(string(h.Rule)),
+			"migration_jobs": types.ListValueMust(types.StringType, jobs),
+		})
+	}
+	return types.ListValueMust(hopType, elements)
+}
+
+// hopsOf are the hops that a plan shows. The hop that an earlier run began is
+// among them for as long as its bootstrapper's container tells of it, so that
+// the same hops are planned again if it ends between plan and apply. A version's
+// own follow-up work is no hop.
+func hopsOf(plan upgrade.Plan) []transition.Hop {
+	if plan.Resume == nil || plan.Resume.Rule == transition.Same {
+		return plan.Hops
+	}
+	return append([]transition.Hop{*plan.Resume}, plan.Hops...)
+}
+
+// running are the versions that the model's replicas were last seen with.
+func (m *upgradeModel) running() []*semver.Version {
+	texts := []types.String{m.CurrentVersion}
+	for _, e := range m.ReplicaVersions.Elements() {
+		if s, ok := e.(types.String); ok {
+			texts = append(texts, s)
+		}
+	}
+	var versions []*semver.Version
+	for _, s := range texts {
+		if v, err := transition.ParseWire(s.ValueString()); err == nil {
+			versions = append(versions, v)
+		}
+	}
+	return versions
+}

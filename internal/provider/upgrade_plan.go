@@ -1,0 +1,152 @@
+package provider
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+// notConnectedError says that the provider cannot be asked before an apply.
+type notConnectedError struct{ unknown []string }
+
+func (e *notConnectedError) Error() string {
+	return "the value of " + strings.Join(e.unknown, ", ") + " in the provider's configuration is not known yet"
+}
+
+// ModifyPlan judges what a plan would do against the cluster as it is. It runs
+// at every plan, and again at the beginning of an apply; it has something to say
+// only when there is something to do.
+func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	p := upgradePlan{changed: !req.Plan.Raw.Equal(req.State.Raw)}
+	if !req.State.Raw.IsNull() {
+		p.prior = new(upgradeModel)
+		resp.Diagnostics.Append(req.State.Get(ctx, p.prior)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if req.Plan.Raw.IsNull() {
+		resp.Diagnostics.Append(forgotten(p.prior))
+		return
+	}
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &p.model)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	options, diags := p.model.options(ctx)
+	resp.Diagnostics.Append(diags...)
+	limit, diags := p.model.Timeouts.Read(ctx, defaultReadTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() || options == nil {
+		return
+	}
+
+	ctx, cancel := r.begin(ctx, "read", limit)
+	defer cancel()
+	seen, err := r.observe(ctx, *options)
+	switch {
+	case err == nil:
+		resp.Diagnostics.Append(p.live(seen, *options)...)
+	case mayHeal(err):
+		resp.Diagnostics.Append(p.offline(err, *options)...)
+	default:
+		resp.Diagnostics.Append(diagnose(err)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &p.model)...)
+}
+
+// observe looks at all that a plan depends on.
+func (r *upgradeResource) observe(ctx context.Context, o upgrade.Options) (*upgrade.Observation, error) {
+	if len(r.conn.unknown) > 0 {
+		return nil, &notConnectedError{r.conn.unknown}
+	}
+	cluster, err := r.conn.cluster()
+	if err != nil {
+		return nil, err
+	}
+	return upgrade.Observe(ctx, cluster, o)
+}
+
+// upgradePlan is a plan in the making. It decides on the computed values; the
+// framework has made them unknown where the configuration changed, and left them
+// as they were where it did not.
+type upgradePlan struct {
+	model   upgradeModel
+	prior   *upgradeModel // nil in a create
+	changed bool          // the configuration differs from the state
+}
+
+// live plans against the cluster as it was seen.
+//
+// What it makes known must come out the same when Terraform plans once more at
+// the beginning of the apply, and must be what the apply returns.
+func (p *upgradePlan) live(seen *upgrade.Observation, o upgrade.Options) diag.Diagnostics {
+	todo, found := upgrade.Preflight(seen, o)
+	diags := findings(found)
+	if diags.HasError() {
+		return diags
+	}
+	if p.moved(seen, todo) {
+		diags.Append(moved(p.prior.CurrentVersion.ValueString(), seen.CurrentVersion().String()))
+		return diags
+	}
+	switch {
+	case todo.Due():
+		p.model.CurrentVersion = types.StringValue(o.Target.String())
+		p.model.ReplicaVersions = types.MapUnknown(types.StringType)
+		p.model.UpgradePath = upgradePath(hopsOf(todo))
+		p.model.LastUpgrade = types.ObjectUnknown(lastUpgradeType.AttrTypes)
+	case p.prior == nil:
+		p.model.CurrentVersion = types.StringValue(seen.CurrentVersion().String())
+		p.model.UpgradePath = upgradePath(nil)
+		p.model.LastUpgrade = types.ObjectNull(lastUpgradeType.AttrTypes)
+	case p.changed:
+		p.model.CurrentVersion = p.prior.CurrentVersion
+		p.model.ReplicaVersions = p.prior.ReplicaVersions
+		p.model.UpgradePath = upgradePath(nil)
+		p.model.LastUpgrade = p.prior.LastUpgrade
+	}
+	return diags
+}
+
+// moved says whether the cluster changed since the state was read: between plan
+// and apply, or unseen by a plan without a refresh. What was planned on that
+// state is then not what would be done.
+func (p *upgradePlan) moved(seen *upgrade.Observation, todo upgrade.Plan) bool {
+	if p.prior == nil || p.prior.CurrentVersion.ValueString() == seen.CurrentVersion().String() {
+		return false
+	}
+	// The end of a rollout that was under way changes nothing in the plan.
+	return todo.Resume == nil || p.prior.CurrentVersion.ValueString() != todo.Resume.From.String()
+}
+
+// offline plans without a look at the cluster. The state, where there is one,
+// still tells which transitions are refused.
+func (p *upgradePlan) offline(why error, o upgrade.Options) diag.Diagnostics {
+	if p.prior == nil {
+		return diag.Diagnostics{notChecked(why)}
+	}
+	hops, err := transition.PlanMixed(p.prior.running(), slices.Concat(o.Via, []*semver.Version{o.Target}))
+	if err != nil {
+		return diagnose(err)
+	}
+	if !p.changed && len(hops) == 0 {
+		return nil
+	}
+	p.model.CurrentVersion = types.StringUnknown()
+	p.model.ReplicaVersions = types.MapUnknown(types.StringType)
+	p.model.UpgradePath = types.ListUnknown(hopType)
+	p.model.LastUpgrade = types.ObjectUnknown(lastUpgradeType.AttrTypes)
+	return diag.Diagnostics{notChecked(why)}
+}

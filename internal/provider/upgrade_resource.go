@@ -1,0 +1,235 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+const (
+	// A migration of the metadata store takes hours on a large registry, and a
+	// time-out only makes Terraform stop waiting.
+	defaultRunTimeout = 6 * time.Hour
+	// A look is a handful of requests side by side; this is ample for repeats.
+	defaultReadTimeout = 2 * time.Minute
+)
+
+var (
+	_ resource.Resource                   = (*upgradeResource)(nil)
+	_ resource.ResourceWithConfigure      = (*upgradeResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*upgradeResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*upgradeResource)(nil)
+	_ resource.ResourceWithImportState    = (*upgradeResource)(nil)
+)
+
+type upgradeResource struct {
+	conn *connection // nil until the provider is configured
+}
+
+func newUpgradeResource() resource.Resource { return &upgradeResource{} }
+
+func (r *upgradeResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_upgrade"
+}
+
+func (r *upgradeResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "The version of one DTR cluster. Changing it upgrades the cluster, one replica at a time, and follows the migrations that belong to it. " +
+			"Transitions that DTR does not support are errors of the plan. Destroying the resource only forgets the cluster.",
+		Attributes: upgradeAttributes(ctx),
+	}
+}
+
+func (r *upgradeResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+	if req.ProviderData == nil {
+		return // validate
+	}
+	conn, ok := req.ProviderData.(*connection)
+	if !ok {
+		resp.Diagnostics.AddError("Provider data of an unexpected type", fmt.Sprintf("Got %T. This is a bug in the provider.", req.ProviderData))
+		return
+	}
+	r.conn = conn
+}
+
+func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	var m upgradeModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	stops, err := m.stops()
+	if err != nil || stops == nil {
+		return // the attributes' own validators have said it, or it is too early to tell
+	}
+	var order *transition.OrderError
+	if errors.As(transition.StopsAscending(stops), &order) {
+		resp.Diagnostics.AddAttributeError(path.Root("via").AtListIndex(order.Index), "The stops of an upgrade must ascend",
+			sentence(order)+"\n\nList the stops of via in ascending order, all of them below target_version.")
+	}
+}
+
+func (r *upgradeResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m upgradeModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	limit, diags := m.Timeouts.Create(ctx, defaultRunTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := r.begin(ctx, "create", limit)
+	defer cancel()
+	report, diags := r.run(ctx, &m)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return // without a state: a tainted resource would plan a destroy
+	}
+	resp.Diagnostics.Append(m.finish(ctx, report, nil)...)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+func (r *upgradeResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var m upgradeModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	limit, diags := m.Timeouts.Read(ctx, defaultReadTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
+		return // what is not connected yet is left as it was
+	}
+	ctx, cancel := r.begin(ctx, "read", limit)
+	defer cancel()
+	seen, err := r.inspect(ctx)
+	var notDTR *dtr.NotDTRError
+	switch {
+	case errors.As(err, &notDTR):
+		resp.Diagnostics.Append(gone(m.ID.ValueString(), notDTR))
+		resp.State.RemoveResource(ctx)
+		return
+	case err != nil:
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	m.ID = types.StringValue(seen.Host)
+	m.observe(seen, m.ReplicaVersions)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+func (r *upgradeResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var plan, prior upgradeModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &prior)...)
+	limit, diags := plan.Timeouts.Update(ctx, defaultRunTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := r.begin(ctx, "update", limit)
+	defer cancel()
+	report, diags := r.run(ctx, &plan)
+	resp.Diagnostics.Append(diags...)
+	next := plan
+	if diags.HasError() {
+		next = prior // keep the old target: the next plan must still show the change
+		if report != nil && report.Inventory != nil {
+			next.observe(report.Inventory, prior.ReplicaVersions)
+		}
+	} else {
+		resp.Diagnostics.Append(next.finish(ctx, report, &prior)...)
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &next)...)
+}
+
+// Delete forgets the cluster: the framework removes the state. The plan of it
+// says so.
+func (r *upgradeResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
+
+// ImportState adopts a running cluster. The id is only there to make sure that
+// it is the cluster that was meant.
+func (r *upgradeResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	ctx, cancel := r.begin(ctx, "read", defaultReadTimeout)
+	defer cancel()
+	seen, err := r.inspect(ctx)
+	if err != nil {
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	if !strings.EqualFold(req.ID, seen.Host) {
+		resp.Diagnostics.Append(otherCluster(req.ID, seen.Host))
+		return
+	}
+	var m upgradeModel
+	m.observe(seen, types.MapNull(types.StringType))
+	for _, a := range []struct {
+		name  string
+		value attr.Value
+	}{
+		{"id", types.StringValue(seen.Host)},
+		{"target_version", m.CurrentVersion},
+		{"current_version", m.CurrentVersion},
+		{"replica_versions", m.ReplicaVersions},
+		{"upgrade_path", upgradePath(nil)},
+	} {
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(a.name), a.value)...)
+	}
+}
+
+// begin bounds an operation, and keeps secrets out of what it logs.
+func (r *upgradeResource) begin(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(r.conn.mask(ctx), limit, fmt.Errorf("timeouts.%s of %s passed", name, limit))
+}
+
+// inspect looks at which versions run.
+func (r *upgradeResource) inspect(ctx context.Context) (*upgrade.Inventory, error) {
+	if len(r.conn.unknown) > 0 {
+		return nil, &notConnectedError{r.conn.unknown}
+	}
+	cluster, err := r.conn.cluster()
+	if err != nil {
+		return nil, err
+	}
+	seen, err := upgrade.Inspect(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	if seen.CurrentVersion() == nil {
+		return nil, &upgrade.NoReplicasError{Listed: len(seen.Replicas)}
+	}
+	return seen, nil
+}
+
+// run brings the cluster to the model's target. The report is there also next to
+// an error, unless nothing was begun; without an error it holds an inventory.
+func (r *upgradeResource) run(ctx context.Context, m *upgradeModel) (*upgrade.Report, diag.Diagnostics) {
+	if len(r.conn.unknown) > 0 {
+		return nil, diagnose(&notConnectedError{r.conn.unknown})
+	}
+	options, diags := m.options(ctx)
+	if diags.HasError() {
+		return nil, diags
+	}
+	cluster, err := r.conn.cluster()
+	if err != nil {
+		return nil, diagnose(err)
+	}
+	options.ProviderVersion, options.Pace = r.conn.version, r.conn.pace
+	report, err := upgrade.Run(ctx, cluster, *options)
+	if err == nil && report.Inventory == nil {
+		report.Inventory, err = r.inspect(ctx)
+	}
+	diags.Append(followUps(report.Warnings)...)
+	diags.Append(diagnose(err)...)
+	return report, diags
+}

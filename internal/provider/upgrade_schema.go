@@ -1,0 +1,161 @@
+package provider
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+// upgradeAttributes are the attributes of dtr_upgrade: required, optional,
+// computed, timeouts.
+func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
+	limits, _ := timeouts.Attributes(ctx, timeouts.Opts{
+		Create:            true,
+		Read:              true,
+		Update:            true,
+		CreateDescription: "How long the first apply waits for an upgrade; 6 hours by default. What was started on the cluster goes on after it, and the next apply waits for it.",
+		ReadDescription:   "How long a plan or a refresh looks at the cluster; 2 minutes by default.",
+		UpdateDescription: "How long a later apply waits for an upgrade; 6 hours by default. What was started on the cluster goes on after it, and the next apply waits for it.",
+	}).(schema.SingleNestedAttribute)
+	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them touches nothing on the cluster."
+
+	return map[string]schema.Attribute{
+		"target_version": schema.StringAttribute{
+			Required: true,
+			MarkdownDescription: "The version that every replica is to run: `MAJOR.MINOR.PATCH`. " +
+				"Raising it upgrades the cluster in place; lowering it is refused.",
+			Validators: []validator.String{version()},
+		},
+
+		"via": schema.ListAttribute{
+			Optional:    true,
+			ElementType: types.StringType,
+			MarkdownDescription: "The versions to stop at on the way, in order, when one step cannot reach the target: `[\"2.6.15\"]`. " +
+				"Stops that the cluster has passed are ignored, so the list may stay as it is after the upgrade.",
+			Validators: []validator.List{listvalidator.ValueStringsAre(version())},
+		},
+		"existing_replica_id": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "The replica that the bootstrapper connects to, and on whose node it runs; by default the first healthy one by id. " +
+				"Changing it matters to the next upgrade only.",
+			Validators: []validator.String{replicaID()},
+		},
+		"image": schema.SingleNestedAttribute{
+			Optional: true,
+			MarkdownDescription: "Where DTR's images come from. " +
+				"Changing it matters to the next upgrade only.",
+			Attributes: map[string]schema.Attribute{
+				"repository": schema.StringAttribute{
+					Optional: true,
+					MarkdownDescription: "Repository of the bootstrapper's image, without a tag; by default the vendor's for the version, such as `docker/dtr`. " +
+						"With a mirror, `registry.example.com/mirror/dtr`, the other images are expected beside it.",
+					Validators: []validator.String{repository()},
+				},
+				"pull": schema.StringAttribute{
+					Optional: true,
+					MarkdownDescription: "When the bootstrapper's image is pulled: `missing`, which is the default, `always` or `never`. " +
+						"With `never` it must have been loaded before.",
+					Validators: []validator.String{stringvalidator.OneOf(string(upgrade.PullMissing), string(upgrade.PullAlways), string(upgrade.PullNever))},
+				},
+				"digests": schema.MapAttribute{
+					Optional:    true,
+					ElementType: types.StringType,
+					MarkdownDescription: "The digest that the bootstrapper's image must have, by version: `{ \"2.6.15\" = \"sha256:...\" }`. " +
+						"An image with another digest is not run.",
+					Validators: []validator.Map{mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(imageDigest())},
+				},
+			},
+		},
+		"migration": schema.SingleNestedAttribute{
+			Optional: true,
+			MarkdownDescription: "How migration jobs are dealt with. " +
+				"Changing it matters to the next upgrade only.",
+			Attributes: map[string]schema.Attribute{
+				"retriggers": schema.Int64Attribute{
+					Optional: true,
+					MarkdownDescription: "How often a migration job is started again after DTR's own two retries have failed; `1` by default. " +
+						"After that the apply fails, and the next one starts the job anew.",
+					Validators: []validator.Int64{int64validator.AtLeast(0)},
+				},
+			},
+		},
+		"max_interruption": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "The longest interruption of DTR during an upgrade that passes without a warning; `\"30s\"` by default, `\"0s\"` is no limit. " +
+				"Changing it matters to the next upgrade only.",
+			Validators: []validator.String{duration()},
+		},
+		"skip_checks": schema.SetAttribute{
+			Optional:    true,
+			ElementType: types.StringType,
+			MarkdownDescription: "Preflight checks whose findings are to be warnings instead of errors: " + skippable("`", ", ") + ". " +
+				"Changing it matters to the next upgrade only.",
+			Validators: []validator.Set{setvalidator.ValueStringsAre(stringvalidator.OneOf(strings.Split(skippable("", ","), ",")...))},
+		},
+
+		"id": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "DTR's external host, as DTR itself is configured.",
+			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
+		},
+		"current_version": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "The lowest version that runs in any container of any replica.",
+		},
+		"replica_versions": schema.MapAttribute{
+			Computed:            true,
+			ElementType:         types.StringType,
+			MarkdownDescription: "The lowest version that runs in any container of a replica, by replica id.",
+		},
+		"upgrade_path": schema.ListNestedAttribute{
+			Computed:            true,
+			MarkdownDescription: "The hops that this plan makes; after an apply, those that it made.",
+			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+				"from":           schema.StringAttribute{Computed: true, MarkdownDescription: "The version before the hop."},
+				"to":             schema.StringAttribute{Computed: true, MarkdownDescription: "The version after the hop."},
+				"rule":           schema.StringAttribute{Computed: true, MarkdownDescription: "The rule that allows the hop, such as `minor-upgrade`."},
+				"migration_jobs": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The jobs that DTR runs after the hop, and that the next one waits for."},
+			}},
+		},
+		"last_upgrade": schema.SingleNestedAttribute{
+			Computed:            true,
+			MarkdownDescription: "The last upgrade that this resource made; null while it has made none.",
+			Attributes: map[string]schema.Attribute{
+				"from":                    schema.StringAttribute{Computed: true, MarkdownDescription: "The version before it."},
+				"to":                      schema.StringAttribute{Computed: true, MarkdownDescription: "The version after it."},
+				"started_at":              schema.StringAttribute{Computed: true, MarkdownDescription: "When it began (RFC 3339, UTC)."},
+				"finished_at":             schema.StringAttribute{Computed: true, MarkdownDescription: "When it ended (RFC 3339, UTC)."},
+				"hops":                    schema.Int64Attribute{Computed: true, MarkdownDescription: "How many hops it made or finished."},
+				"bootstrapper_runs":       schema.Int64Attribute{Computed: true, MarkdownDescription: "How many runs of the bootstrapper it started or adopted."},
+				"migration_attempts":      schema.Int64Attribute{Computed: true, MarkdownDescription: "How often migration jobs were attempted, DTR's own retries included."},
+				"probes":                  schema.Int64Attribute{Computed: true, MarkdownDescription: "How often DTR's availability was probed."},
+				"failed_probes":           schema.Int64Attribute{Computed: true, MarkdownDescription: "How many of the probes failed."},
+				"longest_interruption_ms": schema.Int64Attribute{Computed: true, MarkdownDescription: "The longest time without a good answer, in milliseconds."},
+			},
+		},
+
+		"timeouts": limits,
+	}
+}
+
+// skippable lists the checks of skip_checks.
+func skippable(quote, separator string) string {
+	var names []string
+	for _, c := range upgrade.SkippableChecks() {
+		names = append(names, quote+string(c)+quote)
+	}
+	return strings.Join(names, separator)
+}
