@@ -57,7 +57,7 @@ func (c *catalog) finishing(running []*semver.Version) *semver.Version {
 
 // Error says in one sentence what runs.
 func (e *MixedError) Error() string {
-	return fmt.Sprintf("the replicas run different versions of DTR: %s", e.running())
+	return "the replicas run different versions of DTR: " + e.running()
 }
 
 // Summary is the title of the refusal.
@@ -66,7 +66,7 @@ func (e *MixedError) Summary() string { return "An interrupted DTR upgrade is to
 // Detail says what runs and what was asked for and, after a blank line, which
 // rollout to finish.
 func (e *MixedError) Detail() string {
-	observed := fmt.Sprintf("The replicas run %s", e.running())
+	observed := "The replicas run " + e.running()
 	if len(e.Stops) > 0 {
 		observed += fmt.Sprintf(", and the next stop is %s", e.Stops[0])
 	}

@@ -19,9 +19,9 @@ func lines(hops []Hop) []string {
 	return list
 }
 
-func stops(t testing.TB, s string) []*semver.Version {
-	t.Helper()
-	return versions(t, strings.Fields(s)...)
+func stops(tb testing.TB, s string) []*semver.Version {
+	tb.Helper()
+	return versions(tb, strings.Fields(s)...)
 }
 
 func TestHops(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 )
 
 // Refusal says why a transition is not supported and what to write instead.
-type Refusal struct {
+type Refusal struct { //nolint:errname // the word for it everywhere else, too
 	Rule     Rule
 	From, To *semver.Version
 

@@ -7,20 +7,20 @@ import (
 )
 
 // v reads a version as the cluster reports it, pre-releases included.
-func v(t testing.TB, s string) *semver.Version {
-	t.Helper()
+func v(tb testing.TB, s string) *semver.Version {
+	tb.Helper()
 	version, err := ParseWire(s)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return version
 }
 
-func versions(t testing.TB, texts ...string) []*semver.Version {
-	t.Helper()
+func versions(tb testing.TB, texts ...string) []*semver.Version {
+	tb.Helper()
 	list := make([]*semver.Version, len(texts))
 	for i, s := range texts {
-		list[i] = v(t, s)
+		list[i] = v(tb, s)
 	}
 	return list
 }
@@ -42,11 +42,11 @@ const edition = `{
   ]
 }`
 
-func testCatalog(t testing.TB) *catalog {
-	t.Helper()
+func testCatalog(tb testing.TB) *catalog {
+	tb.Helper()
 	c, err := load([]byte(edition))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }

@@ -49,7 +49,7 @@ var (
 func Parse(s string) (*semver.Version, error) {
 	for _, m := range mistakes {
 		if m.made(s) {
-			return nil, &ParseError{Input: s, Problem: m.problem, Write: m.meant(s)}
+			return nil, &ParseError{Input: s, Problem: m.problem, Write: meant(s)}
 		}
 	}
 	v, err := parse(s)
@@ -109,7 +109,7 @@ func parse(s string) (*semver.Version, error) {
 type mistake struct {
 	made    func(s string) bool
 	problem string
-	mend    func(s string) string // gives a shorter text without the mistake; may be nil
+	mend    func(s string) string // the text without the mistake; nil when it says too little
 }
 
 // mistakes are looked for in this order. The regular expressions need not tell
@@ -125,24 +125,26 @@ var mistakes = []mistake{
 	{made: form(`^[0-9]+$`), problem: "has neither a minor nor a patch number"},
 	{made: form(`^[0-9]+\.[0-9]+$`), problem: "has no patch number", mend: withLatestPatch},
 	{made: form(`^[0-9]+(?:\.[0-9]+){3,}$`), problem: "has more than three numbers", mend: firstThree},
-	{made: form(`(?:^|\.)0[0-9]`), problem: "has a number with a leading zero", mend: withoutZeros},
+	{made: form(`^(?:[0-9]+\.){0,2}0[0-9]`), problem: "has a number with a leading zero", mend: withoutZeros},
 }
 
-// meant gives the version that the user probably meant, or nothing: a message
-// must not propose what would be refused in turn.
-func (m mistake) meant(s string) string {
-	if m.mend == nil {
+// meant gives the version that the user probably meant: s with one mistake after
+// the other mended. It is empty when that is no version: a message must not
+// propose what would be refused in turn.
+func meant(s string) string {
+	for _, m := range mistakes {
+		if !m.made(s) {
+			continue
+		}
+		if m.mend == nil {
+			return ""
+		}
+		s = m.mend(s)
+	}
+	if v, err := parse(s); err != nil || v.Prerelease() != "" {
 		return ""
 	}
-	v, err := Parse(m.mend(s))
-	var again *ParseError
-	switch {
-	case errors.As(err, &again):
-		return again.Write
-	case err != nil:
-		return ""
-	}
-	return v.String()
+	return s
 }
 
 func form(expression string) func(string) bool { return regexp.MustCompile(expression).MatchString }

@@ -69,6 +69,7 @@ func TestParseRefuses(t *testing.T) {
 		{"hanging dash", "2.6.15-", `"2.6.15-" is not a version; write MAJOR.MINOR.PATCH, such as "2.6.15"`},
 		{"other digits", "２.６.15", `"２.６.15" is not a version; write MAJOR.MINOR.PATCH, such as "2.6.15"`},
 		{"zero-width space", "2.6.15\u200b", `"2.6.15\u200b" is not a version; write MAJOR.MINOR.PATCH, such as "2.6.15"`},
+		{"all at once", " v02.06.05-29094adc+7 ", `" v02.06.05-29094adc+7 " contains white space; write "2.6.5"`},
 		{"bad pre-release", "2.6.0-rc..1", `"2.6.0-rc..1" is not a version; write MAJOR.MINOR.PATCH, such as "2.6.15"`},
 	}
 	for _, tt := range tests {
@@ -180,7 +181,7 @@ func TestParseWireRefuses(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
-		"2.6.15", "v2.6", "2.7.0-29094adc", "2.6.0-tp9", ">= 2.6, < 2.8", "02.1.0", "2.6.18446744073709551616", " 2.6.15 ", "latest", "2.6.0.1+b",
+		"2.6.15", "v2.6", "2.7.0-29094adc", "2.6.0-tp9", ">= 2.6, < 2.8", "02.1.0", "2.6.18446744073709551616", " 2.6.15 ", "latest", "2.6.0.1+b", "0.0.0-00X.00-", "2.6.0-rc.01",
 	} {
 		f.Add(s)
 	}
