@@ -19,6 +19,8 @@ const (
 	healthStaleAfter = 60 * time.Second // and is called unhealthy when it has not for this long
 	frozenAge        = 10 * time.Minute // age that the report of a frozen replica shows at once, not scaled
 
+	databaseLimit = 600 * time.Second // how long the bootstrapper waits for a database, or a replica, to be well
+
 	jobClaimTime       = 1 * time.Second // until a worker claims a waiting job
 	migrationStartTime = 2 * time.Second // from the end of the upgrade to the migration job
 	migrationTime      = 20 * time.Second
@@ -37,10 +39,18 @@ func (c clock) scale(d time.Duration) time.Duration {
 // than a millisecond is no wait at all: a timer does not keep it, and dozens
 // of them would make up most of a test's rollout.
 func (c clock) sleep(ctx context.Context, d time.Duration) error {
-	d = c.scale(d)
-	if d < time.Millisecond {
+	if c.scale(d) < time.Millisecond {
 		return ctx.Err()
 	}
+	return wait(ctx, c.scale(d))
+}
+
+// pause is sleep for loops that look again and again: never no wait at all.
+func (c clock) pause(ctx context.Context, d time.Duration) error {
+	return wait(ctx, max(c.scale(d), time.Millisecond))
+}
+
+func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -82,7 +82,7 @@ func (d *dtr) runJob(j *job) {
 		ctx, ok := d.claim(j)
 		if !ok {
 			// No worker is up: there is nothing to do until one is.
-			if d.pause(j.ctx) != nil {
+			if d.clock.pause(j.ctx, pollInterval) != nil {
 				return
 			}
 			continue
@@ -106,18 +106,6 @@ func (d *dtr) runJob(j *job) {
 		d.finish(j, failure)
 		d.mu.Unlock()
 		return
-	}
-}
-
-// pause waits for something to change, at least a millisecond.
-func (d *dtr) pause(ctx context.Context) error {
-	timer := time.NewTimer(max(d.clock.scale(jobClaimTime), time.Millisecond))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 
