@@ -1,7 +1,98 @@
 package bootstrap
 
-// Failure is what the bootstrapper's records say about why it failed.
-type Failure struct{ Message, Cause, Remedy string }
+import "strings"
 
-// Diagnose looks for a known failure in the records.
-func Diagnose(records []Record) (Failure, bool) { return Failure{}, false }
+// Failure is why a run of the bootstrapper failed, as far as its records tell.
+type Failure struct {
+	Message string // the record that says so
+	Cause   string // in a sentence; empty when it is unknown
+	Remedy  string // what to do, in a sentence; empty when it is unknown
+}
+
+// knownFailure is a failure whose cause is known. All the texts must be in one
+// record, in whatever case.
+type knownFailure struct {
+	texts         []string
+	cause, remedy string
+}
+
+const (
+	databaseNotReady = "DTR's database did not become ready in time."
+	restartNodes     = "Restart the nodes that run DTR one at a time, wait until every replica is healthy, then apply again."
+	unsignedImage    = "UCP runs signed images only, and it refused one of DTR's."
+	allowUnsigned    = "Turn the requirement of signed images off in UCP for the time of the upgrade, then apply again."
+)
+
+var knownFailures = []knownFailure{
+	{
+		texts: []string{"failed to wait for rethink to be healthy"},
+		cause: databaseNotReady, remedy: restartNodes,
+	},
+	{
+		texts: []string{"timed out while waiting for tables"},
+		cause: databaseNotReady, remedy: restartNodes,
+	},
+	{
+		texts:  []string{"failed to pick existing replica", "connection reset by peer"},
+		cause:  "The connection between the bootstrapper and UCP broke.",
+		remedy: "Apply again; if it happens again, do so with debug logging.",
+	},
+	{
+		texts:  []string{"could not find any nodes on which the container could be created"},
+		cause:  "UCP does not let administrators run containers on the nodes of DTR.",
+		remedy: "Allow it in UCP's scheduler settings, then apply again.",
+	},
+	{
+		texts:  []string{"tagmigration has not completed"},
+		cause:  "A migration that an earlier upgrade began is unfinished. 2.6.13 and later do without it.",
+		remedy: "Wait for the job tagmigration to finish, or run it again, then apply again.",
+	},
+	{
+		texts:  []string{"database files are incompatible with server"},
+		cause:  "The vulnerability scanner's database was written by an older PostgreSQL than the one that now runs.",
+		remedy: "Remove the container dtr-scanningstore of that replica and its volume dtr-postgres, reconfigure DTR, and download the vulnerability database again.",
+	},
+	{texts: []string{"required signing policy"}, cause: unsignedImage, remedy: allowUnsigned},
+	{texts: []string{"trust data does not exist"}, cause: unsignedImage, remedy: allowUnsigned},
+	{texts: []string{"no valid trust data"}, cause: unsignedImage, remedy: allowUnsigned},
+	{texts: []string{"image", "not signed"}, cause: unsignedImage, remedy: allowUnsigned},
+	{texts: []string{"signature", "refused"}, cause: unsignedImage, remedy: allowUnsigned},
+}
+
+// Diagnose looks in the records of a run that has failed for what it failed of.
+// The latest known failure counts; info and debug records do not. Where none is
+// known, the result is false and the failure has the last fatal message alone,
+// or, failing that, the last error's.
+func Diagnose(records []Record) (Failure, bool) {
+	for i := len(records) - 1; i >= 0; i-- {
+		switch records[i].Level {
+		case "info", "debug", "trace":
+			continue
+		}
+		text := records[i].text()
+		for _, k := range knownFailures {
+			if k.matches(strings.ToLower(text)) {
+				return Failure{Message: text, Cause: k.cause, Remedy: k.remedy}, true
+			}
+		}
+	}
+	var f Failure
+	for i := len(records) - 1; i >= 0; i-- {
+		switch r := records[i]; {
+		case r.Level == "fatal" || r.Level == "panic":
+			return Failure{Message: r.text()}, false
+		case r.Level == "error" && f.Message == "":
+			f.Message = r.text()
+		}
+	}
+	return f, false
+}
+
+func (k knownFailure) matches(text string) bool {
+	for _, t := range k.texts {
+		if !strings.Contains(text, t) {
+			return false
+		}
+	}
+	return true
+}

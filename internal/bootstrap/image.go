@@ -1,9 +1,18 @@
 package bootstrap
 
-import "github.com/Masterminds/semver/v3"
+import (
+	"regexp"
+	"slices"
+	"strings"
 
-// Part is one of the containers that make a replica.
-type Part struct{ Name, Image string }
+	"github.com/Masterminds/semver/v3"
+)
+
+// Part is one of the nine containers that make a replica.
+type Part struct {
+	Name  string // as in the container's name, dtr-<name>-<replica id>
+	Image string // the last part of the image's repository
+}
 
 // Parts lists the containers of a replica in the order in which the bootstrapper
 // recreates them.
@@ -19,10 +28,44 @@ var Parts = []Part{
 	{"scanningstore", "dtr-postgres"},
 }
 
-// Repository gives the public repository of the bootstrapper's image.
-func Repository(v *semver.Version) string { return "docker/dtr" }
+// span is a range of versions: from the first up to, but not including, the
+// second. A nil end is open.
+type span struct{ from, before *semver.Version }
 
-// Image gives the bootstrapper's image; an empty repository means the public one.
+func (s span) contains(v *semver.Version) bool {
+	return (s.from == nil || !v.LessThan(s.from)) && (s.before == nil || v.LessThan(s.before))
+}
+
+func version(major, minor, patch uint64) *semver.Version {
+	return semver.New(major, minor, patch, "", "")
+}
+
+// The images moved with the product's owner; patches of older minor versions that
+// came out after a move are found in the new place, too.
+var repositories = []struct {
+	versions   span
+	repository string
+}{
+	{span{version(2, 6, 15), version(2, 7, 0)}, "mirantis/dtr"},
+	{span{version(2, 7, 8), version(2, 8, 0)}, "mirantis/dtr"},
+	{span{version(2, 8, 2), version(2, 10, 0)}, "mirantis/dtr"},
+	{span{version(2, 10, 0), nil}, "registry.mirantis.com/msr/dtr"},
+	{span{}, "docker/dtr"},
+}
+
+// Repository gives the public repository of the bootstrapper's image for a
+// version.
+func Repository(v *semver.Version) string {
+	for _, r := range repositories {
+		if r.versions.contains(v) {
+			return r.repository
+		}
+	}
+	return "" // not reached: the last row has all versions
+}
+
+// Image gives the bootstrapper's image, such as docker/dtr:2.5.17. An empty
+// repository stands for the public one.
 func Image(repository string, v *semver.Version) string {
 	if repository == "" {
 		repository = Repository(v)
@@ -30,10 +73,30 @@ func Image(repository string, v *semver.Version) string {
 	return repository + ":" + v.String()
 }
 
-// ComponentImages gives the images of the parts.
-func ComponentImages(repository string, v *semver.Version) []string { return nil }
+// ComponentImages gives the images of a replica's containers, in the order of
+// Parts. They lie beside the bootstrapper's: a mirror of it replaces what stands
+// before the last slash. An empty repository stands for the public one.
+func ComponentImages(repository string, v *semver.Version) []string {
+	if repository == "" {
+		repository = Repository(v)
+	}
+	prefix := repository[:strings.LastIndexByte(repository, '/')+1]
+	images := make([]string, len(Parts))
+	for i, part := range Parts {
+		images[i] = prefix + part.Image + ":" + v.String()
+	}
+	return images
+}
 
-// ParseContainerName takes a container's name apart.
+var containerName = regexp.MustCompile(`^/?(?:([^/]+)/)?dtr-([a-z-]+)-([0-9a-f]{12})$`)
+
+// ParseContainerName takes the name of a replica's container apart. Docker gives
+// it as /dtr-nginx-0123456789ab, and UCP with the node's name before it. It
+// reports false for every other container, dtr-phase2 among them.
 func ParseContainerName(name string) (node, part, replicaID string, ok bool) {
-	return "", "", "", false
+	m := containerName.FindStringSubmatch(name)
+	if m == nil || !slices.ContainsFunc(Parts, func(p Part) bool { return p.Name == m[2] }) {
+		return "", "", "", false
+	}
+	return m[1], m[2], m[3], true
 }

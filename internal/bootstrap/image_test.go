@@ -1,0 +1,123 @@
+package bootstrap
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestImage(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ repository, version, want string }{
+		{"", "2.0.0", "docker/dtr:2.0.0"},
+		{"", "2.5.17", "docker/dtr:2.5.17"},
+		{"", "2.6.14", "docker/dtr:2.6.14"},
+		{"", "2.6.15", "mirantis/dtr:2.6.15"},
+		{"", "2.6.16", "mirantis/dtr:2.6.16"},
+		{"", "2.7.0", "docker/dtr:2.7.0"},
+		{"", "2.7.7", "docker/dtr:2.7.7"},
+		{"", "2.7.8", "mirantis/dtr:2.7.8"},
+		{"", "2.8.0", "docker/dtr:2.8.0"},
+		{"", "2.8.1", "docker/dtr:2.8.1"},
+		{"", "2.8.2", "mirantis/dtr:2.8.2"},
+		{"", "2.8.13", "mirantis/dtr:2.8.13"},
+		{"", "2.9.0", "mirantis/dtr:2.9.0"},
+		{"", "2.9.30", "mirantis/dtr:2.9.30"},
+		{"", "2.10.0", "registry.mirantis.com/msr/dtr:2.10.0"},
+		{"", "2.11.3", "registry.mirantis.com/msr/dtr:2.11.3"},
+		{"", "3.0.0", "registry.mirantis.com/msr/dtr:3.0.0"},
+		{"reg.example.com/dtr/dtr", "2.6.15", "reg.example.com/dtr/dtr:2.6.15"},
+		{"reg.example.com:5000/dtr", "2.9.30", "reg.example.com:5000/dtr:2.9.30"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.repository+" "+tt.version, func(t *testing.T) {
+			t.Parallel()
+			if got := Image(tt.repository, semver.MustParse(tt.version)); got != tt.want {
+				t.Errorf("image %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestComponentImages(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, repository, version, prefix string }{
+		{"public, at first", "", "2.5.17", "docker/"},
+		{"public, later", "", "2.6.15", "mirantis/"},
+		{"public, last", "", "2.10.0", "registry.mirantis.com/msr/"},
+		{"mirror", "reg.example.com/dtr/dtr", "2.6.15", "reg.example.com/dtr/"},
+		{"mirror with a port", "reg.example.com:5000/dtr", "2.6.15", "reg.example.com:5000/"},
+		{"mirror of another name", "reg.example.com/a/b/bootstrapper", "2.6.15", "reg.example.com/a/b/"},
+		{"loaded without a prefix", "dtr", "2.6.15", ""},
+	}
+	images := strings.Fields("dtr-rethink dtr-registry dtr-garant dtr-api dtr-notary-server dtr-nginx dtr-jobrunner dtr-notary-signer dtr-postgres")
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var want []string
+			for _, image := range images {
+				want = append(want, tt.prefix+image+":"+tt.version)
+			}
+			if diff := cmp.Diff(want, ComponentImages(tt.repository, semver.MustParse(tt.version))); diff != "" {
+				t.Errorf("images (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseContainerName(t *testing.T) {
+	t.Parallel()
+	type result struct {
+		node, part, id string
+		ok             bool
+	}
+	tests := []struct {
+		name string
+		want result
+	}{
+		{"/worker1/dtr-nginx-0123456789ab", result{"worker1", "nginx", "0123456789ab", true}},
+		{"worker1/dtr-nginx-0123456789ab", result{"worker1", "nginx", "0123456789ab", true}},
+		{"/dtr-nginx-0123456789ab", result{"", "nginx", "0123456789ab", true}},
+		{"dtr-nginx-0123456789ab", result{"", "nginx", "0123456789ab", true}},
+		{"/node.example.com/dtr-notary-server-aaaaaaaaaaaa", result{"node.example.com", "notary-server", "aaaaaaaaaaaa", true}},
+		{"/worker1/dtr-notary-signer-000000000000", result{"worker1", "notary-signer", "000000000000", true}},
+		{"/dtr-1/dtr-scanningstore-0123456789ab", result{"dtr-1", "scanningstore", "0123456789ab", true}},
+
+		{"/worker1/dtr-phase2", result{}},
+		{"/worker1/dtr-cache", result{}},
+		{"/worker1/dtr-postgres-0123456789ab", result{}}, // an image, not a part
+		{"/worker1/dtr-other-0123456789ab", result{}},
+		{"/worker1/dtr-nginx-0123456789AB", result{}},
+		{"/worker1/dtr-nginx-0123456789a", result{}},
+		{"/worker1/dtr-nginx-0123456789abc", result{}},
+		{"/worker1/dtr-nginx-0123456789ab-old", result{}},
+		{"/worker1/my-dtr-nginx-0123456789ab", result{}},
+		{"/a/b/dtr-nginx-0123456789ab", result{}},
+		{"//dtr-nginx-0123456789ab", result{}},
+		{"/worker1/dtr--0123456789ab", result{}},
+		{"dtr-nginx-0123456789ab\n", result{}},
+		{"", result{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got result
+			got.node, got.part, got.id, got.ok = ParseContainerName(tt.name)
+			if got != tt.want {
+				t.Errorf("%+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestEveryPartHasAName(t *testing.T) {
+	t.Parallel()
+	for _, p := range Parts {
+		_, part, id, ok := ParseContainerName("/dtr-" + p.Name + "-0123456789ab")
+		if !ok || part != p.Name || id != "0123456789ab" {
+			t.Errorf("%s is read as %q of %q (%t)", p.Name, part, id, ok)
+		}
+	}
+}
