@@ -63,7 +63,7 @@ func run(ctx context.Context, w io.Writer) error {
 
 func schemaJSON(s *tfprotov6.Schema) *tfjson.Schema {
 	return &tfjson.Schema{
-		Version: uint64(s.Version), //nolint:gosec // G115: a schema's version is never negative
+		Version: uint64(s.Version),
 		Block:   blockJSON(s.Block),
 	}
 }
@@ -78,8 +78,8 @@ func blockJSON(b *tfprotov6.SchemaBlock) *tfjson.SchemaBlock {
 		blocks[t.TypeName] = &tfjson.SchemaBlockType{
 			NestingMode: tfjson.SchemaNestingMode(strings.ToLower(t.Nesting.String())),
 			Block:       blockJSON(t.Block),
-			MinItems:    uint64(t.MinItems), //nolint:gosec // G115: a count
-			MaxItems:    uint64(t.MaxItems), //nolint:gosec // G115: a count
+			MinItems:    uint64(t.MinItems),
+			MaxItems:    uint64(t.MaxItems),
 		}
 	}
 	return &tfjson.SchemaBlock{
