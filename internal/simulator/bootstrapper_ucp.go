@@ -171,12 +171,12 @@ func (b *bootstrapper) replicas(ctx context.Context) ([]replica, error) {
 	byID := map[string]*replica{}
 	for _, c := range list.Items {
 		for _, name := range c.Names {
-			p, id, ok := parseComponentName(name)
+			node, p, id, ok := parseComponentName(name)
 			if !ok {
 				continue
 			}
 			if byID[id] == nil {
-				byID[id] = &replica{id: id, node: componentName.FindStringSubmatch(name)[1], containers: map[string]container.Summary{}}
+				byID[id] = &replica{id: id, node: node, containers: map[string]container.Summary{}}
 			}
 			byID[id].containers[p.name] = c
 		}

@@ -30,7 +30,8 @@ type dtr struct {
 	jobsDone  sync.WaitGroup
 
 	mu        sync.Mutex
-	seen      []Container // as of the last observe
+	seen      []Container          // as of the last observe
+	parts     map[partOf]Container // those of the replicas
 	reports   map[string]*report
 	turn      int // of the load balancer
 	gcLock    string
@@ -40,6 +41,9 @@ type dtr struct {
 	upgrades  upgrades
 	migration migration
 }
+
+// partOf names a container of a replica.
+type partOf struct{ replica, part string }
 
 // answerer is the replica that a request was passed on to.
 type answerer struct {

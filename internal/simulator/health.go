@@ -27,8 +27,14 @@ func (d *dtr) observe() {
 	now := time.Now()
 	d.refresh(now)
 	d.seen = d.inventory.List()
+	d.parts = make(map[partOf]Container, len(d.seen))
 	for _, c := range d.seen {
-		if _, id, ok := c.Component(); ok && d.reports[id] == nil {
+		p, id, ok := c.Component()
+		if !ok {
+			continue
+		}
+		d.parts[partOf{id, p}] = c
+		if d.reports[id] == nil {
 			d.reports[id] = &report{node: c.Node, at: now, refreshed: now, word: healthy}
 		}
 	}
@@ -74,12 +80,8 @@ func (d *dtr) word(r *report, now time.Time) string {
 
 // component is the container of a part of a replica, if it exists.
 func (d *dtr) component(id, partName string) (Container, bool) {
-	for _, c := range d.seen {
-		if p, replica, ok := c.Component(); ok && p == partName && replica == id {
-			return c, true
-		}
-	}
-	return Container{}, false
+	c, ok := d.parts[partOf{id, partName}]
+	return c, ok
 }
 
 func (d *dtr) runs(id, partName string) bool {

@@ -35,6 +35,6 @@ func (c Container) Version() string {
 // Component splits the name of a replica's container into part ("nginx") and
 // replica id.
 func (c Container) Component() (partName, replica string, ok bool) {
-	p, replica, ok := parseComponentName(c.Name)
+	_, p, replica, ok := parseComponentName(c.Name)
 	return p.name, replica, ok
 }

@@ -3,7 +3,6 @@ package simulator
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -104,20 +103,28 @@ func isBootstrapper(ref string) bool {
 	return err == nil && path.Base(repository) == "dtr"
 }
 
-var componentName = regexp.MustCompile(`^/?(?:([^/]+)/)?dtr-([a-z-]+)-([0-9a-f]{12})$`)
-
-// parseComponentName splits the name of a replica's container.
-func parseComponentName(name string) (p part, replica string, ok bool) {
-	m := componentName.FindStringSubmatch(name)
-	if m == nil {
-		return part{}, "", false
+// parseComponentName splits the name of a replica's container, dtr-<part>-<id>,
+// with the node before it or not.
+func parseComponentName(name string) (node string, p part, replica string, ok bool) {
+	name = strings.TrimPrefix(name, "/")
+	if before, after, qualified := strings.Cut(name, "/"); qualified {
+		node, name = before, after
+	}
+	name, ok = strings.CutPrefix(name, "dtr-")
+	end := strings.LastIndexByte(name, '-')
+	if !ok || end < 0 {
+		return "", part{}, "", false
+	}
+	replica = name[end+1:]
+	if len(replica) != 12 || strings.Trim(replica, "0123456789abcdef") != "" {
+		return "", part{}, "", false
 	}
 	for _, p := range parts {
-		if p.name == m[2] {
-			return p, m[3], true
+		if p.name == name[:end] {
+			return node, p, replica, true
 		}
 	}
-	return part{}, "", false
+	return "", part{}, "", false
 }
 
 // componentConfig is how a container of a replica is made.

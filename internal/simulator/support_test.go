@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,9 @@ func (a answer) decode(t *testing.T, v any) {
 // code is the code of a DTR error.
 func (a answer) code(t *testing.T) string {
 	t.Helper()
-	var e struct{ Errors []struct{ Code, Message string } }
+	var e struct {
+		Errors []struct{ Code, Message string }
+	}
 	a.decode(t, &e)
 	if len(e.Errors) != 1 || e.Errors[0].Message == "" {
 		t.Fatalf("not an error of DTR: %s", a.body)
@@ -275,4 +278,14 @@ func jobsOf(c *simulator.Cluster, action string) []simulator.Job {
 		}
 	}
 	return list
+}
+
+// eventually looks again and again until it is so.
+func eventually(t *testing.T, what string, look func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !look(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came to this: %s", what)
+		}
+	}
 }
