@@ -42,17 +42,17 @@ var upgradeFlags = []flag{
 	},
 	{
 		name:     "--nocolor",
-		versions: span{from: version(2, 9, 0)},
+		versions: span{from: semver.MustParse("2.9.0")},
 		wanted:   func(UpgradeOptions) bool { return true },
 	},
 	{
 		name:     "--no-image-check",
-		versions: span{version(2, 6, 0), version(2, 7, 0)},
+		versions: span{semver.MustParse("2.6.0"), semver.MustParse("2.7.0")},
 		wanted:   func(o UpgradeOptions) bool { return o.NoImageCheck },
 	},
 	{
 		name:     "--max-wait",
-		versions: span{from: version(2, 9, 0)},
+		versions: span{from: semver.MustParse("2.9.0")},
 		wanted:   func(o UpgradeOptions) bool { return o.MaxWait > 0 },
 		value:    func(o UpgradeOptions) string { return o.MaxWait.String() },
 	},

@@ -1,6 +1,9 @@
 package bootstrap
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Failure is why a run of the bootstrapper failed, as far as its records tell.
 type Failure struct {
@@ -64,12 +67,12 @@ var knownFailures = []knownFailure{
 // known, the result is false and the failure has the last fatal message alone,
 // or, failing that, the last error's.
 func Diagnose(records []Record) (Failure, bool) {
-	for i := len(records) - 1; i >= 0; i-- {
-		switch records[i].Level {
+	for _, r := range slices.Backward(records) {
+		switch r.Level {
 		case "info", "debug", "trace":
 			continue
 		}
-		text := records[i].text()
+		text := r.text()
 		for _, k := range knownFailures {
 			if k.matches(strings.ToLower(text)) {
 				return Failure{Message: text, Cause: k.cause, Remedy: k.remedy}, true
@@ -77,8 +80,8 @@ func Diagnose(records []Record) (Failure, bool) {
 		}
 	}
 	var f Failure
-	for i := len(records) - 1; i >= 0; i-- {
-		switch r := records[i]; {
+	for _, r := range slices.Backward(records) {
+		switch {
 		case r.Level == "fatal" || r.Level == "panic":
 			return Failure{Message: r.text()}, false
 		case r.Level == "error" && f.Message == "":

@@ -36,22 +36,20 @@ func (s span) contains(v *semver.Version) bool {
 	return (s.from == nil || !v.LessThan(s.from)) && (s.before == nil || v.LessThan(s.before))
 }
 
-func version(major, minor, patch uint64) *semver.Version {
-	return semver.New(major, minor, patch, "", "")
-}
-
 // The images moved with the product's owner; patches of older minor versions that
 // came out after a move are found in the new place, too.
 var repositories = []struct {
 	versions   span
 	repository string
 }{
-	{span{version(2, 6, 15), version(2, 7, 0)}, "mirantis/dtr"},
-	{span{version(2, 7, 8), version(2, 8, 0)}, "mirantis/dtr"},
-	{span{version(2, 8, 2), version(2, 10, 0)}, "mirantis/dtr"},
-	{span{version(2, 10, 0), nil}, "registry.mirantis.com/msr/dtr"},
-	{span{}, "docker/dtr"},
+	{span{semver.MustParse("2.6.15"), semver.MustParse("2.7.0")}, "mirantis/dtr"},
+	{span{semver.MustParse("2.7.8"), semver.MustParse("2.8.0")}, "mirantis/dtr"},
+	{span{semver.MustParse("2.8.2"), semver.MustParse("2.10.0")}, "mirantis/dtr"},
+	{span{semver.MustParse("2.10.0"), nil}, "registry.mirantis.com/msr/dtr"},
 }
+
+// firstRepository is where the images of all other versions are.
+const firstRepository = "docker/dtr"
 
 // Repository gives the public repository of the bootstrapper's image for a
 // version.
@@ -61,7 +59,7 @@ func Repository(v *semver.Version) string {
 			return r.repository
 		}
 	}
-	return "" // not reached: the last row has all versions
+	return firstRepository
 }
 
 // Image gives the bootstrapper's image, such as docker/dtr:2.5.17. An empty

@@ -69,8 +69,9 @@ func ParseRecord(line string) Record {
 	return Record{Message: line}
 }
 
-// escapeSequence is what a terminal takes for a command: a colour for instance.
-var escapeSequence = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\a\x1b]*(?:\a|\x1b\\\\)?)")
+// escapeSequence is what a terminal takes for a command, a colour for instance; or
+// the start of one alone, so that what is left cannot join to a command again.
+var escapeSequence = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\a\x1b]*(?:\a|\x1b\\\\)?)?")
 
 func plain(s string) string {
 	if !strings.Contains(s, "\x1b") {
@@ -89,11 +90,11 @@ func parseText(line string) (Record, bool) {
 	for _, text := range []string{line, strings.TrimRight(line, `\`) + `"`} {
 		pairs, _ := decode(text)
 		var r Record
-		var hasLevel, hasMessage bool
+		hasMessage := false
 		for _, p := range pairs {
 			switch {
-			case p.key == "level" && !hasLevel:
-				r.Level, hasLevel = level(p.value), true
+			case p.key == "level" && r.Level == "":
+				r.Level = level(plain(p.value))
 			case p.key == "msg" && !hasMessage:
 				r.Message, hasMessage = plain(p.value), true
 			case p.key == "time" && r.Time.IsZero():
@@ -103,7 +104,7 @@ func parseText(line string) (Record, bool) {
 			}
 		}
 		// What follows the message may be damaged; the message counts all the same.
-		if hasLevel && hasMessage {
+		if r.Level != "" && hasMessage {
 			return r, true
 		}
 	}

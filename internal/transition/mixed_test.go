@@ -90,6 +90,14 @@ Finish the rollout to 2.6.12:
   target_version = "2.6.12"`,
 		},
 		{
+			"no target", "2.5.6 2.6.12", "",
+			"the replicas run different versions of DTR: 2.5.6 and 2.6.12",
+			`The replicas run 2.5.6 and 2.6.12 (mixed versions).
+
+Finish the rollout to 2.6.12:
+  target_version = "2.6.12"`,
+		},
+		{
 			"a third version", "2.6.1 2.6.5 2.6.3", "2.6.5",
 			"the replicas run different versions of DTR: 2.6.1, 2.6.3 and 2.6.5",
 			`The replicas run 2.6.1, 2.6.3 and 2.6.5, and the next stop is 2.6.5 (mixed versions).
