@@ -226,9 +226,9 @@ func (d *dtr) setMigration(f MigrationFaults) {
 	d.migration.faults = f
 	if f.AlreadyDone && !d.migration.done {
 		d.migration.optedIn, d.migration.done = true, true
-		now := time.Now().UTC()
+		opted := time.Now().UTC().Add(-24 * time.Hour) // long before whatever happens now
 		j := &job{Job: Job{
-			ID: uuid(), Action: actionMigration, Status: statusDone, ScheduledAt: now, LastUpdated: now,
+			ID: uuid(), Action: actionMigration, Status: statusDone, ScheduledAt: opted, LastUpdated: opted,
 			CapacityMap: map[string]int{}, Parameters: map[string]string{},
 		}, cancel: func() {}}
 		j.RetryFromID, j.WorkerID = j.ID, d.replicas()[0]

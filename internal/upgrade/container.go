@@ -6,6 +6,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -48,6 +49,12 @@ func isBootstrapper(c ucp.Container) bool {
 // isOurs says whether this provider started the container for the cluster.
 func isOurs(c ucp.Container, host string) bool {
 	return c.Labels[labelCluster] == host && baseName(c.Name) == containerName(host)
+}
+
+// isFor says whether the container was made for a hop.
+func isFor(c ucp.Container, hop transition.Hop) bool {
+	to := labelledVersion(c.Labels, labelTo)
+	return to != nil && to.Equal(hop.To)
 }
 
 func running(c ucp.Container) bool {

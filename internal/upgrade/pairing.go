@@ -103,7 +103,7 @@ func (p *preflight) images() {
 			seen += "\nPulling is turned off."
 			todo = `Load the images on every replica's node, or set image.pull to "missing".`
 		case cause != nil:
-			seen += "\n" + sentence(cause)
+			seen += "\n" + cause.Error()
 		}
 		p.find(CheckImage, Error, "image", fmt.Sprintf("Images of DTR %s cannot be had", hop.To), seen, todo)
 	}

@@ -35,7 +35,7 @@ func Preflight(obs *Observation, o Options) (Plan, Findings) {
 		return p.Plan, nil
 	}
 	for _, check := range []func(){
-		p.foreignUpgrade, p.pendingMigration, p.replicaHealth, p.replicaCount, p.garbageCollection,
+		p.foreignUpgrade, p.pendingMigration, p.replicaHealth, p.existingReplica, p.replicaCount, p.garbageCollection,
 		p.memory, p.images, p.contentTrust, p.ucpVersion, p.engineVersions, p.advisories,
 	} {
 		check()
@@ -53,7 +53,7 @@ type preflight struct {
 // find reports what a check found. A check that may be skipped, and is, warns.
 func (p *preflight) find(check Check, severity Severity, attribute, summary, seen, todo string) {
 	if severity == Error && slices.Contains(SkippableChecks(), check) {
-		if p.o.SkipChecks[check] {
+		if p.o.SkipChecks[check] || p.goesOn(check) {
 			severity = Warning
 		} else {
 			todo += fmt.Sprintf(" To go on all the same, add %q to skip_checks.", check)
@@ -64,6 +64,20 @@ func (p *preflight) find(check Check, severity Severity, attribute, summary, see
 	})
 }
 
+// goesOn says whether a skippable check must not keep a rollout from being
+// finished that is under way already. While the bootstrapper is at work none
+// may; where it died, a replica that it left half done is healthy again only
+// after the bootstrapper has run once more.
+func (p *preflight) goesOn(check Check) bool {
+	if !p.Due() {
+		return false
+	}
+	ours, found := p.obs.bootstrapper()
+	adopt := found && running(ours) && isFor(ours, p.next())
+	underWay := found || p.Resume != nil || len(p.obs.Versions()) > 1
+	return adopt || underWay && check == CheckReplicaHealth
+}
+
 func (p *preflight) plan() {
 	stops := p.o.stops()
 	hops, err := transition.PlanMixed(p.obs.Versions(), stops)
@@ -72,7 +86,7 @@ func (p *preflight) plan() {
 	switch {
 	case errors.As(err, &refusal):
 		p.findings = append(p.findings, Finding{
-			Check: CheckTransition, Severity: Error, Attribute: p.attributeOf(refusal.To),
+			Check: CheckTransition, Severity: Error, Attribute: refusal.Attribute(),
 			Summary: refusal.Summary(), Detail: refusal.Detail(),
 		})
 	case errors.As(err, &mixed):
@@ -107,7 +121,7 @@ func (p *preflight) attributeOf(v *semver.Version) string {
 func (p *preflight) foreignUpgrade() {
 	ours, hasOurs := p.obs.bootstrapper()
 	if hasOurs && running(ours) && p.Due() {
-		if to := labelledVersion(ours.Labels, labelTo); to == nil || !to.Equal(p.next().To) {
+		if !isFor(ours, p.next()) {
 			p.find(CheckForeignUpgrade, Error, "target_version", "An upgrade to another version is running",
 				fmt.Sprintf("Container: %s\nImage: %s\nIt was started for %s -> %s.", ours.Name, ours.Image, ours.Labels[labelFrom], ours.Labels[labelTo]),
 				fmt.Sprintf("Finish it first: set target_version to %q, or name that version in via, and apply.", ours.Labels[labelTo]))
@@ -180,6 +194,24 @@ func (p *preflight) replicaHealth() {
 	}
 }
 
+// existingReplica is part of the health check that cannot be skipped: there is
+// nothing that the bootstrapper could connect to.
+func (p *preflight) existingReplica() {
+	id := p.o.ExistingReplicaID
+	if _, ok := p.obs.existingReplica(id); ok || id == "" {
+		return
+	}
+	var ids []string
+	for _, r := range p.obs.Replicas {
+		ids = append(ids, r.ID)
+	}
+	p.findings = append(p.findings, Finding{
+		Check: CheckReplicaHealth, Severity: Error, Attribute: "existing_replica_id",
+		Summary: "The cluster has no replica " + id,
+		Detail:  fmt.Sprintf("Replicas: %s\n\nName one of them, or leave existing_replica_id out.", strings.Join(ids, ", ")),
+	})
+}
+
 func (p *preflight) replicaCount() {
 	switch n := len(p.obs.Replicas); {
 	case n > maxReplicas:
@@ -203,12 +235,7 @@ func (p *preflight) memory() {
 	if memory == 0 {
 		replica, ok := p.obs.existingReplica(p.o.ExistingReplicaID)
 		if !ok {
-			attribute, seen := "", "No replica of the cluster is healthy."
-			if p.o.ExistingReplicaID != "" {
-				attribute, seen = "existing_replica_id", fmt.Sprintf("The cluster has no replica %s.", p.o.ExistingReplicaID)
-			}
-			p.find(CheckReplicaHealth, Error, attribute, "No replica to run the upgrade from", seen, "Name a healthy replica of this cluster.")
-			return
+			return // existingReplica and replicaHealth have said why
 		}
 		i := slices.IndexFunc(p.obs.Nodes, func(n ucp.Node) bool { return n.Hostname == replica.Node })
 		if i < 0 {
@@ -246,17 +273,18 @@ func (p *preflight) advisories() {
 }
 
 // existingReplica is the replica that the bootstrapper connects to: the one that
-// is asked for, or the first healthy one by id.
+// is asked for, or the first healthy one by id. Where none is healthy, and
+// skip_checks says to go on, it is the first that is there.
 func (obs *Observation) existingReplica(id string) (Replica, bool) {
 	if id != "" {
 		return obs.replica(id)
 	}
-	for _, r := range obs.Replicas {
-		if obs.Status.Health[r.ID] == dtr.HealthOK && len(r.Containers) > 0 {
-			return r, true
-		}
+	visible := slices.DeleteFunc(slices.Clone(obs.Replicas), func(r Replica) bool { return len(r.Containers) == 0 })
+	i := slices.IndexFunc(visible, func(r Replica) bool { return obs.Status.Health[r.ID] == dtr.HealthOK })
+	if len(visible) == 0 {
+		return Replica{}, false
 	}
-	return Replica{}, false
+	return visible[max(i, 0)], true
 }
 
 // sentence makes an error's text one that can stand in a detail.

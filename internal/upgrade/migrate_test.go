@@ -1,0 +1,155 @@
+package upgrade
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+func TestRunSeesTheMigrationThrough(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		faults   simulator.MigrationFaults
+		attempts int
+		posts    int
+	}{
+		{"fails twice", simulator.MigrationFaults{Fail: 2}, 3, 0},
+		{"fails three times", simulator.MigrationFaults{Fail: 3}, 4, 1},
+		{"done on 2.5 already", simulator.MigrationFaults{AlreadyDone: true}, 0, 0},
+		{"never started by DTR", simulator.MigrationFaults{NeverStart: true}, 1, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			sim.SetMigration(tt.faults)
+			o := to("2.6.15")
+			if tt.faults.NeverStart {
+				o.Pace.MigrationStart = 50 * time.Millisecond
+			}
+			report, err := runUpgrade(t, c, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.MigrationAttempts != tt.attempts || posts(sim) != tt.posts {
+				t.Errorf("%d attempts, %d posted; want %d and %d", report.MigrationAttempts, posts(sim), tt.attempts, tt.posts)
+			}
+		})
+	}
+}
+
+func TestRunFailsWithTheMigration(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name       string
+		faults     simulator.MigrationFaults
+		retriggers int
+		attempts   int
+		posts      int
+	}{
+		{"fails for good", simulator.MigrationFaults{Fail: -1}, 1, 4, 1},
+		{"fails for good, started again twice", simulator.MigrationFaults{Fail: -1}, 2, 5, 2},
+		{"fails for good, not started again", simulator.MigrationFaults{Fail: -1}, 0, 3, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			sim.SetMigration(tt.faults)
+			o := to("2.7.8", "2.6.15")
+			o.Retriggers = tt.retriggers
+			_, err := runUpgrade(t, c, o)
+			failure := asError[*MigrationError](t, err)
+			if failure.Attempts != tt.attempts || posts(sim) != tt.posts {
+				t.Errorf("%d attempts, %d posted; want %d and %d", failure.Attempts, posts(sim), tt.attempts, tt.posts)
+			}
+			if len(failure.Log) == 0 || failure.URL == "" {
+				t.Errorf("the error has no log, or no place to look: %+v", failure)
+			}
+			wantAt(t, sim, "2.6.15") // the next hop has not begun
+
+			// Whatever was wrong is mended: the next run starts the job again and goes on.
+			sim.SetMigration(simulator.MigrationFaults{})
+			o.Retriggers = 1
+			if _, err := runUpgrade(t, c, o); err != nil {
+				t.Fatal(err)
+			}
+			wantAt(t, sim, "2.7.8")
+			if got := sim.BootstrapperRuns(); got != 2 {
+				t.Errorf("%d bootstrapper runs, want one for each hop", got)
+			}
+		})
+	}
+}
+
+func TestRunQuotesAnUnknownMigrationStatus(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{Status: "hibernating"})
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	asError[*MigrationError](t, err)
+	if unknown := asError[*dtr.UnknownStatusError](t, err); unknown.Word != "hibernating" || !strings.Contains(err.Error(), "hibernating") {
+		t.Errorf("got %v, want the word quoted", err)
+	}
+	if posts(sim) > 0 {
+		t.Error("the job was started again, where nobody knows whether it runs")
+	}
+}
+
+// TestRunKilledInTheMigrationIsNotTheEnd loses the run while the migration is at
+// work, and everything that it left behind with it: the versions are equal then.
+func TestRunKilledInTheMigrationIsNotTheEnd(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{Fail: -1})
+	ctx, cancel := context.WithCancel(t.Context())
+	release := sim.Hold(simulator.MigrationStarted)
+	go func() {
+		<-sim.Reached(simulator.MigrationStarted)
+		cancel()
+	}()
+	_, err := Run(ctx, c, to("2.6.15"))
+	asError[*DetachedError](t, err)
+	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
+	engine := must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	if err := engine.Remove(t.Context(), containerName(inventory.Host)); err != nil {
+		t.Fatal(err)
+	}
+	release()
+
+	_, err = runUpgrade(t, c, to("2.6.15"))
+	asError[*MigrationError](t, err)
+	sim.SetMigration(simulator.MigrationFaults{})
+	report, err := runUpgrade(t, c, to("2.6.15"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.Resumed || len(report.Hops) > 0 {
+		t.Errorf("got report %+v, want a hop that was resumed", report)
+	}
+	if sim.BootstrapperRuns() != 1 {
+		t.Errorf("%d bootstrapper runs, want 1", sim.BootstrapperRuns())
+	}
+}
+
+// TestRetriggerLosesNoAnswer loses the answer to the POST of the job: the job is
+// there all the same, and is not posted twice.
+func TestRetriggerLosesNoAnswer(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{Fail: 3})
+	sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Method: "POST", Path: "/api/v0/jobs", AfterEffect: true, Times: 1})
+	report, err := runUpgrade(t, c, to("2.6.15"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if posts(sim) != 1 || report.MigrationAttempts != 4 {
+		t.Errorf("%d posts and %d attempts, want 1 and 4", posts(sim), report.MigrationAttempts)
+	}
+}

@@ -1,0 +1,462 @@
+package upgrade
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+func TestPreflightFindsNothingOnAGoodCluster(t *testing.T) {
+	t.Parallel()
+	plan, findings := Preflight(observation("2.5.17", "2.5.17", "2.5.17"), options("2.6.15"))
+	if len(findings) > 0 {
+		t.Errorf("findings on a cluster with nothing in the way: %+v", findings)
+	}
+	if len(plan.Hops) != 1 || hopName(plan.Hops[0]) != "2.5.17 -> 2.6.15" || !slices.Equal(plan.Hops[0].MigrationJobs, []string{metadataStoreMigration}) {
+		t.Errorf("got plan %+v", plan)
+	}
+}
+
+func TestPreflightIsSilentWhenNothingIsDue(t *testing.T) {
+	t.Parallel()
+	obs := observation("2.6.15", "2.6.15") // an even number of replicas
+	obs.Status.Health[replicaID(1)] = "broken"
+	obs.Status.GCLockHolder = "job"
+	obs.ContentTrust = true
+	plan, findings := Preflight(obs, options("2.6.15"))
+	if plan.Due() || len(findings) > 0 {
+		t.Errorf("got plan %+v and findings %+v", plan, findings)
+	}
+}
+
+// TestPreflightFindings puts one thing in the way of an upgrade at a time.
+func TestPreflightFindings(t *testing.T) {
+	t.Parallel()
+	errRegistry := errors.New("manifest unknown")
+	tests := []struct {
+		name     string
+		obs      *Observation
+		options  Options
+		change   func(*Observation, *Options)
+		check    Check
+		severity Severity
+		says     string
+	}{
+		{name: "downgrade", obs: observation("2.7.4"), options: options("2.6.8"), check: CheckTransition, severity: Error, says: "2.6.8"},
+		{name: "skipped minor", obs: observation("2.5.6"), options: options("2.7.8"), check: CheckTransition, severity: Error, says: `via = ["2.6.15"]`},
+		{
+			name: "third version", obs: observation("2.5.6", "2.6.14", "2.6.15"), options: options("2.6.15"),
+			check: CheckMixedVersions, severity: Error, says: "2.6.14",
+		},
+		{
+			name: "other target than the rollout under way", obs: observation("2.5.6", "2.6.14", "2.6.14"), options: options("2.6.15"),
+			check: CheckMixedVersions, severity: Error, says: "2.6.14",
+		},
+		{
+			name: "container without a version",
+			change: func(obs *Observation, _ *Options) {
+				c := obs.Replicas[0].Containers["api"]
+				c.Version = nil
+				obs.Replicas[0].Containers["api"] = c
+			},
+			check: CheckMixedVersions, severity: Error, says: "dtr-api-" + replicaID(1),
+		},
+		{
+			name: "somebody else's bootstrapper",
+			change: func(obs *Observation, _ *Options) {
+				obs.Bootstrappers = []ucp.Container{{Name: "worker1/eager_turing", Image: "docker/dtr:2.6.15", State: "running"}}
+			},
+			check: CheckForeignUpgrade, severity: Error, says: "eager_turing",
+		},
+		{
+			name: "a second phase of nobody we know",
+			change: func(obs *Observation, _ *Options) {
+				obs.Bootstrappers = []ucp.Container{{Name: "worker1/dtr-phase2", Image: "docker/dtr:2.6.15", State: "running"}}
+			},
+			check: CheckForeignUpgrade, severity: Error, says: "dtr-phase2",
+		},
+		{
+			name: "our own bootstrapper for another version",
+			change: func(obs *Observation, _ *Options) {
+				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.14", "running")}
+			},
+			check: CheckForeignUpgrade, severity: Error, says: "2.6.14",
+		},
+		{
+			name: "migration of an earlier hop runs", obs: observation("2.6.15"), options: options("2.7.8"),
+			change: func(obs *Observation, _ *Options) {
+				obs.Jobs[metadataStoreMigration] = []dtr.Job{job("a", "running", 2, time.Hour)}
+			},
+			check: CheckPendingMigration, severity: Error, says: "not finished",
+		},
+		{
+			name: "migration of an earlier hop failed for good", obs: observation("2.6.15"), options: options("2.7.8"),
+			change: func(obs *Observation, _ *Options) {
+				obs.Jobs[metadataStoreMigration] = []dtr.Job{job("a", "error", 0, time.Hour)}
+			},
+			check: CheckPendingMigration, severity: Error, says: `set target_version to "2.6.15"`,
+		},
+		{
+			name: "migration with an unknown status", obs: observation("2.6.15"), options: options("2.7.8"),
+			change: func(obs *Observation, _ *Options) {
+				obs.Jobs[metadataStoreMigration] = []dtr.Job{job("a", "hibernating", 2, time.Hour)}
+			},
+			check: CheckPendingMigration, severity: Error, says: "hibernating",
+		},
+		{
+			name: "unhealthy replica",
+			change: func(obs *Observation, _ *Options) {
+				obs.Status.Health[replicaID(1)] = "Rethink replica is currently in state: disconnected"
+			},
+			check: CheckReplicaHealth, severity: Error, says: "disconnected",
+		},
+		{
+			name: "stale replica",
+			change: func(obs *Observation, _ *Options) {
+				obs.Status.Timestamp[replicaID(1)] = obs.Status.Date.Add(-3 * time.Minute)
+			},
+			check: CheckReplicaHealth, severity: Error, says: "3m0s ago",
+		},
+		{
+			name:   "replica without a report",
+			change: func(obs *Observation, _ *Options) { delete(obs.Status.Health, replicaID(1)) },
+			check:  CheckReplicaHealth, severity: Error, says: replicaID(1),
+		},
+		{
+			name:   "replica that UCP does not show",
+			change: func(obs *Observation, _ *Options) { clear(obs.Replicas[2].Containers) },
+			check:  CheckReplicaHealth, severity: Error, says: replicaID(3),
+		},
+		{
+			name: "even count", obs: observation("2.5.6", "2.5.6"), options: options("2.6.15"),
+			check: CheckReplicaCount, severity: Warning, says: "2 replicas",
+		},
+		{
+			name: "more than seven", obs: observation(slices.Repeat([]string{"2.5.6"}, 9)...), options: options("2.6.15"),
+			check: CheckReplicaCount, severity: Warning, says: "9 replicas",
+		},
+		{
+			name:   "garbage collection",
+			change: func(obs *Observation, _ *Options) { obs.Status.GCLockHolder = "0a1b2c" },
+			check:  CheckGarbageCollection, severity: Error, says: "0a1b2c",
+		},
+		{
+			name:   "little memory on the node",
+			change: func(obs *Observation, _ *Options) { obs.Nodes[0].MemoryBytes = 8 << 30 },
+			check:  CheckMemory, severity: Error, says: "Node worker1 has 8.6 GB",
+		},
+		{
+			name: "little memory on the direct engine",
+			change: func(obs *Observation, _ *Options) {
+				obs.RunnerMemory = 4 << 30
+			},
+			check: CheckMemory, severity: Error, says: "4.3 GB",
+		},
+		{
+			name: "image nowhere",
+			change: func(obs *Observation, _ *Options) {
+				obs.Images["mirantis/dtr:2.6.15"] = ImageState{Remote: errRegistry}
+			},
+			check: CheckImage, severity: Error, says: "manifest unknown",
+		},
+		{
+			name: "component's image missing on one node",
+			change: func(obs *Observation, _ *Options) {
+				obs.Images["mirantis/dtr-nginx:2.6.15"] = ImageState{Remote: errRegistry, Nodes: map[string]bool{"worker1": true, "worker3": true}}
+			},
+			check: CheckImage, severity: Error, says: "mirantis/dtr-nginx:2.6.15 on worker2",
+		},
+		{
+			name: "image to be pulled and pulling turned off",
+			change: func(obs *Observation, o *Options) {
+				o.Pull = PullNever
+				obs.Images["mirantis/dtr:2.6.15"] = ImageState{}
+			},
+			check: CheckImage, severity: Error, says: "Pulling is turned off",
+		},
+		{
+			name:   "content trust",
+			change: func(obs *Observation, _ *Options) { obs.ContentTrust = true },
+			check:  CheckContentTrust, severity: Error, says: "require_content_trust",
+		},
+		{
+			name:   "content trust not known",
+			change: func(obs *Observation, _ *Options) { obs.ContentTrustErr = errors.New("403 Forbidden") },
+			check:  CheckContentTrust, severity: Warning, says: "403",
+		},
+		{
+			name:   "UCP off the pairing",
+			change: func(obs *Observation, _ *Options) { obs.Version.UCP = "3.0.4" },
+			check:  CheckUCPVersion, severity: Warning, says: "released with UCP 3.1",
+		},
+		{
+			name: "engines off the pairing",
+			change: func(obs *Observation, _ *Options) {
+				for i := range obs.Nodes {
+					obs.Nodes[i].EngineVersion = "19.03.5"
+				}
+			},
+			check: CheckEngineVersion, severity: Warning, says: "released with Engine 18.09",
+		},
+		{
+			name: "engines on both sides of 18.09",
+			change: func(obs *Observation, _ *Options) {
+				obs.Nodes = append(obs.Nodes, ucp.Node{Hostname: "manager1", EngineVersion: "18.03.1-ee-3"})
+			},
+			check: CheckEngineVersion, severity: Warning, says: "manager1 (18.03.1-ee-3)",
+		},
+		{
+			name: "release advisory", options: options("2.6.2"),
+			check: CheckReleaseAdvisory, severity: Warning, says: "2.6.4",
+		},
+		{
+			name: "existing replica that is none", options: Options{Target: version("2.6.15"), ExistingReplicaID: "ffffffffffff"},
+			check: CheckReplicaHealth, severity: Error, says: "ffffffffffff",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			obs, o := tt.obs, tt.options
+			if obs == nil {
+				obs = observation("2.5.6", "2.5.6", "2.5.6")
+			}
+			if o.Target == nil {
+				o = options("2.6.15")
+			}
+			if tt.change != nil {
+				tt.change(obs, &o)
+			}
+			_, findings := Preflight(obs, o)
+			finding := findingOf(t, findings, tt.check, tt.says)
+			if finding.Severity != tt.severity {
+				t.Errorf("severity %d, want %d: %+v", finding.Severity, tt.severity, finding)
+			}
+
+			// The same again with every check skipped that may be.
+			o.SkipChecks = map[Check]bool{}
+			for _, check := range SkippableChecks() {
+				o.SkipChecks[check] = true
+			}
+			_, findings = Preflight(obs, o)
+			want := tt.severity
+			if slices.Contains(SkippableChecks(), tt.check) && finding.Attribute != "existing_replica_id" {
+				want = Warning
+			}
+			if finding := findingOf(t, findings, tt.check, tt.says); finding.Severity != want {
+				t.Errorf("severity %d with skip_checks, want %d: %+v", finding.Severity, want, finding)
+			}
+		})
+	}
+}
+
+func findingOf(t *testing.T, findings Findings, check Check, says string) Finding {
+	t.Helper()
+	for _, f := range findings {
+		if f.Check == check && strings.Contains(f.Summary+"\n"+f.Detail, says) {
+			return f
+		}
+	}
+	t.Fatalf("no finding of %s that says %q among %+v", check, says, findings)
+	return Finding{}
+}
+
+func TestPreflightShowsAllFindingsTogether(t *testing.T) {
+	t.Parallel()
+	obs := observation("2.5.6", "2.5.6", "2.5.6")
+	obs.Status.Health[replicaID(2)] = "broken"
+	obs.Status.GCLockHolder = "job"
+	obs.ContentTrust = true
+	_, findings := Preflight(obs, options("2.7.8"))
+	var checks []Check
+	for _, f := range findings.Errors() {
+		checks = append(checks, f.Check)
+	}
+	if want := []Check{CheckTransition, CheckReplicaHealth, CheckGarbageCollection, CheckContentTrust}; !slices.Equal(checks, want) {
+		t.Errorf("got errors of %v, want %v", checks, want)
+	}
+}
+
+// TestPreflightLetsARolloutBeFinished leaves a replica unhealthy in the middle of
+// a rollout, which is what an interrupted one looks like.
+func TestPreflightLetsARolloutBeFinished(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name         string
+		bootstrapper string // state of ours, "" for none
+		health, gc   Severity
+	}{
+		{"nothing but the versions tells of it", "", Warning, Error},
+		{"the bootstrapper died", "exited", Warning, Error},
+		{"the bootstrapper is at work", "running", Warning, Warning},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			obs := observation("2.6.15", "2.5.6", "2.5.6")
+			obs.Status.Health[replicaID(2)] = "starting"
+			obs.Status.GCLockHolder = "job"
+			if tt.bootstrapper != "" {
+				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", tt.bootstrapper)}
+			}
+			_, findings := Preflight(obs, options("2.6.15"))
+			if got := findingOf(t, findings, CheckReplicaHealth, replicaID(2)).Severity; got != tt.health {
+				t.Errorf("severity %d of the health, want %d", got, tt.health)
+			}
+			if got := findingOf(t, findings, CheckGarbageCollection, "job").Severity; got != tt.gc {
+				t.Errorf("severity %d of the garbage collection, want %d", got, tt.gc)
+			}
+		})
+	}
+}
+
+func TestPreflightResumes(t *testing.T) {
+	t.Parallel()
+	failed := []dtr.Job{job("c", "error", 0, time.Hour)}
+	tests := []struct {
+		name   string
+		obs    *Observation
+		change func(*Observation)
+		target string
+		via    []string
+		resume string // "" for none
+		hops   []string
+	}{
+		{name: "at the target, nothing left", obs: observation("2.6.15"), target: "2.6.15"},
+		{name: "half done", obs: observation("2.5.6", "2.6.15"), target: "2.6.15", hops: []string{"2.5.6 -> 2.6.15"}},
+		{name: "half done, more to come", obs: observation("2.5.6", "2.6.15"), target: "2.7.8", via: []string{"2.6.15"}, hops: []string{"2.5.6 -> 2.6.15", "2.6.15 -> 2.7.8"}},
+		{
+			name: "bootstrapper still there", obs: observation("2.6.15"), target: "2.6.15",
+			change: func(obs *Observation) {
+				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}
+			},
+			resume: "2.5.6 -> 2.6.15",
+		},
+		{
+			name: "bootstrapper still there, more to come", obs: observation("2.6.15"), target: "2.7.8",
+			change: func(obs *Observation) {
+				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "running")}
+			},
+			resume: "2.5.6 -> 2.6.15", hops: []string{"2.6.15 -> 2.7.8"},
+		},
+		{
+			name: "a container is missing", obs: observation("2.6.15"), target: "2.6.15",
+			change: func(obs *Observation) { delete(obs.Replicas[0].Containers, "scanningstore") },
+			resume: "2.6.15 -> 2.6.15",
+		},
+		{
+			name: "migration runs", obs: observation("2.6.15"), target: "2.6.15",
+			change: func(obs *Observation) {
+				obs.Jobs[metadataStoreMigration] = []dtr.Job{job("a", "running", 2, time.Hour)}
+			},
+			resume: "2.6.15 -> 2.6.15",
+		},
+		{
+			name: "migration failed for good", obs: observation("2.6.15"), target: "2.6.15",
+			change: func(obs *Observation) { obs.Jobs[metadataStoreMigration] = failed },
+			resume: "2.6.15 -> 2.6.15",
+		},
+		{
+			name: "migration failed for good at a stop", obs: observation("2.6.15"), target: "2.7.8", via: []string{"2.6.15"},
+			change: func(obs *Observation) { obs.Jobs[metadataStoreMigration] = failed },
+			resume: "2.6.15 -> 2.6.15", hops: []string{"2.6.15 -> 2.7.8"},
+		},
+		{
+			name: "opt-in migration failed on 2.5", obs: observation("2.5.6"), target: "2.6.15",
+			change: func(obs *Observation) { obs.Jobs[metadataStoreMigration] = failed },
+			hops:   []string{"2.5.6 -> 2.6.15"},
+		},
+		{
+			name: "failed bootstrapper of another target", obs: observation("2.5.6"), target: "2.6.14",
+			change: func(obs *Observation) {
+				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}
+			},
+			hops: []string{"2.5.6 -> 2.6.14"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.change != nil {
+				tt.change(tt.obs)
+			}
+			plan, findings := Preflight(tt.obs, options(tt.target, tt.via...))
+			if errs := findings.Errors(); len(errs) > 0 {
+				t.Fatalf("stands in the way: %+v", errs)
+			}
+			resume := ""
+			if plan.Resume != nil {
+				resume = hopName(*plan.Resume)
+			}
+			var hops []string
+			for _, h := range plan.Hops {
+				hops = append(hops, hopName(h))
+			}
+			if resume != tt.resume || !slices.Equal(hops, tt.hops) {
+				t.Errorf("got resume %q and hops %v, want %q and %v", resume, hops, tt.resume, tt.hops)
+			}
+		})
+	}
+}
+
+func TestInventoryVersions(t *testing.T) {
+	t.Parallel()
+	part := bootstrap.Parts[0] // rethinkdb carries the labels
+	tests := []struct {
+		name   string
+		image  string
+		labels map[string]string
+		want   string // "" when it cannot be told
+	}{
+		{"tag", "docker/dtr-rethink:2.5.6", nil, "2.5.6"},
+		{"tag behind a registry's port", "registry.example.com:5000/dtr/dtr-rethink:2.5.6", nil, "2.5.6"},
+		{"tag with digest", "docker/dtr-rethink:2.5.6@sha256:00ff", nil, "2.5.6"},
+		{"no tag, port only", "registry.example.com:5000/dtr/dtr-rethink", nil, ""},
+		{"image id, label", "sha256:00ff", map[string]string{labelVersion: "2.5.6"}, "2.5.6"},
+		{"wire form", "sha256:00ff", map[string]string{labelVersion: "2.7.0-29094adc"}, "2.7.0"},
+		{"old label", "sha256:00ff", map[string]string{labelProject: "Docker Trusted Registry 2.1.3 - (Replica 00000000000a)"}, "2.1.3"},
+		{"label ahead of the image", "docker/dtr-rethink:2.5.6", map[string]string{labelVersion: "2.6.15"}, "2.5.6"},
+		{"label behind the image", "docker/dtr-rethink:2.6.15", map[string]string{labelVersion: "2.5.6"}, "2.5.6"},
+		{"nothing", "sha256:00ff", nil, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := container(1, part, "0.0.0")
+			c.Image, c.Labels = tt.image, tt.labels
+			inventory := newInventory("", dtr.Settings{}, []ucp.Container{c})
+			got := ""
+			if v := inventory.CurrentVersion(); v != nil {
+				got = v.String()
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestInventoryProblems(t *testing.T) {
+	t.Parallel()
+	obs := observation("2.6.15", "2.6.15")
+	if problems := obs.Problems(version("2.6.15")); len(problems) > 0 {
+		t.Errorf("a whole cluster has problems: %v", problems)
+	}
+	c := obs.Replicas[1].Containers["nginx"]
+	c.Version = version("2.5.6")
+	obs.Replicas[1].Containers["nginx"] = c
+	delete(obs.Replicas[0].Containers, "registry")
+	want := "dtr-registry-000000000001 is missing; dtr-nginx-000000000002 runs 2.5.6"
+	if got := problemsText(obs.Problems(version("2.6.15"))); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if (&Inventory{}).at(version("2.6.15")) {
+		t.Error("a cluster without replicas counts as upgraded")
+	}
+}

@@ -1,0 +1,226 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+)
+
+// TestRunIsResumedAfterACancel interrupts a run at each point that it comes by.
+// Whatever the point, running it again ends at the target, and the bootstrapper
+// runs once in all.
+func TestRunIsResumedAfterACancel(t *testing.T) {
+	t.Parallel()
+	points := []string{
+		simulator.BootstrapperStarted,
+		simulator.ReplicaStarted(1), simulator.ReplicaReplaced(1),
+		simulator.ReplicaStarted(2), simulator.ReplicaReplaced(2),
+		simulator.ReplicaStarted(3), simulator.ReplicaReplaced(3),
+		simulator.BootstrapperFinished,
+		simulator.MigrationStarted, simulator.MigrationFinished,
+	}
+	for _, point := range points {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			ctx, cancel := context.WithCancel(t.Context())
+			release := sim.Hold(point) // the cluster stands still while the run ends
+			go func() {
+				<-sim.Reached(point)
+				cancel()
+			}()
+			_, err := Run(ctx, c, to("2.6.15"))
+			asError[*DetachedError](t, err)
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want it to tell of the cancellation", err)
+			}
+			release()
+
+			report, err := runUpgrade(t, c, to("2.6.15"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantAt(t, sim, "2.6.15")
+			wantNoBootstrapper(t, sim)
+			if got := sim.BootstrapperRuns(); got != 1 {
+				t.Errorf("%d bootstrapper runs, want 1", got)
+			}
+			if len(sim.Jobs()) != 1 || sim.Jobs()[0].Status != "done" || posts(sim) > 0 {
+				t.Errorf("jobs %+v, %d of them posted; want the one that DTR made, done", sim.Jobs(), posts(sim))
+			}
+			if report.MigrationAttempts != 1 {
+				t.Errorf("%d migration attempts reported", report.MigrationAttempts)
+			}
+		})
+	}
+}
+
+// TestRunIsResumedAfterTheClusterWentOn interrupts a run and continues it only
+// when the bootstrapper has long ended by itself.
+func TestRunIsResumedAfterTheClusterWentOn(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	ctx, cancel := context.WithCancel(t.Context())
+	release := sim.Hold(simulator.ReplicaStarted(2))
+	go func() {
+		<-sim.Reached(simulator.ReplicaStarted(2))
+		cancel()
+	}()
+	_, err := Run(ctx, c, to("2.7.8", "2.6.15"))
+	asError[*DetachedError](t, err)
+	release()
+	<-sim.Reached(simulator.MigrationFinished)
+
+	if _, err := runUpgrade(t, c, to("2.7.8", "2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.7.8")
+	if got := sim.BootstrapperRuns(); got != 2 {
+		t.Errorf("%d bootstrapper runs, want one for each hop", got)
+	}
+}
+
+func TestRunIsResumedAfterADeadBootstrapper(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
+	release := sim.Hold(simulator.ReplicaStarted(2))
+	go func() {
+		<-sim.Reached(simulator.ReplicaStarted(2))
+		sim.KillContainer(containerName(inventory.Host))
+	}()
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	if failure := asError[*BootstrapperError](t, err); failure.ExitCode != 137 {
+		t.Errorf("exit status %d, want that of a kill", failure.ExitCode)
+	}
+
+	// The second phase is still at work: the next run waits for it.
+	done := make(chan error, 1)
+	go func() {
+		_, err := runUpgrade(t, c, to("2.6.15"))
+		done <- err
+	}()
+	release()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+	wantNoBootstrapper(t, sim)
+}
+
+func TestRunIsResumedAfterBothPhasesDied(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
+	release := sim.Hold(simulator.ReplicaStarted(2))
+	go func() {
+		<-sim.Reached(simulator.ReplicaStarted(2))
+		sim.KillContainer(containerName(inventory.Host))
+		sim.KillContainer(phase2Name)
+		release()
+	}()
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	asError[*BootstrapperError](t, err)
+	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+	wantNoBootstrapper(t, sim)
+}
+
+func TestTwoRunsAtOnceStartOneBootstrapper(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	var group sync.WaitGroup
+	errs := make([]error, 3)
+	for i := range errs {
+		group.Go(func() { _, errs[i] = runUpgrade(t, c, to("2.6.15")) })
+	}
+	group.Wait()
+	for i, err := range errs {
+		if err != nil {
+			t.Errorf("run %d: %v", i, err)
+		}
+	}
+	wantAt(t, sim, "2.6.15")
+	wantNoBootstrapper(t, sim)
+	if got := sim.BootstrapperRuns(); got != 1 {
+		t.Errorf("%d bootstrapper runs, want 1", got)
+	}
+}
+
+func TestRunFinishesAMixedCluster(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.SetReplicaVersion(sim.ReplicaIDs()[0], "2.6.15")
+	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+
+	other, c := start(t, "2.5.6")
+	other.SetReplicaVersion(other.ReplicaIDs()[0], "2.6.14")
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckMixedVersions)
+	if other.BootstrapperRuns() > 0 {
+		t.Error("a bootstrapper ran all the same")
+	}
+}
+
+func TestRunOutlastsAShortOutage(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{simulator.ServiceDTR, simulator.ServiceUCP, simulator.ServiceEngine} {
+		t.Run(service, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			release := sim.Hold(simulator.ReplicaStarted(2))
+			go func() {
+				<-sim.Reached(simulator.ReplicaStarted(2))
+				if service == simulator.ServiceUCP {
+					sim.ExpireTokens()
+				}
+				sim.Inject(simulator.Fault{Service: service, Reset: true, Times: 40})
+				release()
+			}()
+			if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+				t.Fatal(err)
+			}
+			wantAt(t, sim, "2.6.15")
+			if got := sim.BootstrapperRuns(); got != 1 {
+				t.Errorf("%d bootstrapper runs, want 1", got)
+			}
+		})
+	}
+}
+
+func TestRunDetachesInALongOutage(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	remove := func() {}
+	release := sim.Hold(simulator.ReplicaStarted(2))
+	injected := make(chan struct{})
+	go func() {
+		<-sim.Reached(simulator.ReplicaStarted(2))
+		remove = sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Status: 503})
+		close(injected)
+	}()
+	o := to("2.6.15")
+	o.Pace.Outage = 100 * time.Millisecond
+	_, err := runUpgrade(t, c, o)
+	if detached := asError[*DetachedError](t, err); detached.Container == "" {
+		t.Errorf("got %v, want it to name the container that goes on", err)
+	}
+	<-injected
+	remove()
+	release()
+	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	if got := sim.BootstrapperRuns(); got != 1 {
+		t.Errorf("%d bootstrapper runs, want 1", got)
+	}
+}

@@ -1,0 +1,355 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		from     string
+		options  Options
+		runs     int
+		attempts int
+	}{
+		{"2.5.6", to("2.5.7"), 1, 0},
+		{"2.5.6", to("2.5.17"), 1, 0},
+		{"2.4.14", to("2.5.6"), 1, 0},
+		{"2.5.6", to("2.6.15"), 1, 1},
+		{"2.6.3", to("2.7.8"), 1, 0},
+		{"2.5.6", to("2.7.8", "2.6.15"), 2, 1},
+		{"2.9.30", to("3.0.0"), 1, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.from+" -> "+tt.options.Target.String(), func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, tt.from)
+			report, err := runUpgrade(t, c, tt.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantAt(t, sim, tt.options.Target.String())
+			wantNoBootstrapper(t, sim)
+			if got := sim.BootstrapperRuns(); got != tt.runs || report.BootstrapperRuns != tt.runs {
+				t.Errorf("%d bootstrapper runs, reported as %d, want %d", got, report.BootstrapperRuns, tt.runs)
+			}
+			if report.MigrationAttempts != tt.attempts {
+				t.Errorf("%d migration attempts, want %d", report.MigrationAttempts, tt.attempts)
+			}
+			if posts(sim) > 0 {
+				t.Error("a job was started by hand, where DTR does it by itself")
+			}
+			if report.From != tt.from || report.Probes == 0 || !report.Inventory.at(tt.options.Target) {
+				t.Errorf("the report is not right: %+v", report)
+			}
+
+			sim.ResetRequests()
+			again, err := runUpgrade(t, c, tt.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.Worked() || len(changes(sim)) > 0 {
+				t.Errorf("the second run did %v", changes(sim))
+			}
+		})
+	}
+}
+
+func TestRunOnTheDirectEngine(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	c.Docker = &ucp.DockerConfig{Host: sim.DockerHost()}
+	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+	wantNoBootstrapper(t, sim)
+}
+
+func TestRunKeepsThePasswordOutOfTheArguments(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	var bootstrapper simulator.Container
+	sim.At(simulator.BootstrapperStarted, func() {
+		for _, c := range sim.Containers() {
+			if strings.HasPrefix(c.Name, "dtr-upgrade-") {
+				bootstrapper = c
+			}
+		}
+	})
+	if _, err := runUpgrade(t, c, to("2.5.17")); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(strings.Join(bootstrapper.Args, " "), sim.Password()) {
+		t.Error("the password is among the arguments")
+	}
+	if !slices.Contains(bootstrapper.Env, "UCP_PASSWORD="+sim.Password()) {
+		t.Error("the bootstrapper was not given the password")
+	}
+	if bootstrapper.Node != "worker1" || !slices.Contains(bootstrapper.Args, sim.ReplicaIDs()[0]) {
+		t.Errorf("the bootstrapper runs on %s with %v, not at the first replica", bootstrapper.Node, bootstrapper.Args)
+	}
+}
+
+func TestRunTouchesNothingWhenPreflightFinds(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		options Options
+		change  func(*simulator.Cluster)
+		checks  []Check
+	}{
+		{"downgrade", to("2.4.14"), nil, []Check{CheckTransition}},
+		{"skipped minor", to("2.7.8"), nil, []Check{CheckTransition}},
+		{"image not to be had", to("2.6.15"), func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr:2.6.15") }, []Check{CheckImage}},
+		{"component not to be had", to("2.6.15"), func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr-nginx:2.6.15") }, []Check{CheckImage}},
+		{"several", to("2.6.15"), func(sim *simulator.Cluster) {
+			sim.SetContentTrust(true)
+			sim.SetGCLock(sim.ReplicaIDs()[1])
+			sim.FreezeReplica(sim.ReplicaIDs()[2])
+		}, []Check{CheckContentTrust, CheckGarbageCollection, CheckReplicaHealth}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			if tt.change != nil {
+				tt.change(sim)
+			}
+			report, err := runUpgrade(t, c, tt.options)
+			refused := asError[*PreflightError](t, err)
+			wantChecks(t, refused.Findings.Errors(), tt.checks...)
+			if did := changes(sim); len(did) > 0 {
+				t.Errorf("something was touched: %v", did)
+			}
+			if report.Inventory.CurrentVersion().String() != "2.5.6" {
+				t.Errorf("the report says that %s runs", report.Inventory.CurrentVersion())
+			}
+		})
+	}
+}
+
+// TestRunDoesNotBelieveTheBootstrapper has it lie in each way. Each time the run
+// must fail, and the next one must finish the work.
+func TestRunDoesNotBelieveTheBootstrapper(t *testing.T) {
+	t.Parallel()
+	zero, one := 0, 1
+	tests := []struct {
+		name   string
+		faults simulator.BootstrapperFaults
+		check  func(*testing.T, error)
+	}{
+		{"dies before the first replica and says so", simulator.BootstrapperFaults{DieAtReplica: -1}, isBootstrapperError},
+		{"dies in the second replica and says so", simulator.BootstrapperFaults{DieAtReplica: 2}, isBootstrapperError},
+		{"dies in the second replica with exit status 0", simulator.BootstrapperFaults{DieAtReplica: 2, ExitStatus: &zero}, isBootstrapperError},
+		{"dies in the second replica and claims success", simulator.BootstrapperFaults{DieAtReplica: 2, ClaimSuccess: true}, isVerifyError},
+		{"claims success without a word", simulator.BootstrapperFaults{DieAtReplica: -1, ClaimSuccess: true, Silent: true}, isVerifyError},
+		{"leaves one part old", simulator.BootstrapperFaults{LeaveOldPart: "scanningstore"}, isVerifyError},
+		{"leaves one replica old", simulator.BootstrapperFaults{SkipReplica: 3}, isVerifyError},
+		{"does all and exits with 1", simulator.BootstrapperFaults{ExitStatus: &one}, isBootstrapperError},
+		{"does all and writes a fatal record", simulator.BootstrapperFaults{FatalRecord: "Failed to execute phase2"}, isBootstrapperError},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			sim.SetBootstrapper(tt.faults)
+			_, err := runUpgrade(t, c, to("2.6.15"))
+			tt.check(t, err)
+
+			sim.SetBootstrapper(simulator.BootstrapperFaults{})
+			if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+				t.Fatalf("the run that resumes: %v", err)
+			}
+			wantAt(t, sim, "2.6.15")
+			wantNoBootstrapper(t, sim)
+			if got := sim.BootstrapperRuns(); got != 2 {
+				t.Errorf("%d bootstrapper runs, want 2", got)
+			}
+		})
+	}
+}
+
+func isBootstrapperError(t *testing.T, err error) {
+	t.Helper()
+	failure := asError[*BootstrapperError](t, err)
+	if failure.ExitCode == 0 && failure.Fatal == "" {
+		t.Errorf("neither exit status nor record: %+v", failure)
+	}
+	if len(failure.Log) == 0 {
+		t.Error("the error has no log")
+	}
+}
+
+func isVerifyError(t *testing.T, err error) {
+	t.Helper()
+	if failure := asError[*VerifyError](t, err); len(failure.Problems) == 0 {
+		t.Error("the error names no problem")
+	}
+}
+
+func TestRunSeesThroughReplicasThatDoNotBecomeHealthy(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(sim *simulator.Cluster, id string){
+		"unhealthy": func(sim *simulator.Cluster, id string) {
+			sim.SetReplicaHealth(id, "Rethink replica is currently in state: disconnected")
+		},
+		"stale": func(sim *simulator.Cluster, id string) { sim.FreezeReplica(id) },
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			id := sim.ReplicaIDs()[1]
+			sim.At(simulator.BootstrapperFinished, func() { spoil(sim, id) })
+			o := to("2.6.15")
+			o.Pace.Healthy = 200 * time.Millisecond
+			_, err := runUpgrade(t, c, o)
+			failure := asError[*VerifyError](t, err)
+			if !strings.Contains(problemsText(failure.Problems), id) {
+				t.Errorf("the error does not name the replica: %v", failure)
+			}
+		})
+	}
+}
+
+func TestRunGivesOneReplicasInterruption(t *testing.T) {
+	t.Parallel()
+	sim, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 1, Speed: 100})
+	o := to("2.5.17")
+	o.MaxInterruption = time.Nanosecond
+	report, err := runUpgrade(t, c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.5.17")
+	if report.FailedProbes == 0 || report.LongestInterruption <= 0 {
+		t.Errorf("%d of %d probes failed, longest interruption %s", report.FailedProbes, report.Probes, report.LongestInterruption)
+	}
+	wantChecks(t, report.Warnings, FollowUpInterruption)
+}
+
+func TestRunKeepsThreeReplicasServing(t *testing.T) {
+	t.Parallel()
+	_, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 3, Speed: 200})
+	report, err := runUpgrade(t, c, to("2.5.17"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.FailedProbes > 0 {
+		t.Errorf("%d of %d probes failed, longest interruption %s", report.FailedProbes, report.Probes, report.LongestInterruption)
+	}
+}
+
+func TestRunRefusesAnotherDigest(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	const real = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	sim.SetDigest("mirantis/dtr:2.6.15", real)
+	o := to("2.6.15")
+	o.Digests = map[string]string{"2.6.15": "sha256:2222222222222222222222222222222222222222222222222222222222222222"}
+	_, err := runUpgrade(t, c, o)
+	if failure := asError[*DigestError](t, err); !slices.Equal(failure.Got, []string{real}) {
+		t.Errorf("got digests %v", failure.Got)
+	}
+	if sim.BootstrapperRuns() > 0 {
+		t.Error("the bootstrapper ran all the same")
+	}
+	o.Digests["2.6.15"] = real
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunNeverPullsWhenToldSo(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	o := to("2.6.15")
+	o.Pull = PullNever
+	_, err := runUpgrade(t, c, o)
+	wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckImage)
+
+	engine := must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	for _, image := range append(bootstrap.ComponentImages("", o.Target), bootstrap.Image("", o.Target)) {
+		if err := engine.Pull(t.Context(), image, func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sim.ResetRequests()
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	if did := changes(sim); slices.ContainsFunc(did, func(s string) bool { return strings.Contains(s, "/images/create") }) {
+		t.Errorf("an image was pulled: %v", did)
+	}
+}
+
+func TestRunWarnsOfWhatIsLeftToDo(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	addCache(t, sim)
+	report, err := runUpgrade(t, c, to("2.6.15"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantChecks(t, report.Warnings, FollowUpContentCache, FollowUpVulnerabilityDatabase)
+}
+
+func TestRunStopsOnAForeignBootstrapper(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	release := sim.Hold(simulator.ReplicaStarted(1))
+	sim.StartForeignBootstrapper("2.6.15")
+	<-sim.Reached(simulator.ReplicaStarted(1))
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckForeignUpgrade)
+	if sim.BootstrapperRuns() != 1 {
+		t.Errorf("%d bootstrapper runs beside the foreign one", sim.BootstrapperRuns()-1)
+	}
+	release()
+}
+
+func TestRunDoesNotTakeSomebodyElsesContainer(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
+	engine := must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	name := containerName(inventory.Host)
+	if err := engine.Pull(t.Context(), "docker/dtr:2.5.17", func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	must[string](t)(engine.Create(t.Context(), ucp.CreateSpec{Name: name, Image: "docker/dtr:2.5.17", Args: []string{"images"}}))
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	if failure := asError[*ForeignContainerError](t, err); failure.Container != name {
+		t.Errorf("the error names %q", failure.Container)
+	}
+	if sim.BootstrapperRuns() > 0 {
+		t.Error("a bootstrapper ran all the same")
+	}
+	if _, err := engine.Container(t.Context(), name); err != nil {
+		t.Errorf("somebody else's container is gone: %v", err)
+	}
+}
+
+func TestRunTimesOutWithItsCause(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	release := sim.Hold(simulator.ReplicaStarted(2))
+	defer release()
+	cause := errors.New("timeouts.update of 1h passed")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	sim.At(simulator.ReplicaReplaced(1), func() { cancel(cause) })
+	_, err := Run(ctx, c, to("2.6.15"))
+	if detached := asError[*DetachedError](t, err); detached.Container == "" || !errors.Is(err, cause) {
+		t.Errorf("got %+v, want the container that goes on and the cause", detached)
+	}
+}
