@@ -76,8 +76,9 @@ func (p *points) reach(ctx context.Context, name string) {
 	}
 }
 
-// At has f called every time the point is reached, before the run goes on. It
-// is called by whoever got there, so the run waits for it.
+// At has f called every time the point is reached, before the run goes on; with
+// sync.OnceFunc only the first time, and not in the run that resumes. It is
+// called by whoever got there, so the run waits for it.
 func (c *Cluster) At(point string, f func()) {
 	c.points.mu.Lock()
 	defer c.points.mu.Unlock()
