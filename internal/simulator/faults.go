@@ -28,7 +28,7 @@ type Fault struct {
 	Delay    time.Duration // real time to wait first; alone, the request is then served
 	Status   int           // answer with this status and Body
 	Body     string
-	Reset    bool // reset the connection
+	Reset    bool // reset the connection; a Go client repeats a GET by itself if it had used it before
 	Garbage  bool // answer 200 with a body that is not JSON
 	Truncate bool // announce the whole answer, send half of it, close
 
