@@ -126,6 +126,10 @@ func TestParseRecord(t *testing.T) {
 			Record{Level: "error", Message: pad("The node") + "  did not answer a=b"},
 		},
 		{
+			"terminal, a message like a field", "INFO[0001] " + pad("Waiting  for=ever") + " ",
+			Record{Level: "info", Message: "Waiting  for=ever"},
+		},
+		{
 			"terminal, column of other scripts", "INFO[0001] " + strings.Repeat("é", 44) + "  a=b",
 			Record{Level: "info", Message: strings.Repeat("é", 44), Fields: map[string]string{"a": "b"}},
 		},

@@ -100,6 +100,22 @@ func TestUpgradePathAvoidsAdvisories(t *testing.T) {
 	}
 }
 
+// When every release on the way is known and the release data still leave none, it
+// is they that refuse, not the unknown target.
+func TestUpgradePathRefusedByAdvisories(t *testing.T) {
+	t.Parallel()
+	for _, from := range []string{"3.2.0", "3.2.1", "3.1.3"} {
+		t.Run(from, func(t *testing.T) {
+			t.Parallel()
+			got, err := testCatalog(t).path(v(t, from), v(t, "3.3.0"))
+			var refusal *Refusal
+			if !errors.As(err, &refusal) {
+				t.Errorf("path %s, error %v", got, err)
+			}
+		})
+	}
+}
+
 func TestUpgradePathImpossible(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -38,7 +38,8 @@ const edition = `{
   "migrations": [],
   "advisories": [
     {"id": "a", "kind": "refuse", "from": ["2.8.*"], "to": ["2.9.4"], "summary": "s", "detail": "DTR 2.9.4 loses tags of 2.8."},
-    {"id": "b", "kind": "refuse", "from": ["3.1.2"], "to": ["3.2.*"], "summary": "s", "detail": "d", "instead": "3.1.3"}
+    {"id": "b", "kind": "refuse", "from": ["3.1.2"], "to": ["3.2.*"], "summary": "s", "detail": "d", "instead": "3.1.3"},
+    {"id": "c", "kind": "refuse", "from": ["3.2.*"], "to": ["3.3.*"], "summary": "s", "detail": "d"}
   ]
 }`
 

@@ -133,13 +133,9 @@ var mistakes = []mistake{
 // propose what would be refused in turn.
 func meant(s string) string {
 	for _, m := range mistakes {
-		if !m.made(s) {
-			continue
+		if m.mend != nil && m.made(s) {
+			s = m.mend(s)
 		}
-		if m.mend == nil {
-			return ""
-		}
-		s = m.mend(s)
 	}
 	if v, err := parse(s); err != nil || v.Prerelease() != "" {
 		return ""
