@@ -108,8 +108,7 @@ func TestUpgradePathRefusedByAdvisories(t *testing.T) {
 		t.Run(from, func(t *testing.T) {
 			t.Parallel()
 			got, err := testCatalog(t).path(v(t, from), v(t, "3.3.0"))
-			var refusal *Refusal
-			if !errors.As(err, &refusal) {
+			if _, ok := errors.AsType[*Refusal](err); !ok {
 				t.Errorf("path %s, error %v", got, err)
 			}
 		})
