@@ -17,8 +17,8 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Environment that an image of the bootstrapper brings with it. HOSTNAME, the
-// beginning of the container's own id, comes from Docker.
+// Environment that an image of the bootstrapper brings with it. The repository
+// is where it takes the images of the components from.
 const (
 	envImageRepository = "DTR_IMAGE_REPOSITORY" // "docker/dtr"
 	envImageVersion    = "DTR_IMAGE_VERSION"

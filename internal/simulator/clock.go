@@ -8,9 +8,9 @@ import (
 // How long things take on a real cluster. Every use goes through clock, which
 // divides them by the speed of the simulation.
 const (
-	containerStartTime = 700 * time.Millisecond
-	containerStopTime  = 300 * time.Millisecond
-	imagePullTime      = 2 * time.Second
+	containerStartTime = 600 * time.Millisecond
+	containerStopTime  = 200 * time.Millisecond
+	imagePullTime      = 1 * time.Second
 	nginxHealthTime    = 3 * time.Second // until the health check of a started nginx says healthy
 	databaseSettleTime = 2 * time.Second // "Waiting for database to stabilize"
 	pollInterval       = 500 * time.Millisecond

@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -296,7 +297,7 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 func replicaIDs(n int) []string {
 	var ids []string
 	for i := range n {
-		ids = append(ids, hash("replica", fmt.Sprint(i))[:12])
+		ids = append(ids, hash("replica", strconv.Itoa(i))[:12])
 	}
 	slices.Sort(ids)
 	return ids

@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -230,10 +231,12 @@ func (d *dtr) answer(rt dtrRoute, c *call) (status int, body any, err error) {
 		if !quorum {
 			return 0, nil, errNoQuorum
 		}
-		name, password, ok := c.BasicAuth()
-		if c.user, ok = d.accounts.checkDTR(name, password); !ok {
+		name, password, given := c.BasicAuth()
+		known, ok := d.accounts.checkDTR(name, password)
+		if !given || !ok {
 			return 0, nil, errNotAuthenticated
 		}
+		c.user = known
 		if rt.access == adminOnly && !c.user.admin {
 			return 0, nil, errNotAuthorized
 		}
@@ -253,7 +256,7 @@ func (c *call) decode(v any) error {
 }
 
 func writeDTRError(w http.ResponseWriter, err error) {
-	known, ok := err.(*dtrError)
+	known, ok := errors.AsType[*dtrError](err)
 	if !ok {
 		known = &dtrError{http.StatusInternalServerError, "INTERNAL_ERROR", err.Error()}
 	}

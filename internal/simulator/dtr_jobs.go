@@ -87,7 +87,7 @@ func (d *dtr) postJob(c *call) (int, any, error) {
 	if err := c.decode(&form); err != nil {
 		return 0, nil, err
 	}
-	if !contains(jobActions, form.Action) {
+	if !slices.Contains(jobActions, form.Action) {
 		return 0, nil, &dtrError{http.StatusBadRequest, "INVALID_PARAMETERS", "no such action: " + form.Action}
 	}
 	j := d.schedule(Job{

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -227,7 +228,9 @@ func (e *engine) List() []Container {
 			list = append(list, c.describe())
 		}
 	}
-	slices.SortFunc(list, func(a, b Container) int { return strings.Compare(a.Node+"/"+a.Name, b.Node+"/"+b.Name) })
+	slices.SortFunc(list, func(a, b Container) int {
+		return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(a.Name, b.Name))
+	})
 	return list
 }
 

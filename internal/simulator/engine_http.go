@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -139,8 +140,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 
 func writeEngineError(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
-	var known *engineError
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*engineError](err); ok {
 		status = known.status
 	}
 	if status == http.StatusNotModified {
@@ -179,18 +179,9 @@ func filters(r *http.Request, known ...string) (map[string][]string, error) {
 		return nil, errorf(http.StatusBadRequest, "invalid filters: %v", err)
 	}
 	for term := range out {
-		if !contains(known, term) {
+		if !slices.Contains(known, term) {
 			return nil, errorf(http.StatusBadRequest, "Invalid filter '%s'", term)
 		}
 	}
 	return out, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

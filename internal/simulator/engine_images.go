@@ -29,7 +29,7 @@ func (e *engine) serveImages(s scope, w http.ResponseWriter, r *http.Request, _ 
 	byRef := map[string]image{}
 	e.mu.Lock()
 	for _, n := range e.nodes {
-		if !s.covers(n) || n.down || len(filter["node"]) > 0 && !contains(filter["node"], n.name) {
+		if !s.covers(n) || n.down || len(filter["node"]) > 0 && !slices.Contains(filter["node"], n.name) {
 			continue
 		}
 		for ref, img := range n.images {
@@ -76,7 +76,7 @@ func (e *engine) serveImage(s scope, w http.ResponseWriter, _ *http.Request, nam
 			continue
 		}
 		for ref, img := range n.images {
-			if ref == normalRef(name) || img.id == name || strings.TrimPrefix(img.id, "sha256:") == name || contains(img.repoDigests(ref), name) {
+			if ref == normalRef(name) || img.id == name || strings.TrimPrefix(img.id, "sha256:") == name || slices.Contains(img.repoDigests(ref), name) {
 				return writeJSON(w, http.StatusOK, imagetypes.InspectResponse{
 					ID: img.id, RepoTags: []string{ref}, RepoDigests: img.repoDigests(ref),
 					Architecture: "amd64", Os: "linux", Size: imageSize,
@@ -114,8 +114,8 @@ func (e *engine) servePull(s scope, w http.ResponseWriter, r *http.Request, _ st
 		out.fail(missing)
 		return nil
 	}
-	if e.clock.sleep(r.Context(), imagePullTime) != nil {
-		return nil
+	if err := e.clock.sleep(r.Context(), imagePullTime); err != nil {
+		return err // the client has gone
 	}
 	e.mu.Lock()
 	for _, n := range nodes {

@@ -72,7 +72,7 @@ func (e *engine) serveInfo(s scope, w http.ResponseWriter, _ *http.Request, _ st
 
 func (e *engine) serveNodes(s scope, w http.ResponseWriter, _ *http.Request, _ string) error {
 	if !s.cluster() {
-		return errorNotManager
+		return errNotManager
 	}
 	e.mu.Lock()
 	list := []swarm.Node{}
@@ -102,7 +102,7 @@ func (e *engine) serveNodes(s scope, w http.ResponseWriter, _ *http.Request, _ s
 	return writeJSON(w, http.StatusOK, list)
 }
 
-var errorNotManager = errorf(http.StatusServiceUnavailable, "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.")
+var errNotManager = errorf(http.StatusServiceUnavailable, "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.")
 
 func (e *engine) versionOf(n *node) string {
 	if n.version != "" {
@@ -113,7 +113,7 @@ func (e *engine) versionOf(n *node) string {
 
 func (e *engine) serveServices(s scope, w http.ResponseWriter, _ *http.Request, _ string) error {
 	if !s.cluster() {
-		return errorNotManager
+		return errNotManager
 	}
 	return writeJSON(w, http.StatusOK, []swarm.Service{})
 }

@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -83,7 +84,7 @@ func (c *Cluster) At(point string, f func()) {
 	c.points.mu.Lock()
 	defer c.points.mu.Unlock()
 	pt := c.points.get(point)
-	pt.funcs = append(pt.funcs[:len(pt.funcs):len(pt.funcs)], f)
+	pt.funcs = append(slices.Clip(pt.funcs), f)
 }
 
 // Hold makes the run wait at the point until release is called.
@@ -92,7 +93,7 @@ func (c *Cluster) Hold(point string) (release func()) {
 	defer c.points.mu.Unlock()
 	released := make(chan struct{})
 	pt := c.points.get(point)
-	pt.held = append(pt.held[:len(pt.held):len(pt.held)], released)
+	pt.held = append(slices.Clip(pt.held), released)
 	return sync.OnceFunc(func() { close(released) })
 }
 

@@ -108,7 +108,10 @@ type api struct {
 	h *http.Client
 }
 
-func newAPI(t *testing.T, c *simulator.Cluster) api { return api{t, c, httpClient(t, c)} }
+func newAPI(t *testing.T, c *simulator.Cluster) api {
+	t.Helper()
+	return api{t, c, httpClient(t, c)}
+}
 
 func (a api) request(method, path, body string) request {
 	return request{method: method, url: a.c.DTRURL() + path, body: body, user: a.c.Username(), password: a.c.Password()}
