@@ -175,7 +175,9 @@ func (r *run) create(ctx context.Context, obs *Observation, hop transition.Hop) 
 	if err != nil {
 		return containerState{}, err
 	}
-	args, env := bootstrap.UpgradeCommand(hop.To, bootstrap.UpgradeOptions{ExistingReplicaID: replica.ID, UCP: login})
+	args, env := bootstrap.UpgradeCommand(hop.To, bootstrap.UpgradeOptions{
+		ExistingReplicaID: replica.ID, UCP: login, NoImageCheck: r.o.SkipChecks[CheckImage],
+	})
 	spec := ucp.CreateSpec{
 		Name:        r.containerName,
 		Image:       bootstrap.Image(r.o.Repository, hop.To),

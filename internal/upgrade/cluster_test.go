@@ -25,7 +25,7 @@ const testSpeed = 2000
 // goes well, also on a busy machine.
 var testPace = Pace{
 	Poll:           20 * time.Millisecond,
-	Probe:          5 * time.Millisecond,
+	Probe:          25 * time.Millisecond,
 	Consistent:     300 * time.Millisecond,
 	Healthy:        time.Minute,
 	MigrationStart: time.Minute,

@@ -224,9 +224,9 @@ func TestRunSeesThroughReplicasThatDoNotBecomeHealthy(t *testing.T) {
 
 func TestRunGivesOneReplicasInterruption(t *testing.T) {
 	t.Parallel()
-	sim, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 1, Speed: 100})
+	sim, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 1, Speed: 20})
 	o := to("2.5.17")
-	o.MaxInterruption = time.Nanosecond
+	o.MaxInterruption, o.Pace.Probe = time.Nanosecond, 2*time.Millisecond
 	report, err := runUpgrade(t, c, o)
 	if err != nil {
 		t.Fatal(err)
@@ -241,7 +241,9 @@ func TestRunGivesOneReplicasInterruption(t *testing.T) {
 func TestRunKeepsThreeReplicasServing(t *testing.T) {
 	t.Parallel()
 	_, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 3, Speed: 200})
-	report, err := runUpgrade(t, c, to("2.5.17"))
+	o := to("2.5.17")
+	o.Pace.Probe = 2 * time.Millisecond
+	report, err := runUpgrade(t, c, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,133 @@
+package upgrade
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// barrier stands before a cluster and, once it is up, answers nothing until so
+// many requests wait for an answer at the same time.
+type barrier struct {
+	mu      sync.Mutex
+	seen    int
+	awaited int // 0: not up
+	open    chan struct{}
+}
+
+func (b *barrier) raise(awaited int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen, b.awaited, b.open = 0, awaited, make(chan struct{})
+}
+
+func (b *barrier) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen
+}
+
+// pass waits at the barrier. The login, and what goes out beside it, may pass.
+func (b *barrier) pass(r *http.Request) {
+	if r.URL.Path == "/auth/login" || r.URL.Path == "/_ping" {
+		return
+	}
+	b.mu.Lock()
+	b.seen++
+	if b.awaited > 0 && b.seen == b.awaited {
+		close(b.open)
+	}
+	up, open := b.awaited > 0, b.open
+	b.mu.Unlock()
+	if up {
+		select {
+		case <-open:
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// before starts a server that hands requests on to the address.
+func (b *barrier) before(t *testing.T, address, ca string) *httptest.Server {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(ca))
+	proxy := httputil.NewSingleHostReverseProxy(must[*url.URL](t)(url.Parse(address)))
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	proxy.Transport = transport
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.pass(r)
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		server.Close()
+		transport.CloseIdleConnections()
+	})
+	return server
+}
+
+// TestObserveAsksSideBySide counts the requests of one look, then makes a second
+// look wait until as many are under way at once: if one of them waited for the
+// answer to another, it would never end.
+func TestObserveAsksSideBySide(t *testing.T) {
+	t.Parallel()
+	sim := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Replicas: 3, Speed: testSpeed})
+	b := &barrier{}
+	dtrServer, ucpServer := b.before(t, sim.DTRURL(), sim.CACert()), b.before(t, sim.UCPURL(), sim.CACert())
+	root := func(s *httptest.Server) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+	}
+	c := Cluster{
+		DTR: must[*dtr.Client](t)(dtr.New(dtr.Config{
+			URL: dtrServer.URL, Username: sim.Username(), Password: sim.Password(), CACert: root(dtrServer),
+		})),
+		UCP: must[*ucp.Client](t)(ucp.New(ucp.Config{
+			URL: ucpServer.URL, Username: sim.Username(), Password: sim.Password(), CACert: root(ucpServer),
+		})),
+		Login: bootstrap.UCP{URL: sim.UCPURL(), Username: sim.Username(), Password: sim.Password(), CA: sim.CACert()},
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	o := to("2.7.8", "2.6.15")
+	if _, err := Observe(ctx, c, o); err != nil {
+		t.Fatal(err)
+	}
+	n := b.count()
+	if n < 10 {
+		t.Fatalf("only %d requests went through", n)
+	}
+	b.raise(n)
+	if _, err := Observe(ctx, c, o); err != nil {
+		t.Errorf("of %d requests, %d were under way at once: %v", n, b.count(), err)
+	}
+}
+
+func TestObserveAsksForNoImageThatIsNotNeeded(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.6.15")
+	o := to("2.6.15")
+	o.Known = o.Target
+	if _, err := Observe(t.Context(), c, o); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range sim.Requests() {
+		if strings.Contains(r.Path, "/distribution/") {
+			t.Errorf("the registry was asked: %s", r.Path)
+		}
+	}
+}
