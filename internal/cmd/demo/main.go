@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
 )
 
 // The versions of the story that the demo tells.
@@ -46,11 +47,13 @@ func run(ctx context.Context, speed float64) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	say("Getting ready: Terraform, the provider built from this tree, a simulated DTR cluster")
-	binary, err := findTerraform(ctx, dir)
+	binary, err := workspace.FindTerraform(ctx, dir)
 	if err != nil {
 		return err
 	}
-	if err := buildProvider(ctx, dir); err != nil {
+	fmt.Printf("  Terraform: %s\n", binary)
+	files, err := workspace.New(ctx, dir, binary)
+	if err != nil {
 		return err
 	}
 	cluster, err := simulator.Start(simulator.Options{Version: startVersion, Replicas: 3, Speed: speed})
@@ -60,20 +63,20 @@ func run(ctx context.Context, speed float64) (err error) {
 	defer cluster.Close()
 	fmt.Printf("  DTR %s with three replicas at %s, UCP at %s\n", startVersion, cluster.DTRURL(), cluster.UCPURL())
 
-	workspace, err := newWorkspace(ctx, dir, binary, cluster)
+	stage, err := newStage(ctx, files, cluster)
 	if err != nil {
 		return err
 	}
-	return tell(ctx, workspace)
+	return tell(ctx, stage)
 }
 
 // tell is the story, scene by scene.
-func tell(ctx context.Context, w *workspace) error {
-	if err := w.write(targetVersion); err != nil {
+func tell(ctx context.Context, s *stage) error {
+	if err := s.write(targetVersion); err != nil {
 		return err
 	}
 	say("terraform plan: from %s to %s, a minor upgrade", startVersion, targetVersion)
-	if changes, err := w.plan(ctx); err != nil {
+	if changes, err := s.plan(ctx); err != nil {
 		return err
 	} else if !changes {
 		return errors.New("the plan has no changes, where the cluster is to be upgraded")
@@ -81,28 +84,28 @@ func tell(ctx context.Context, w *workspace) error {
 
 	say("terraform apply: one replica at a time, then the metadata store migration")
 	began := time.Now()
-	if err := w.apply(ctx); err != nil {
+	if err := s.apply(ctx); err != nil {
 		return err
 	}
 	took := time.Since(began)
 
 	say("terraform plan again: nothing left to do")
-	if changes, err := w.plan(ctx); err != nil {
+	if changes, err := s.plan(ctx); err != nil {
 		return err
 	} else if changes {
 		return errors.New("the second plan has changes, where the cluster is at its target")
 	}
 
 	say("terraform plan with target_version = %q: a downgrade", tooOld)
-	if err := w.refused(ctx, tooOld, "downgrade"); err != nil {
+	if err := s.refused(ctx, tooOld, "downgrade"); err != nil {
 		return err
 	}
 	say("terraform plan with target_version = %q: skips a minor version", tooFar)
-	if err := w.refused(ctx, tooFar, "via = ["); err != nil {
+	if err := s.refused(ctx, tooFar, "via = ["); err != nil {
 		return err
 	}
 
-	last, err := w.lastUpgrade(ctx)
+	last, err := s.lastUpgrade(ctx)
 	if err != nil {
 		return err
 	}

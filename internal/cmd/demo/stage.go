@@ -16,18 +16,11 @@ import (
 	"github.com/hashicorp/terraform-exec/tfexec"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
 )
 
 // configuration is what an operator would write, but for the addresses.
-var configuration = template.Must(template.New("main.tf").Parse(`terraform {
-  required_providers {
-    dtr = {
-      source  = "dtr-upgrade/dtr"
-      version = "{{.ProviderVersion}}"
-    }
-  }
-}
-
+var configuration = template.Must(template.New("main.tf").Parse(workspace.RequiredProviders + `
 variable "password" {
   type      = string
   sensitive = true
@@ -57,85 +50,79 @@ output "last_upgrade" {
 }
 `))
 
-// workspace is Terraform in its working directory, set at the cluster.
-type workspace struct {
-	dir, log string
-	tf       *tfexec.Terraform
-	cluster  *simulator.Cluster
+// stage is Terraform in its working directory, set at the cluster.
+type stage struct {
+	*workspace.Workspace
+	log     string
+	tf      *tfexec.Terraform
+	cluster *simulator.Cluster
 }
 
-func newWorkspace(ctx context.Context, dir, binary string, cluster *simulator.Cluster) (*workspace, error) {
-	tf, err := tfexec.NewTerraform(dir, binary)
+func newStage(ctx context.Context, files *workspace.Workspace, cluster *simulator.Cluster) (*stage, error) {
+	tf, err := tfexec.NewTerraform(files.Dir, files.Terraform)
 	if err != nil {
 		return nil, err
 	}
-	w := &workspace{dir: dir, log: filepath.Join(dir, "provider.log"), tf: tf, cluster: cluster}
-	cliConfig := filepath.Join(dir, "empty.tfrc") // not the user's: it may send the provider elsewhere
-	for name, text := range map[string]string{"ca.pem": cluster.CACert(), "empty.tfrc": ""} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-	}
+	s := &stage{Workspace: files, log: filepath.Join(files.Dir, "provider.log"), tf: tf, cluster: cluster}
 	if err := errors.Join(
-		tf.SetEnv(map[string]string{
-			"PATH": os.Getenv("PATH"), "HOME": dir, "TMPDIR": os.Getenv("TMPDIR"),
-			"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": cliConfig, "TF_VAR_password": cluster.Password(),
-		}),
-		tf.SetLogPath(w.log),
+		tf.SetEnv(files.Env()),
+		tf.SetLogPath(s.log),
 		tf.SetLogCore("ERROR"),
 		tf.SetLogProvider("INFO"),
-		w.write(startVersion),
+		s.Write("ca.pem", cluster.CACert()),
+		s.Write("secret.auto.tfvars", fmt.Sprintf("password = %q\n", cluster.Password())),
+		s.write(startVersion),
 	); err != nil {
 		return nil, err
 	}
-	return w, tf.Init(ctx)
+	return s, tf.Init(ctx)
 }
 
 // write writes the configuration for a target version.
-func (w *workspace) write(target string) error {
+func (s *stage) write(target string) error {
 	var text bytes.Buffer
 	if err := configuration.Execute(&text, map[string]string{
-		"ProviderVersion": providerVersion, "Target": target,
-		"DTR": w.cluster.DTRURL(), "UCP": w.cluster.UCPURL(), "Username": w.cluster.Username(),
+		"Target": target,
+		"DTR":    s.cluster.DTRURL(), "UCP": s.cluster.UCPURL(), "Username": s.cluster.Username(),
 	}); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(w.dir, "main.tf"), text.Bytes(), 0o600)
+	return s.Write("main.tf", text.String())
 }
 
-func (w *workspace) plan(ctx context.Context) (changes bool, err error) {
+func (s *stage) plan(ctx context.Context) (changes bool, err error) {
 	out := newIndenter(os.Stdout)
 	defer out.Flush()
-	w.tf.SetStdout(out)
-	w.tf.SetStderr(out)
-	return w.tf.Plan(ctx)
+	s.tf.SetStdout(out)
+	s.tf.SetStderr(out)
+	return s.tf.Plan(ctx)
 }
 
 // apply applies, and prints what the provider reports as it happens.
-func (w *workspace) apply(ctx context.Context) error {
-	out := newIndenter(os.Stdout)
+func (s *stage) apply(ctx context.Context) error {
+	out := newIndenter(&after{line: "dtr_upgrade.main: ", to: os.Stdout}) // it repeats the plan first
 	defer out.Flush()
-	w.tf.SetStdout(io.Discard) // it repeats the plan; the log tells more
-	w.tf.SetStderr(out)
-	progress, err := followLog(w.log)
+	s.tf.SetStdout(out)
+	s.tf.SetStderr(out)
+	progress, err := followLog(s.log)
 	if err != nil {
 		return err
 	}
-	err = w.tf.Apply(ctx)
+	err = s.tf.Apply(ctx)
 	return errors.Join(err, progress.stop())
 }
 
 // refused plans for a version that the provider has to refuse, and prints how it
 // does.
-func (w *workspace) refused(ctx context.Context, target, says string) error {
-	if err := w.write(target); err != nil {
+func (s *stage) refused(ctx context.Context, target, says string) error {
+	if err := s.write(target); err != nil {
 		return err
 	}
 	var said bytes.Buffer
 	out := newIndenter(io.MultiWriter(os.Stdout, &said))
-	w.tf.SetStdout(io.Discard)
-	w.tf.SetStderr(out)
-	_, err := w.tf.Plan(ctx)
+	s.tf.SetStdout(io.Discard)
+	s.tf.SetStderr(out)
+	_, err := s.tf.Plan(ctx)
 	out.Flush()
 	switch {
 	case ctx.Err() != nil:
@@ -159,14 +146,28 @@ type lastUpgrade struct {
 	LongestInterruptionMS int    `json:"longest_interruption_ms"`
 }
 
-func (w *workspace) lastUpgrade(ctx context.Context) (lastUpgrade, error) {
-	w.tf.SetStdout(io.Discard)
-	outputs, err := w.tf.Output(ctx)
+func (s *stage) lastUpgrade(ctx context.Context) (lastUpgrade, error) {
+	s.tf.SetStdout(io.Discard)
+	outputs, err := s.tf.Output(ctx)
 	if err != nil {
 		return lastUpgrade{}, err
 	}
 	var last lastUpgrade
 	return last, json.Unmarshal(outputs["last_upgrade"].Value, &last)
+}
+
+// after drops all lines before the first that holds the text of line.
+type after struct {
+	line string
+	to   io.Writer
+	seen bool
+}
+
+func (a *after) Write(line []byte) (int, error) {
+	if a.seen = a.seen || bytes.Contains(line, []byte(a.line)); !a.seen {
+		return len(line), nil
+	}
+	return a.to.Write(line)
 }
 
 // indenter indents every line that goes through it.

@@ -1,0 +1,93 @@
+//go:build unix
+
+package provider
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+)
+
+// TestApplyIsResumedAfterAKill kills a real Terraform and its provider, built
+// from this tree, with SIGKILL at several points of a rollout, and applies
+// again. Each time the bootstrapper has to have run once.
+func TestApplyIsResumedAfterAKill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	terraform, err := workspace.FindTerraform(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := workspace.New(t.Context(), dir, terraform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, point := range []string{simulator.BootstrapperStarted, simulator.ReplicaStarted(2), simulator.ReplicaReplaced(3), simulator.MigrationStarted} {
+		t.Run(point, func(t *testing.T) {
+			sim := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Speed: 1000, Host: host})
+			write := func(name, text string) {
+				if err := files.Write(name, text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("main.tf", workspace.RequiredProviders+connectionConfig+`resource "dtr_upgrade" "main" { target_version = "2.6.15" }`)
+			write("ca.pem", sim.CACert())
+			write("terraform.tfvars", fmt.Sprintf("dtr_url = %q\nucp_url = %q\nusername = %q\npassword = %q\nca_cert = %q\n",
+				sim.DTRURL(), sim.UCPURL(), sim.Username(), sim.Password(), sim.CACert()))
+			state := filepath.Join(t.TempDir(), "terraform.tfstate")
+			apply := func() *exec.Cmd {
+				// Killed Terraform leaves its lock behind: what a person removes by hand.
+				cmd := files.Command(t.Context(), "apply", "-auto-approve", "-no-color", "-input=false", "-lock=false", "-state="+state)
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the provider is in the same group
+				return cmd
+			}
+			if out, err := files.Command(t.Context(), "init", "-no-color", "-input=false").CombinedOutput(); err != nil {
+				t.Fatalf("init: %v\n%s", err, out)
+			}
+
+			release := sim.Hold(point)
+			first := apply()
+			var said strings.Builder
+			first.Stdout, first.Stderr = &said, &said
+			if err := first.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- first.Wait() }()
+			select {
+			case <-sim.Reached(point):
+			case err := <-ended:
+				t.Fatalf("apply ended before it came to %s: %v\n%s", point, err, &said)
+			}
+			if err := syscall.Kill(-first.Process.Pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			release()
+
+			if out, err := apply().CombinedOutput(); err != nil {
+				t.Fatalf("the apply after the kill: %v\n%s", err, out)
+			}
+			for id, parts := range sim.Versions() {
+				for part, version := range parts {
+					if version != "2.6.15" {
+						t.Errorf("%s of replica %s runs %s", part, id, version)
+					}
+				}
+			}
+			if runs := sim.BootstrapperRuns(); runs != 1 {
+				t.Errorf("%d bootstrapper runs, want 1", runs)
+			}
+			if jobs := sim.Jobs(); len(jobs) != 1 || jobs[0].Status != "done" {
+				t.Errorf("migration jobs %+v, want one that is done", jobs)
+			}
+		})
+	}
+}
