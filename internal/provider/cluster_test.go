@@ -19,20 +19,22 @@ import (
 // host is the external host of the simulated clusters.
 const host = "dtr.example.com"
 
-// pace is that of a cluster whose rollout takes milliseconds.
+// pace is that of a cluster whose rollout takes milliseconds. The limits are for
+// a machine that is busy with other things; tests that wait for one to pass
+// shorten it.
 var pace = upgrade.Pace{
 	Poll:           20 * time.Millisecond,
 	Probe:          5 * time.Millisecond,
-	Consistent:     300 * time.Millisecond,
-	Healthy:        2 * time.Second,
-	MigrationStart: 2 * time.Second,
-	Outage:         2 * time.Second,
+	Consistent:     30 * time.Second,
+	Healthy:        30 * time.Second,
+	MigrationStart: 30 * time.Second,
+	Outage:         30 * time.Second,
 }
 
 // quick are the options of a provider for such a cluster.
 func quick() []Option {
 	return []Option{WithPace(pace), WithRetry(endpoint.Retry{
-		Max: 2, WaitMin: time.Millisecond, WaitMax: 5 * time.Millisecond, Attempt: 2 * time.Second, Total: 5 * time.Second,
+		Max: 2, WaitMin: time.Millisecond, WaitMax: 5 * time.Millisecond, Attempt: 20 * time.Second, Total: time.Minute,
 	})}
 }
 

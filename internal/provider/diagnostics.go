@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -17,9 +18,18 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
-// again stands under every failure of a run: a run is continued by running it
-// again, and needs no repair of the state.
-const again = "Then apply again: it goes on from where the cluster is."
+// What stands under every failure: a run is continued by running it again, and
+// needs no repair of the state.
+const (
+	again = "Then apply again: it goes on from where the cluster is."
+	once  = "Once that is mended, run Terraform again: it goes on from where the cluster is."
+)
+
+// The services that are asked, as the clients call them in their errors.
+const (
+	dtrService = "DTR"
+	ucpService = "UCP"
+)
 
 // diagnose turns an error of a look or a run into diagnostics; none for nil.
 //
@@ -102,9 +112,12 @@ func clientError(err error) diag.Diagnostics {
 	case errors.As(err, &dtrAPI) && dtrAPI.Forbidden():
 		return failure("The DTR user is not an administrator", sentence(err),
 			"Set username of the provider to a DTR administrator.")
-	case errors.As(err, &ucpAPI) && ucpAPI.Unauthorized():
+	case errors.As(err, &ucpAPI) && ucpAPI.Unauthorized() && ucpAPI.Service == ucpService:
 		return failure("UCP refuses the user name or the password", sentence(err),
 			"Check username and password of the provider's ucp. It takes the password itself, not a token.")
+	case errors.As(err, &ucpAPI) && errdefs.IsPermissionDenied(err) && ucpAPI.Service == ucpService:
+		return failure("The UCP user is not an administrator", sentence(err),
+			"Set username of the provider's ucp to a UCP administrator.")
 	case errors.As(err, &certificate):
 		return failure(fmt.Sprintf("The certificate of %s is not trusted", certificate.Service),
 			fmt.Sprintf("Host: %s\nTrusted: %s\nError: %v", certificate.Host, certificate.Roots, certificate.Err),
@@ -113,23 +126,27 @@ func clientError(err error) diag.Diagnostics {
 		return failure("The address redirects to another host", sentence(err),
 			"The password is sent to no other host than the configured one.")
 	case errors.As(err, &unreachable):
-		return failure(unreachable.Service+" does not answer", sentence(err),
-			"Nothing was changed in the state. Check the address, and plan again once it answers.")
+		return failure(capital(unreachable.Service)+" does not answer", sentence(err),
+			"Check that the address is right and that it can be reached from here. "+once)
 	case errors.As(err, &response):
 		return failure("The answer of "+response.Service+" makes no sense", sentence(err),
-			"Check that the address leads to "+response.Service+" itself, and not to a portal or proxy.")
+			"Check that the address leads to "+response.Service+" itself, and not to a portal or a proxy. "+once)
+	case errors.As(err, &dtrAPI):
+		return failure("DTR answers with an error", sentence(err), once)
+	case errors.As(err, &ucpAPI):
+		return failure(capital(ucpAPI.Service)+" answers with an error", sentence(err), once)
 	case errors.Is(err, context.Canceled):
 		return failure("Terraform was interrupted", "The cluster was being looked at; nothing was changed.", "Run it again.")
 	}
-	return failure("The cluster could not be worked on", sentence(err), again)
+	return failure("The cluster could not be worked on", sentence(err), once)
 }
 
 // caAttribute is the attribute of the provider that holds a service's CA.
 func caAttribute(service string) string {
 	switch service {
-	case "DTR":
+	case dtrService:
 		return "ca_cert"
-	case "UCP":
+	case ucpService:
 		return "ucp.ca_cert"
 	}
 	return "docker.ca_cert"
@@ -189,30 +206,37 @@ func bootstrapperFailed(e *upgrade.BootstrapperError) (summary, seen, todo strin
 	if e.Fatal != "" {
 		lines = append(lines, "Message: "+e.Fatal)
 	}
-	todo = "See the log below and mend what it complains about. " + again
-	if e.Failure != nil {
+	switch {
+	case e.Failure != nil:
 		lines = append(lines, "Cause: "+e.Failure.Cause)
 		todo = strings.TrimSuffix(e.Failure.Remedy, ".") + ". " + again
+	case len(e.Log) > 0:
+		todo = "Mend what its log complains about. " + again
+	default:
+		todo = "It left no log. Look for the reason on the node that ran it. " + again
 	}
 	return "The DTR bootstrapper failed", strings.Join(lines, "\n"), todo + logLines(e.Log)
 }
 
 func notVerified(e *upgrade.VerifyError) (summary, seen, todo string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s after the bootstrapper ended, the cluster is not whole at %s:", e.After.Round(1e9), e.Target)
+	fmt.Fprintf(&b, "%s after the bootstrapper ended, the cluster is not whole at %s:", e.After.Round(time.Second), e.Target)
+	who := e.Problems[0].ReplicaID
 	for _, p := range e.Problems {
 		fmt.Fprintf(&b, "\n  %s", p)
+		if p.ReplicaID != who {
+			who = ""
+		}
 	}
-	return fmt.Sprintf("DTR did not come up whole at %s", e.Target), b.String(),
-		"What the bootstrapper says of itself does not count. Look at the replicas named above. " + again
+	summary = fmt.Sprintf("DTR did not come up whole at %s", e.Target)
+	if who != "" {
+		summary = fmt.Sprintf("Replica %s did not come up whole at %s", who, e.Target)
+	}
+	return summary, b.String(), "A bootstrapper that says it succeeded is no proof. Look at what is named above. " + again
 }
 
 func migrationFailed(e *upgrade.MigrationError) (summary, seen, todo string) {
-	job := e.Job.ID
-	if job == "" {
-		job = "none was started"
-	}
-	seen = fmt.Sprintf("Job: %s\nStatus: %s\nAttempts: %d", job, orNone(string(e.Job.Status)), e.Attempts)
+	seen = fmt.Sprintf("Job: %s\nStatus: %s\nAttempts: %d", e.Job.ID, e.Job.Status, e.Attempts)
 	todo = fmt.Sprintf("The job's log is at %s under System > Job Logs. Once its cause is mended, apply again: the job is started anew.", e.URL)
 	summary = "The migration job " + e.Action + " failed"
 	var unknown *dtr.UnknownStatusError
@@ -220,7 +244,12 @@ func migrationFailed(e *upgrade.MigrationError) (summary, seen, todo string) {
 	case errors.As(e.Cause, &unknown):
 		summary = "The migration job " + e.Action + " has an unknown status"
 		todo = fmt.Sprintf("Look at the job at %s under System > Job Logs. Apply again once it has ended.", e.URL)
-	case e.Cause != nil:
+	case e.Job.ID == "":
+		summary = "DTR did not start the migration job " + e.Action
+		seen = "DTR starts the job by itself after the upgrade, and none is to be found."
+		todo = fmt.Sprintf("Look at %s under System > Job Logs. To have it started, set retriggers of migration to 1 or more and apply again.", e.URL)
+	}
+	if e.Cause != nil {
 		seen += "\nError: " + e.Cause.Error()
 	}
 	return summary, seen, todo + logLines(e.Log)
@@ -288,7 +317,7 @@ func moved(was, is string) diag.Diagnostic {
 
 // forgotten says what destroying means.
 func forgotten(m *upgradeModel) diag.Diagnostic {
-	return diag.NewWarningDiagnostic("Destroying dtr_upgrade leaves DTR as it is",
+	return diag.NewWarningDiagnostic("Destroying this resource leaves DTR as it is",
 		fmt.Sprintf("DTR at %s goes on running %s. Terraform only forgets it.\n\nTo manage it again, import it.", m.ID.ValueString(), m.CurrentVersion.ValueString()))
 }
 

@@ -178,6 +178,93 @@ func (p *protocol) plan(prior, config values) planned {
 	return out
 }
 
+// applied is what came out of an apply.
+type applied struct {
+	diags []*tfprotov6.Diagnostic
+	state map[string]tftypes.Value // nil when nothing is to be saved
+	raw   *tfprotov6.DynamicValue
+}
+
+// apply plans and applies as Terraform does: it plans once more right before.
+// An error of the plan fails the test.
+func (p *protocol) apply(prior, config values) applied {
+	p.t.Helper()
+	p.ok(nil, p.plan(prior, config).diags)
+	planned := p.plan(prior, config)
+	p.ok(nil, planned.diags)
+	typ := p.upgrade.ValueType()
+	priorValue := tftypes.NewValue(typ, nil)
+	if prior != nil {
+		priorValue = value(p.t, typ, prior)
+	}
+	resp, err := p.server.ApplyResourceChange(p.ctx, &tfprotov6.ApplyResourceChangeRequest{
+		TypeName:       "dtr_upgrade",
+		PriorState:     p.dynamic(priorValue),
+		PlannedState:   planned.raw.PlannedState,
+		Config:         p.dynamic(planned.config),
+		PlannedPrivate: planned.raw.PlannedPrivate,
+	})
+	p.ok(err, nil)
+	return applied{diags: resp.Diagnostics, state: p.fields(resp.NewState), raw: resp.NewState}
+}
+
+// read refreshes a state.
+func (p *protocol) read(prior values) applied {
+	p.t.Helper()
+	resp, err := p.server.ReadResource(p.ctx, &tfprotov6.ReadResourceRequest{
+		TypeName: "dtr_upgrade", CurrentState: p.dynamic(value(p.t, p.upgrade.ValueType(), prior)),
+	})
+	p.ok(err, nil)
+	return applied{diags: resp.Diagnostics, state: p.fields(resp.NewState), raw: resp.NewState}
+}
+
+// importState imports a cluster.
+func (p *protocol) importState(id string) applied {
+	p.t.Helper()
+	resp, err := p.server.ImportResourceState(p.ctx, &tfprotov6.ImportResourceStateRequest{TypeName: "dtr_upgrade", ID: id})
+	p.ok(err, nil)
+	a := applied{diags: resp.Diagnostics}
+	if len(resp.ImportedResources) > 0 {
+		a.raw = resp.ImportedResources[0].State
+		a.state = p.fields(a.raw)
+	}
+	return a
+}
+
+// values is the state as the prior of what comes next.
+func (a applied) values() values {
+	v := values{}
+	for name, attribute := range a.state {
+		v[name] = attribute
+	}
+	return v
+}
+
+// text is an attribute's text, "null" when it has none.
+func (a applied) text(name string) string {
+	v := a.state[name]
+	if v.IsNull() {
+		return "null"
+	}
+	var s string
+	must(v.As(&s))
+	return s
+}
+
+// number is a number of last_upgrade.
+func (a applied) number(t testing.TB, name string) int {
+	t.Helper()
+	var last map[string]tftypes.Value
+	var n big.Float
+	must(a.state["last_upgrade"].As(&last))
+	if last == nil {
+		t.Fatal("last_upgrade is null")
+	}
+	must(last[name].As(&n))
+	i, _ := n.Int64()
+	return int(i)
+}
+
 // fields takes an object apart, nil for null.
 func (p *protocol) fields(d *tfprotov6.DynamicValue) map[string]tftypes.Value {
 	p.t.Helper()

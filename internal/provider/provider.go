@@ -71,7 +71,7 @@ func (p *dtrProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Optional: true,
 				MarkdownDescription: "Address of DTR, that of its load balancer where there is one: `https://dtr.example.com`. " +
 					"Environment: `DTR_URL`.",
-				Validators: []validator.String{address("DTR")},
+				Validators: []validator.String{address(dtrService)},
 			},
 			"username": schema.StringAttribute{
 				Optional: true,
@@ -113,7 +113,7 @@ func ucpSchema() schema.SingleNestedAttribute {
 				Optional: true,
 				MarkdownDescription: "Address of UCP: `https://ucp.example.com`. " +
 					"Environment: `UCP_URL`.",
-				Validators: []validator.String{address("UCP")},
+				Validators: []validator.String{address(ucpService)},
 			},
 			"username": schema.StringAttribute{
 				Optional: true,

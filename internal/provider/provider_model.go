@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
@@ -84,32 +83,13 @@ func (c *connection) cluster() (upgrade.Cluster, error) {
 	}, nil
 }
 
-// mask keeps the connection's secrets out of everything logged under the
-// returned context.
-func (c *connection) mask(ctx context.Context) context.Context {
-	var secrets []string
-	for _, s := range []string{c.dtr.Password, c.ucp.Password} {
-		if s != "" { // would mask between any two letters
-			secrets = append(secrets, s)
-		}
-	}
-	if c.docker != nil && c.docker.ClientKey != "" {
-		secrets = append(secrets, c.docker.ClientKey)
-	}
-	if len(secrets) == 0 {
-		return ctx
-	}
-	ctx = tflog.MaskAllFieldValuesStrings(ctx, secrets...)
-	return tflog.MaskMessageStrings(ctx, secrets...)
-}
-
 // connection resolves the configuration. It makes no network call.
 func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagnostics) {
 	var r resolver
 	var conn connection
 
 	conn.dtr = dtr.Config{
-		URL:                r.required(path.Root("url"), m.URL, "DTR_URL", checkAddress("DTR")),
+		URL:                r.required(path.Root("url"), m.URL, "DTR_URL", checkAddress(dtrService)),
 		Username:           r.required(path.Root("username"), m.Username, "DTR_USERNAME", nil),
 		Password:           r.required(path.Root("password"), m.Password, "DTR_PASSWORD", nil),
 		CACert:             r.text(path.Root("ca_cert"), m.CACert, "DTR_CA_CERT", checkCertificates),
@@ -123,7 +103,7 @@ func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagno
 		var u ucpModel
 		r.diags.Append(m.UCP.As(ctx, &u, basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true})...)
 		conn.ucp = ucp.Config{
-			URL:                r.required(at.AtName("url"), u.URL, "UCP_URL", checkAddress("UCP")),
+			URL:                r.required(at.AtName("url"), u.URL, "UCP_URL", checkAddress(ucpService)),
 			Username:           r.required(at.AtName("username"), u.Username, "UCP_USERNAME", nil),
 			Password:           r.required(at.AtName("password"), u.Password, "UCP_PASSWORD", nil),
 			CACert:             r.text(at.AtName("ca_cert"), u.CACert, "UCP_CA", checkCertificates),

@@ -49,7 +49,7 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 
-	ctx, cancel := r.begin(ctx, "read", limit)
+	ctx, cancel := begin(ctx, "read", limit)
 	defer cancel()
 	seen, err := r.observe(ctx, *options)
 	switch {

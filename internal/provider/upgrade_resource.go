@@ -90,7 +90,7 @@ func (r *upgradeResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := r.begin(ctx, "create", limit)
+	ctx, cancel := begin(ctx, "create", limit)
 	defer cancel()
 	report, diags := r.run(ctx, &m)
 	resp.Diagnostics.Append(diags...)
@@ -109,7 +109,7 @@ func (r *upgradeResource) Read(ctx context.Context, req resource.ReadRequest, re
 	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
 		return // what is not connected yet is left as it was
 	}
-	ctx, cancel := r.begin(ctx, "read", limit)
+	ctx, cancel := begin(ctx, "read", limit)
 	defer cancel()
 	seen, err := r.inspect(ctx)
 	var notDTR *dtr.NotDTRError
@@ -136,7 +136,7 @@ func (r *upgradeResource) Update(ctx context.Context, req resource.UpdateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := r.begin(ctx, "update", limit)
+	ctx, cancel := begin(ctx, "update", limit)
 	defer cancel()
 	report, diags := r.run(ctx, &plan)
 	resp.Diagnostics.Append(diags...)
@@ -159,7 +159,7 @@ func (r *upgradeResource) Delete(context.Context, resource.DeleteRequest, *resou
 // ImportState adopts a running cluster. The id is only there to make sure that
 // it is the cluster that was meant.
 func (r *upgradeResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	ctx, cancel := r.begin(ctx, "read", defaultReadTimeout)
+	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
 	defer cancel()
 	seen, err := r.inspect(ctx)
 	if err != nil {
@@ -186,9 +186,13 @@ func (r *upgradeResource) ImportState(ctx context.Context, req resource.ImportSt
 	}
 }
 
-// begin bounds an operation, and keeps secrets out of what it logs.
-func (r *upgradeResource) begin(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(r.conn.mask(ctx), limit, fmt.Errorf("timeouts.%s of %s passed", name, limit))
+// begin bounds an operation. The cause tells a time-out from an interrupt.
+//
+// The context masks no secrets: with tflog's masks on a context, log lines of
+// several goroutines write to one map. They are masked where they would come
+// from instead, for each request by its client.
+func begin(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("timeouts.%s of %s passed", name, limit))
 }
 
 // inspect looks at which versions run.

@@ -138,10 +138,14 @@ func duration() stringCheck {
 }
 
 // sentence makes an error's text one that can stand in a detail.
-func sentence(err error) string {
-	text := strings.TrimSuffix(err.Error(), ".")
-	if text == "" {
-		return ""
+func sentence(err error) string { return capital(strings.TrimSuffix(err.Error(), ".") + ".") }
+
+// capital begins a text with a capital letter, unless its first word is no plain
+// word: an address, or an attribute.
+func capital(text string) string {
+	first, _, _ := strings.Cut(text, " ")
+	if text == "" || strings.ContainsAny(strings.TrimSuffix(first, "."), "._:/") {
+		return text
 	}
-	return strings.ToUpper(text[:1]) + text[1:] + "."
+	return strings.ToUpper(text[:1]) + text[1:]
 }

@@ -1,0 +1,194 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+var update = flag.Bool("update", false, "write what the tests see into testdata")
+
+// golden compares a text with the file of that name under testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := "testdata/" + name
+	if *update {
+		must(os.WriteFile(file, got, 0o644))
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-update writes it):\n%s", file, diff)
+	}
+}
+
+func v(s string) *semver.Version { return semver.MustParse(s) }
+
+func versions(s ...string) []*semver.Version {
+	list := make([]*semver.Version, len(s))
+	for i := range s {
+		list[i] = v(s[i])
+	}
+	return list
+}
+
+// TestDiagnostics holds the whole text of every diagnostic that an error
+// becomes: testdata/diagnostics.txt is how users see the provider fail.
+func TestDiagnostics(t *testing.T) {
+	t.Parallel()
+	const image, container = "docker/dtr:2.6.15", "dtr-upgrade-dtr.example.com"
+	passed := fmt.Errorf("timeouts.update of %s passed", 6*time.Hour)
+	refused := errors.New("dial tcp 192.0.2.1:443: connect: connection refused")
+	_, downgrade := transition.Hops(v("2.7.4"), versions("2.6.8"))
+	_, skip := transition.Hops(v("2.5.6"), versions("2.7.8"))
+	_, badVia := transition.Hops(v("2.5.6"), versions("2.7.0", "2.8.13"))
+	_, mixed := transition.PlanMixed(versions("2.5.6", "2.6.15"), versions("2.7.8"))
+
+	var b bytes.Buffer
+	write := func(name string, diags diag.Diagnostics) {
+		fmt.Fprintf(&b, "=== %s\n", name)
+		for _, d := range diags {
+			fmt.Fprintf(&b, "%s: %s\n", d.Severity(), d.Summary())
+			if at, ok := d.(diag.DiagnosticWithPath); ok {
+				fmt.Fprintf(&b, "at %s\n", at.Path())
+			}
+			fmt.Fprintf(&b, "\n%s\n\n", d.Detail())
+		}
+	}
+	for _, c := range []struct {
+		name string
+		err  error
+	}{
+		{"downgrade", downgrade},
+		{"skipped minor", skip},
+		{"skipped minor in via", badVia},
+		{"mixed cluster", mixed},
+		{"preflight", &upgrade.PreflightError{Findings: upgrade.Findings{
+			{Check: upgrade.CheckReplicaHealth, Severity: upgrade.Error, Summary: "Replica 0123456789ab is not healthy", Detail: "Seen.\n\nTo do."},
+			{Check: upgrade.CheckReplicaCount, Severity: upgrade.Warning, Summary: "not shown again", Detail: "Seen.\n\nTo do."},
+			{Check: upgrade.CheckReplicaHealth, Severity: upgrade.Error, Attribute: "existing_replica_id", Summary: "No replica to run the upgrade from", Detail: "Seen.\n\nTo do."},
+		}}},
+		{"interrupted while the bootstrapper runs", &upgrade.DetachedError{Step: "upgrade", Container: container, Cause: context.Canceled}},
+		{"time-out while the bootstrapper runs", &upgrade.DetachedError{Step: "upgrade", Container: container, Cause: passed}},
+		{"time-out while the migration runs", &upgrade.DetachedError{Step: "migration", Job: "f7d4f3c2", Cause: passed}},
+		{"interrupted between steps", &upgrade.DetachedError{Step: "images", Cause: context.Canceled}},
+		{"engine gone while the bootstrapper runs", &upgrade.DetachedError{Step: "upgrade", Container: container, Cause: &endpoint.UnreachableError{
+			Service: "UCP", Method: "GET", URL: "https://ucp.example.com/containers/json", Attempts: 6, Err: refused,
+		}}},
+		{"bootstrapper with a known failure", &upgrade.BootstrapperError{
+			Image: image, Container: container, ExitCode: 1, Fatal: "Failed to execute phase2: Phase 2 returned non-zero status: 1",
+			Failure: &bootstrap.Failure{Message: "failed to wait for rethink to be healthy", Cause: "The database was not ready in 600 seconds.", Remedy: "Restart the DTR nodes one at a time."},
+			Log:     []string{"Establishing connection with Rethinkdb", "Upgrade has failed. Try running it again."},
+		}},
+		{"bootstrapper with an unknown failure", &upgrade.BootstrapperError{Image: image, Container: container, ExitCode: 1, Log: []string{"no space left on device"}}},
+		{"bootstrapper without a log", &upgrade.BootstrapperError{Image: image, Container: container, ExitCode: 137}},
+		{"bootstrapper removed", &upgrade.BootstrapperError{Image: image, Container: container, Missing: true}},
+		{"one replica not verified", &upgrade.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []upgrade.Problem{
+			{ReplicaID: "0123456789ab", Container: "dtr-nginx-0123456789ab", Text: "runs 2.5.6"},
+			{ReplicaID: "0123456789ab", Container: "dtr-api-0123456789ab", Text: "is missing"},
+		}}},
+		{"not verified", &upgrade.VerifyError{Target: v("2.6.15"), After: 12 * time.Minute, Problems: []upgrade.Problem{
+			{ReplicaID: "0123456789ab", Container: "dtr-nginx-0123456789ab", Text: "runs 2.5.6"},
+			{ReplicaID: "0123456789ab", Text: "reports: Rethink replica is currently in state: disconnected"},
+			{Text: "DTR's address does not answer well: 503"},
+		}}},
+		{"migration failed", &upgrade.MigrationError{
+			Action: "metadatastoremigration", Job: dtr.Job{ID: "f7d4f3c2", Status: "errored"}, Attempts: 4, URL: "https://dtr.example.com",
+			Log: []string{"migrating blob links", "out of disk space"},
+		}},
+		{"migration never started", &upgrade.MigrationError{Action: "metadatastoremigration", URL: "https://dtr.example.com"}},
+		{"migration could not be started again", &upgrade.MigrationError{
+			Action: "metadatastoremigration", Job: dtr.Job{ID: "f7d4f3c2", Status: "errored"}, Attempts: 3, URL: "https://dtr.example.com",
+			Cause: &dtr.APIError{StatusCode: 500, Code: "INTERNAL_ERROR", Method: "POST", Path: "/api/v0/jobs"},
+		}},
+		{"migration with an unknown status", &upgrade.MigrationError{
+			Action: "metadatastoremigration", Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Attempts: 1, URL: "https://dtr.example.com",
+			Cause: &dtr.UnknownStatusError{Word: "levitating"},
+		}},
+		{"wrong digest", &upgrade.DigestError{Image: image, Want: "sha256:00", Got: []string{"sha256:11"}}},
+		{"foreign container", &upgrade.ForeignContainerError{Container: container, Image: "docker/dtr:2.7.8", Status: "running"}},
+		{"no replicas", &upgrade.NoReplicasError{Listed: 3}},
+		{"not connected", &notConnectedError{[]string{"url", "ucp.password"}}},
+		{"not DTR", &dtr.NotDTRError{URL: "https://dtr.example.com", Reason: "its docs.json is not there"}},
+		{"lost job", &dtr.LostJobError{Action: "metadatastoremigration", Err: refused}},
+		{"DTR: wrong password", &dtr.APIError{StatusCode: 401, Code: dtr.CodeNotAuthenticated, Method: "GET", Path: "/api/v0/meta/settings"}},
+		{"DTR: no administrator", &dtr.APIError{StatusCode: 403, Code: dtr.CodeNotAuthorized, Method: "GET", Path: "/api/v0/meta/settings"}},
+		{"DTR: internal error", &dtr.APIError{StatusCode: 500, Code: "INTERNAL_ERROR", Method: "GET", Path: "/api/v0/meta/settings"}},
+		{"UCP: wrong password", &ucp.APIError{Service: "UCP", StatusCode: 401, Method: "POST", Path: "/auth/login"}},
+		{"UCP: no administrator", &ucp.APIError{Service: "UCP", StatusCode: 403, Method: "GET", Path: "/api/ucp/config-toml"}},
+		{"UCP: bad gateway", &ucp.APIError{Service: "UCP", StatusCode: 502, Method: "GET", Path: "/ca"}},
+		{"engine: no access", &ucp.APIError{Service: "the Docker Engine at tcp://node1.example.com:2376", StatusCode: 403, Method: "GET", Path: "/_ping"}},
+		{"certificate", &endpoint.CertificateError{Service: "UCP", Host: "ucp.example.com", Roots: "the system's root certificates", Err: errors.New("x509: certificate signed by unknown authority")}},
+		{"redirect", &endpoint.RedirectError{From: "https://dtr.example.com/api/v0/meta/settings", To: "https://login.example.com/"}},
+		{"unreachable", &endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused}},
+		{"no sense", &endpoint.ResponseError{Service: "DTR", Method: "GET", Path: "/api/v0/meta/settings", StatusCode: 200, Err: errors.New("it is not JSON")}},
+		{"interrupted look", fmt.Errorf("GET https://dtr.example.com/api/v0/meta/settings: %w", context.Canceled)},
+		{"anything else", errors.New("pull image docker/dtr:2.6.15: manifest unknown")},
+		{"no error", nil},
+	} {
+		write(c.name, diagnose(c.err))
+	}
+
+	state := upgradeModel{ID: types.StringValue(host), CurrentVersion: types.StringValue("2.6.15")}
+	write("plan without a look", diag.Diagnostics{notChecked(&notConnectedError{[]string{"url"}})})
+	write("cluster moved", diag.Diagnostics{moved("2.5.6", "2.6.15")})
+	write("destroy", diag.Diagnostics{forgotten(&state)})
+	write("gone", diag.Diagnostics{gone(host, &dtr.NotDTRError{URL: "https://dtr.example.com", Reason: "its docs.json is not there"})})
+	write("import of another cluster", diag.Diagnostics{otherCluster("registry.example.com", host)})
+	write("setting missing", diag.Diagnostics{missingSetting(path.Root("ucp").AtName("url"), "UCP_URL")})
+	write("bad environment", diag.Diagnostics{badEnvironment(path.Root("url"), "DTR_URL", checkAddress("DTR")("http://dtr.example.com"))})
+	write("follow-ups", followUps(upgrade.Findings{
+		{Check: upgrade.CheckReplicaCount, Summary: "shown by the plan", Detail: "Seen.\n\nTo do."},
+		{Check: upgrade.FollowUpInterruption, Summary: "The upgrade interrupted DTR for longer than expected", Detail: "Seen.\n\nTo do."},
+	}))
+	golden(t, "diagnostics.txt", b.Bytes())
+}
+
+// TestMayHeal holds which failures of a look are a warning at the first plan.
+func TestMayHeal(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"not connected":        {&notConnectedError{}, true},
+		"unreachable":          {fmt.Errorf("look: %w", &endpoint.UnreachableError{Err: errors.New("refused")}), true},
+		"limit passed":         {&endpoint.UnreachableError{Err: context.DeadlineExceeded}, true},
+		"garbage":              {&endpoint.ResponseError{Err: errors.New("not JSON")}, true},
+		"DTR starting":         {&dtr.APIError{StatusCode: 503}, true},
+		"UCP starting":         {&ucp.APIError{StatusCode: 502}, true},
+		"interrupted":          {&endpoint.UnreachableError{Err: context.Canceled}, false},
+		"wrong password":       {&dtr.APIError{StatusCode: 401}, false},
+		"wrong UCP password":   {&ucp.APIError{StatusCode: 401}, false},
+		"no administrator":     {&dtr.APIError{StatusCode: 403}, false},
+		"wrong CA":             {&endpoint.CertificateError{Err: errors.New("x509")}, false},
+		"redirect":             {&endpoint.RedirectError{}, false},
+		"something else there": {&dtr.NotDTRError{}, false},
+		"no replicas":          {&upgrade.NoReplicasError{}, false},
+		"anything else":        {errors.New("anything"), false},
+	} {
+		if got := mayHeal(c.err); got != c.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
