@@ -1,0 +1,254 @@
+package ucp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestContainersByLabel(t *testing.T) {
+	// An engine that does not understand the filter lists everything.
+	list := `[{"Id":"1","Labels":{"a":"1","b":"2"}},{"Id":"2","Labels":{"a":"1"}},{"Id":"3","Labels":{"a":"1","b":"22"}},{"Id":"4","Labels":{"a":"","b":"2"}},{"Id":"5"}]`
+	s := serveUCP(t, "1.37", handlers{"GET /containers/json": always(200, list)})
+	got, err := s.engine().Containers(t.Context(), map[string]string{"a": "1", "b": "2"})
+	if err != nil || len(got) != 1 || got[0].ID != "1" {
+		t.Errorf("%+v, error %v", got, err)
+	}
+	if len(s.asked(`GET /v1.37/containers/json?all=1&filters=%7B%22label%22%3A%7B%22a%3D1%22%3Atrue%2C%22b%3D2%22%3Atrue%7D%7D`)) != 1 {
+		t.Errorf("asked %q", s.requests)
+	}
+}
+
+func TestOwnName(t *testing.T) {
+	for want, names := range map[string][]string{
+		"":           nil,
+		"db":         {"/web/alias", "/db"},
+		"worker1/db": {"/worker1/web/alias", "/worker1/db", "/worker2/web/alias"},
+	} {
+		if got := ownName(names); got != want {
+			t.Errorf("%q: %q, want %q", names, got, want)
+		}
+	}
+}
+
+func TestCreateBody(t *testing.T) {
+	s := serveUCP(t, "1.30", engine1706())
+	env := make([]string, 1, 10)
+	env[0] = "UCP_PASSWORD=pa55word"
+	_, err := s.engine().Create(t.Context(), CreateSpec{
+		Name: "dtr-upgrade", Image: "docker/dtr:2.6.15", Args: []string{"upgrade"}, Env: env, Labels: map[string]string{"a": "b"},
+		NetworkMode: "host", Node: "worker1", LogDriver: "json-file",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type body struct {
+		Image      string
+		Cmd, Env   []string
+		Labels     map[string]string
+		HostConfig struct {
+			NetworkMode string
+			LogConfig   struct{ Type string }
+			AutoRemove  bool
+		}
+	}
+	var got, want body
+	if err := json.Unmarshal([]byte(s.body("POST /v1.30/containers/create")), &got); err != nil {
+		t.Fatal(err)
+	}
+	want.Image, want.Cmd, want.Labels = "docker/dtr:2.6.15", []string{"upgrade"}, map[string]string{"a": "b"}
+	want.Env = []string{"UCP_PASSWORD=pa55word", "constraint:node==worker1"}
+	want.HostConfig.NetworkMode, want.HostConfig.LogConfig.Type = "host", "json-file"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if rest := env[:2]; rest[1] != "" {
+		t.Errorf("the caller's array was written to: %q", rest)
+	}
+}
+
+func TestCreateConflict(t *testing.T) {
+	s := serveUCP(t, "1.37", handlers{"POST /containers/create": always(409, `{"message":"Conflict. The name \"/dtr-upgrade\" is already in use by container 4fa6."}`)})
+	_, err := s.engine().Create(t.Context(), CreateSpec{Name: "dtr-upgrade", Image: "docker/dtr:2.6.15", Env: []string{"UCP_PASSWORD=pa55word"}})
+	if !cerrdefs.IsConflict(err) || strings.Contains(err.Error(), "pa55word") {
+		t.Errorf("error %v", err)
+	}
+	if err := s.engine().Start(t.Context(), ""); err == nil {
+		t.Error("no error")
+	}
+}
+
+func state(status, rest string) http.HandlerFunc {
+	return always(200, `{"Id":"x","State":{"Status":"`+status+`"`+rest+`}}`)
+}
+
+func TestWait(t *testing.T) {
+	ended := state("exited", `,"ExitCode":7`)
+	running := state("running", "")
+	tests := map[string]struct {
+		inspect, wait http.HandlerFunc
+		want          int
+		ok            bool
+	}{
+		"has ended":            {ended, lose, 7, true},
+		"ends":                 {inTurn(running, ended), always(200, `{"StatusCode":7}`), 7, true},
+		"the status is wrong":  {inTurn(running, ended), always(200, `{"StatusCode":0}`), 7, true},
+		"the wait is cut":      {inTurn(running, running, ended), lose, 7, true},
+		"the wait is garbled":  {inTurn(running, running, ended), always(200, "504 Gateway Time-out"), 7, true},
+		"the wait is too soon": {inTurn(running, running, running, ended), always(200, `{"StatusCode":0}`), 7, true},
+		"paused meanwhile":     {inTurn(running, state("paused", ""), state("restarting", ""), ended), always(200, `{"StatusCode":0}`), 7, true},
+		"dead":                 {state("dead", `,"ExitCode":137`), lose, 137, true},
+		"never started":        {state("created", `,"ExitCode":0,"Error":"no such network"`), always(200, `{"StatusCode":0}`), 0, false},
+		"gone":                 {inTurn(running, always(404, `{"message":"No such container: x"}`)), lose, 0, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := serveUCP(t, "1.37", handlers{"GET /containers/x/json": tt.inspect, "POST /containers/x/wait": tt.wait})
+			got, err := s.engine().Wait(t.Context(), "x")
+			if got != tt.want || (err == nil) != tt.ok {
+				t.Errorf("%d, error %v", got, err)
+			}
+			if name == "gone" && !cerrdefs.IsNotFound(err) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	t.Run("longer than one request may take", func(t *testing.T) {
+		hang := func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+		s := serveUCP(t, "1.37", handlers{"GET /containers/x/json": inTurn(running, running, running, ended), "POST /containers/x/wait": hang})
+		e, err := s.client(func(c *Config) { c.Retry.Attempt = 300 * time.Millisecond }).Engine(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := e.Wait(t.Context(), "x"); got != 7 || err != nil {
+			t.Errorf("%d, error %v", got, err)
+		}
+		if n := len(s.asked("POST /v1.37/containers/x/wait?condition=not-running")); n != 3 {
+			t.Errorf("%d waits", n)
+		}
+	})
+	t.Run("until the user has enough", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s := serveUCP(t, "1.37", handlers{"GET /containers/x/json": running, "POST /containers/x/wait": func(_ http.ResponseWriter, r *http.Request) {
+			cancel()
+			<-r.Context().Done()
+		}})
+		if _, err := s.engine().Wait(ctx, "x"); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestLogsOfATerminal(t *testing.T) {
+	s := serveUCP(t, "1.37", handlers{
+		"GET /containers/x/json": always(200, `{"Id":"x","Config":{"Tty":true}}`),
+		"GET /containers/x/logs": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "\x1b[34mINFO\x1b[0m[0000] hello\r\n")
+		},
+	})
+	if got, err := readLogs(s.engine().Logs(t.Context(), "x", time.Time{}, true)); err != nil || got != "\x1b[34mINFO\x1b[0m[0000] hello\r\n" {
+		t.Errorf("%q, error %v", got, err)
+	}
+}
+
+func TestLogsCutShort(t *testing.T) {
+	s := serveUCP(t, "1.37", handlers{
+		"GET /containers/x/json": file("container.json"),
+		"GET /containers/x/logs": func(w http.ResponseWriter, r *http.Request) {
+			frame(w, 1, "one\n")
+			_ = http.NewResponseController(w).Flush()
+			lose(w, r)
+		},
+	})
+	if got, err := readLogs(s.engine().Logs(t.Context(), "x", time.Time{}, true)); err == nil || got != "one\n" {
+		t.Errorf("%q, error %v: an end that is none", got, err)
+	}
+}
+
+func TestFollowHasNoTimeLimit(t *testing.T) {
+	t.Parallel()
+	proceed := make(chan struct{})
+	s := serveUCP(t, "1.37", handlers{
+		"GET /containers/x/json": file("container.json"),
+		"GET /containers/x/logs": func(w http.ResponseWriter, r *http.Request) {
+			frame(w, 1, "one\n")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-proceed:
+				frame(w, 2, "two\n")
+			case <-r.Context().Done():
+			}
+		},
+	})
+	// Whatever is limited at all has passed its limit by the time that the second line comes.
+	e, err := s.client(func(c *Config) { c.Retry.Attempt, c.Retry.Total = time.Second, time.Second }).Engine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := e.Logs(t.Context(), "x", time.Time{}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	buf := make([]byte, 100)
+	if n, err := r.Read(buf); string(buf[:n]) != "one\n" || err != nil {
+		t.Fatalf("%q, error %v", buf[:n], err)
+	}
+	passed, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
+	defer cancel()
+	<-passed.Done()
+	close(proceed)
+	if n, err := r.Read(buf); string(buf[:n]) != "two\n" || err != nil {
+		t.Errorf("%q, error %v", buf[:n], err)
+	}
+}
+
+func TestFollowEnds(t *testing.T) {
+	for name, end := range map[string]func(io.Closer, context.CancelFunc){
+		"with Close":       func(r io.Closer, _ context.CancelFunc) { _ = r.Close() },
+		"with the context": func(_ io.Closer, cancel context.CancelFunc) { cancel() },
+	} {
+		for _, terminal := range []string{"true", "false"} {
+			t.Run(name+", terminal "+terminal, func(t *testing.T) {
+				gone := make(chan struct{})
+				s := serveUCP(t, "1.37", handlers{
+					"GET /containers/x/json": always(200, `{"Config":{"Tty":`+terminal+`}}`),
+					"GET /containers/x/logs": func(w http.ResponseWriter, r *http.Request) {
+						_ = http.NewResponseController(w).Flush()
+						<-r.Context().Done()
+						close(gone)
+					},
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				r, err := s.engine().Logs(ctx, "x", time.Time{}, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				read := make(chan error)
+				go func() {
+					_, err := r.Read(make([]byte, 10))
+					read <- err
+				}()
+				end(r, cancel)
+				if err := <-read; err == nil {
+					t.Error("no error")
+				}
+				<-gone // the engine is not asked any more either
+			})
+		}
+	}
+}

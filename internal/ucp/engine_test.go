@@ -1,0 +1,449 @@
+package ucp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+)
+
+const digest = "sha256:92c7f9c92844bbbb5d0a101b22f7c2a7949e40f8ea90c8b3bc396879d95e899a"
+
+// engine1706 answers every call as an Engine 17.06 behind UCP does.
+func engine1706() handlers {
+	return handlers{
+		"GET /containers/json":      file("containers.json"),
+		"GET /containers/x/json":    file("container.json"),
+		"POST /containers/create":   always(201, `{"Id":"x","Warnings":null}`),
+		"POST /containers/x/start":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
+		"POST /containers/x/wait":   always(200, `{"StatusCode":0}`),
+		"DELETE /containers/x":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
+		"GET /containers/x/logs":    func(w http.ResponseWriter, _ *http.Request) { frame(w, 1, "one\n"); frame(w, 2, "two\n") },
+		"GET /nodes":                file("nodes.json"),
+		"GET /info":                 file("info.json"),
+		"GET /version":              file("version.json"),
+		"GET /images/json":          file("images.json"),
+		"GET /images/a/b:1/json":    file("image.json"),
+		"GET /distribution/a/json":  file("distribution.json"),
+		"POST /images/create":       always(200, `{"status":"Pulling from docker/dtr","id":"2.6.15"}`),
+		"POST /images/load":         always(200, `{"stream":"Loaded image: docker/dtr:2.6.15\n"}`),
+		"POST /containers/x/attach": hijack,
+	}
+}
+
+// calls are all methods of an engine, with the request that each one makes.
+var calls = map[string]struct {
+	request string
+	call    func(context.Context, *Engine) (any, error)
+	want    any
+}{
+	"containers": {
+		"GET /containers/json?all=1",
+		func(ctx context.Context, e *Engine) (any, error) { return e.Containers(ctx, nil) },
+		[]Container{
+			{
+				ID: "4fa6e0f0c6786287e131c3852c58a2e01cc697a68231826813597e4994f1d6e2", Name: "worker1/dtr-api-0123456789ab", Node: "worker1",
+				Image: "docker/dtr-api:2.5.6", ImageID: "sha256:d74508fb6632491cea586a1fd7d748dfc5274cd6fdfedee309ecdcbc2bf5cb82",
+				State: "running", Status: "Up 3 hours", Created: time.Unix(1530000000, 0),
+				Labels: map[string]string{"com.docker.dtr.replica": "0123456789ab", "com.docker.dtr.version": "2.5.6"},
+			},
+			{
+				ID: "9cd87474be90c9edfca67a5ce8e1c7d6cf4c65e22b1f59c81ba3f9f18b1dc9b0", Name: "worker2/dtr-api-ba9876543210", Node: "worker2",
+				Image: "docker/dtr-api:2.5.6", ImageID: "sha256:d74508fb6632491cea586a1fd7d748dfc5274cd6fdfedee309ecdcbc2bf5cb82",
+				State: "exited", Status: "Exited (0) 2 minutes ago", Created: time.Unix(1530000000, 0), Labels: map[string]string{},
+			},
+		},
+	},
+	"container": {
+		"GET /containers/x/json",
+		func(ctx context.Context, e *Engine) (any, error) { return e.Container(ctx, "x") },
+		ContainerState{
+			ID: "4fa6e0f0c6786287e131c3852c58a2e01cc697a68231826813597e4994f1d6e2", Name: "dtr-upgrade", Status: "exited", ExitCode: 3,
+			Labels: map[string]string{"com.example.hop": "2.5.6-2.6.15"}, Env: []string{"UCP_URL=https://ucp.example.com", "constraint:node==worker1"},
+			Image: "docker/dtr:2.6.15", LogDriver: "json-file",
+			StartedAt: time.Date(2018, 6, 26, 8, 0, 1, 5e8, time.UTC), FinishedAt: time.Date(2018, 6, 26, 8, 10, 1, 5e8, time.UTC),
+		},
+	},
+	"create": {
+		"POST /containers/create?name=dtr-upgrade",
+		func(ctx context.Context, e *Engine) (any, error) {
+			return e.Create(ctx, CreateSpec{Name: "dtr-upgrade", Image: "docker/dtr:2.6.15", Node: "worker1"})
+		}, "x",
+	},
+	"start": {"POST /containers/x/start", func(ctx context.Context, e *Engine) (any, error) { return nil, e.Start(ctx, "x") }, nil},
+	"remove": {
+		"DELETE /containers/x?v=1",
+		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Remove(ctx, "x") }, nil,
+	},
+	"logs": {
+		"GET /containers/x/logs?since=1530000000.000000005&stderr=1&stdout=1",
+		func(ctx context.Context, e *Engine) (any, error) {
+			return readLogs(e.Logs(ctx, "x", time.Unix(1530000000, 5), false))
+		}, "one\ntwo\n",
+	},
+	"follow logs": {
+		"GET /containers/x/logs?follow=1&stderr=1&stdout=1",
+		func(ctx context.Context, e *Engine) (any, error) {
+			return readLogs(e.Logs(ctx, "x", time.Time{}, true))
+		}, "one\ntwo\n",
+	},
+	"wait": {
+		"GET /containers/x/json", // it has ended
+		func(ctx context.Context, e *Engine) (any, error) { return e.Wait(ctx, "x") }, 3,
+	},
+	"nodes": {
+		"GET /nodes", func(ctx context.Context, e *Engine) (any, error) { return e.Nodes(ctx) },
+		[]Node{{
+			ID: "24ifsmvkjbyhk", Hostname: "worker1", Addr: "10.0.0.4", State: "ready", Availability: "active",
+			EngineVersion: "17.06.2-ee-16", MemoryBytes: 16777216000,
+		}},
+	},
+	"info": {
+		"GET /info", func(ctx context.Context, e *Engine) (any, error) { return e.Info(ctx) },
+		Info{Name: "worker1", ServerVersion: "17.06.2-ee-16", LoggingDriver: "json-file", MemoryBytes: 16777216000, CPUs: 4},
+	},
+	"version": {
+		"GET /version", func(ctx context.Context, e *Engine) (any, error) { return e.Version(ctx) },
+		Version{Engine: "17.06.2-ee-16", APIVersion: "1.30"},
+	},
+	"images": {
+		"GET /images/json", func(ctx context.Context, e *Engine) (any, error) { return e.Images(ctx, "") },
+		map[string]bool{"docker/dtr:2.5.6": true, "docker/dtr@" + digest: true},
+	},
+	"images of a node": {
+		"GET /images/json?filters=%7B%22node%22%3A%7B%22worker1%22%3Atrue%7D%7D",
+		func(ctx context.Context, e *Engine) (any, error) { return e.Images(ctx, "worker1") },
+		map[string]bool{"docker/dtr:2.5.6": true, "docker/dtr@" + digest: true},
+	},
+	"image": {
+		"GET /images/a/b:1/json",
+		func(ctx context.Context, e *Engine) (any, error) { return e.ImageDigests(ctx, "a/b:1") }, []string{"docker/dtr@" + digest},
+	},
+	"remote image": {
+		"GET /distribution/a/json",
+		func(ctx context.Context, e *Engine) (any, error) { return e.RemoteImage(ctx, "a") }, digest,
+	},
+	"pull": {
+		"POST /images/create?fromImage=docker.io%2Fdocker%2Fdtr&tag=2.6.15",
+		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Pull(ctx, "docker/dtr:2.6.15", nil) }, nil,
+	},
+	"load": {
+		"POST /images/load?quiet=0",
+		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Load(ctx, strings.NewReader("tar")) }, nil,
+	},
+}
+
+func readLogs(r io.ReadCloser, err error) (any, error) {
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(r)
+	return string(b), errors.Join(err, r.Close())
+}
+
+func TestEveryCallAtEveryAPIVersion(t *testing.T) {
+	for newest, used := range map[string]string{"1.30": "1.30", "1.37": "1.37", "1.39": "1.39", "1.40": "1.40", "1.41": "1.41", "1.56": client.MaxAPIVersion, "1.99": client.MaxAPIVersion} {
+		t.Run(newest, func(t *testing.T) {
+			s := serveUCP(t, newest, engine1706())
+			e := s.engine()
+			if e.APIVersion() != used {
+				t.Errorf("%s in use", e.APIVersion())
+			}
+			for name, call := range calls {
+				t.Run(name, func(t *testing.T) {
+					got, err := call.call(t.Context(), e)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if diff := cmp.Diff(call.want, got); diff != "" {
+						t.Errorf("(-want +got)\n%s", diff)
+					}
+					method, path, _ := strings.Cut(call.request, " ")
+					if want := method + " /v" + used + path; len(s.asked(want)) == 0 {
+						t.Errorf("no request %s in %q", want, s.requests)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestAPIVersion(t *testing.T) {
+	version := func(body string) handlers { return handlers{"GET /version": always(200, body)} }
+	tests := map[string]struct {
+		header   string
+		handlers handlers
+		want     string // empty for an error
+	}{
+		"no header, but a version": {"", version(`{"ApiVersion":"1.35"}`), "1.35"},
+		"no header, no version":    {"", version(`{}`), ""},
+		"too old":                  {"1.29", nil, ""},
+		"much too old":             {"1.9", nil, ""},
+		"garbage":                  {"banana", nil, ""},
+		"half":                     {"1", nil, ""},
+		"negative":                 {"1.-30", nil, ""},
+		"another era":              {"2.0", nil, client.MaxAPIVersion},
+		"with a v":                 {" v1.40", nil, "1.40"},
+		"unhealthy":                {"1.40", handlers{"GET /_ping": always(500, `{"message":"unhealthy"}`)}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := serveUCP(t, tt.header, tt.handlers)
+			e, err := s.client().Engine(t.Context())
+			if (err == nil) != (tt.want != "") || err == nil && e.APIVersion() != tt.want {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestEngineConnectsInOneRoundTripAfterLogin(t *testing.T) {
+	// The login is held back until the ping has been answered: they must be under way at once.
+	pinged := make(chan struct{})
+	s := serveUCP(t, "1.40", handlers{})
+	s.handlers["GET /_ping"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Api-Version", "1.40")
+		close(pinged)
+	}
+	s.handlers["POST /auth/login"] = func(w http.ResponseWriter, _ *http.Request) {
+		<-pinged
+		answer(w, 200, `{"auth_token":"t"}`)
+	}
+	if _, err := s.client().Engine(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestErrorClasses(t *testing.T) {
+	tests := map[string]struct {
+		status int
+		is     func(error) bool
+	}{
+		"not found":   {404, cerrdefs.IsNotFound},
+		"conflict":    {409, cerrdefs.IsConflict},
+		"bad request": {400, cerrdefs.IsInvalidArgument},
+		"forbidden":   {403, cerrdefs.IsPermissionDenied},
+		"internal":    {500, cerrdefs.IsInternal},
+		"unavailable": {503, cerrdefs.IsUnavailable},
+		"refused":     {401, cerrdefs.IsUnauthorized},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := engine1706()
+			for key := range h {
+				h[key] = always(tt.status, `{"message":"so says the engine"}`)
+			}
+			s := serveUCP(t, "1.37", h)
+			e := s.engine()
+			for call, c := range calls {
+				_, err := c.call(t.Context(), e)
+				if !tt.is(err) {
+					t.Errorf("%s: %v", call, err)
+				}
+				if err != nil && (!strings.HasPrefix(err.Error(), "UCP: cannot ") || !strings.Contains(err.Error(), "so says the engine")) {
+					t.Errorf("%s: no context in %v", call, err)
+				}
+			}
+		})
+	}
+}
+
+func TestEngineAnswersGarbage(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"text":    always(200, "<html>"),
+		"half":    always(200, `[{"Id":`),
+		"nothing": always(200, ""),
+		"a break": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			answer(w, 200, "[")
+			lose(w, nil)
+		},
+		"hang up": lose,
+	} {
+		t.Run(name, func(t *testing.T) {
+			hs := engine1706()
+			for key := range hs {
+				hs[key] = h
+			}
+			s := serveUCP(t, "1.37", hs)
+			e := s.engine()
+			for call, c := range calls {
+				got, err := c.call(t.Context(), e)
+				// These three have no body to speak of, or an empty one says all.
+				if silent := call == "start" || call == "remove"; silent && name != "hang up" && name != "a break" || call == "pull" && name == "nothing" || call == "load" && name == "nothing" {
+					continue
+				}
+				if err == nil {
+					t.Errorf("%s: %v and no error", call, got)
+				}
+				if method, path, _ := strings.Cut(c.request, " "); method == http.MethodGet {
+					_, unusable := errors.AsType[*endpoint.ResponseError](err)
+					_, unreachable := errors.AsType[*endpoint.UnreachableError](err)
+					if !unusable && !unreachable {
+						t.Errorf("%s: not a typed error: %v", call, err)
+					}
+					path, _, _ = strings.Cut(path, "?")
+					if !strings.HasSuffix(call, "logs") && len(s.asked("GET /v1.37"+path)) < 4 {
+						t.Errorf("%s: not repeated", call)
+					}
+				} else if n := len(s.asked(method + " /v1.37" + path)); n != 1 {
+					t.Errorf("%s: sent %d times", call, n)
+				}
+			}
+		})
+	}
+}
+
+func TestEngineRecovers(t *testing.T) {
+	h := engine1706()
+	for key, good := range h {
+		if strings.HasPrefix(key, "GET ") && !strings.HasSuffix(key, "/logs") {
+			h[key] = inTurn(lose, always(503, ""), always(200, "?"), good)
+		}
+	}
+	e := serveUCP(t, "1.37", h).engine()
+	for _, name := range []string{"containers", "nodes", "info", "version", "images", "image", "remote image"} {
+		if got, err := calls[name].call(t.Context(), e); err != nil || !cmp.Equal(calls[name].want, got) {
+			t.Errorf("%s: %v, error %v", name, got, err)
+		}
+	}
+}
+
+func TestExpiredToken(t *testing.T) {
+	for name, c := range calls {
+		t.Run(name, func(t *testing.T) {
+			s := serveUCP(t, "1.37", engine1706())
+			e := s.engine()
+			s.expire()
+			if got, err := c.call(t.Context(), e); err != nil || !cmp.Equal(c.want, got) {
+				t.Errorf("%v, error %v", got, err)
+			}
+			if s.logins != 2 {
+				t.Errorf("%d logins", s.logins)
+			}
+		})
+	}
+	t.Run("side by side", func(t *testing.T) {
+		s := serveUCP(t, "1.37", engine1706())
+		e := s.engine()
+		s.expire()
+		var g errgroup.Group
+		for range 5 {
+			for _, name := range []string{"containers", "nodes", "info", "images"} {
+				g.Go(func() error { _, err := calls[name].call(t.Context(), e); return err })
+			}
+		}
+		if err := g.Wait(); err != nil || s.logins != 2 {
+			t.Errorf("error %v after %d logins", err, s.logins)
+		}
+	})
+	t.Run("an archive that cannot be sent again", func(t *testing.T) {
+		s := serveUCP(t, "1.37", engine1706())
+		e := s.engine()
+		s.expire()
+		if err := e.Load(t.Context(), io.MultiReader(strings.NewReader("tar"))); err == nil || len(s.asked("POST /v1.37/images/load")) != 1 {
+			t.Errorf("error %v, asked %q", err, s.requests)
+		}
+	})
+}
+
+// hijack takes the connection over as an attach does.
+func hijack(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nhello")
+	_ = conn.Close()
+}
+
+// A connection that is taken over is dialled by moby/client itself, past every transport of ours.
+func TestTokenOnHijackedConnections(t *testing.T) {
+	s := serveUCP(t, "1.37", engine1706())
+	e := s.engine()
+	attach := func() (string, error) {
+		text := ""
+		err := e.session.do(t.Context(), func(token string) error {
+			c, err := e.under(token)
+			if err != nil {
+				return err
+			}
+			r, err := c.stream.ContainerAttach(t.Context(), "x", client.ContainerAttachOptions{Stream: true, Stdout: true})
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			b, err := io.ReadAll(r.Reader)
+			text = string(b)
+			return err
+		})
+		return text, err
+	}
+	if text, err := attach(); err != nil || text != "hello" {
+		t.Errorf("%q, error %v", text, err)
+	}
+	s.expire()
+	if err := e.Start(t.Context(), "x"); err != nil { // renews the login
+		t.Fatal(err)
+	}
+	if text, err := attach(); err != nil || text != "hello" {
+		t.Errorf("after a new login: %q, error %v", text, err)
+	}
+}
+
+func TestCallsEndWithTheirContext(t *testing.T) {
+	stopped := errors.New("interrupted by the user")
+	for name, c := range calls {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			h := engine1706()
+			for key := range h {
+				h[key] = func(_ http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client is gone
+					cancel(stopped)
+					<-r.Context().Done()
+				}
+			}
+			e := serveUCP(t, "1.37", h).engine()
+			if _, err := c.call(ctx, e); !errors.Is(err, stopped) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestUnreachableEngine(t *testing.T) {
+	s := serveUCP(t, "1.37", engine1706())
+	e := s.engine()
+	s.Close()
+	for name, c := range calls {
+		_, err := c.call(t.Context(), e)
+		var op *net.OpError
+		var unreachable *endpoint.UnreachableError
+		if !errors.As(err, &unreachable) || !errors.As(err, &op) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.client().Engine(t.Context()); err == nil {
+		t.Error("no error")
+	}
+}
+
+func ExampleAPIError() {
+	err := error(&APIError{Service: "UCP", Method: "POST", Path: "/auth/login", StatusCode: 401})
+	fmt.Println(err, cerrdefs.IsUnauthorized(err))
+	// Output: UCP answered POST /auth/login with status 401: Unauthorized true
+}
