@@ -39,8 +39,8 @@ type Options struct {
 	Pull       PullPolicy        // "" is PullMissing
 	Digests    map[string]string // version to sha256:...; other content is refused
 
-	// Known is the version that the cluster was last seen at, nil when it is not
-	// known. Images for versions up to it are not asked for.
+	// Known is the version that the whole cluster was last seen at, nil when it is
+	// not known. Images for versions up to it are not asked for.
 	Known *semver.Version
 
 	Retriggers      int           // how often a migration job that DTR gave up is started again

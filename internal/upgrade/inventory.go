@@ -237,6 +237,12 @@ func (i *Inventory) Problems(target *semver.Version) []Problem {
 // at says whether every container of every replica is there at the version.
 func (i *Inventory) at(v *semver.Version) bool { return len(i.Problems(v)) == 0 }
 
+// halfDone says whether some but not all containers of a replica are there, which
+// is what a bootstrapper leaves that died in the middle of it.
+func (i *Inventory) halfDone() bool {
+	return slices.ContainsFunc(i.Replicas, func(r Replica) bool { return len(r.Containers) > 0 && len(r.missing()) > 0 })
+}
+
 // replicaNodes are the nodes that run a replica, each once, in order.
 func (i *Inventory) replicaNodes() []string {
 	var nodes []string

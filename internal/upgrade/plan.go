@@ -55,7 +55,7 @@ func (obs *Observation) resume(stops []*semver.Version) *transition.Hop {
 	if !slices.ContainsFunc(stops, current.Equal) {
 		return nil
 	}
-	if !obs.at(current) {
+	if obs.halfDone() {
 		return newHop(current, current)
 	}
 	if p := obs.pendingMigration(current); p != nil && p.action == metadataStoreMigration {

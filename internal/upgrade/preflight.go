@@ -27,10 +27,12 @@ const staleAfter = 2 * time.Minute
 const maxReplicas = 7
 
 // Preflight judges an observation: what is left to do, and everything that
-// speaks against it at once. When nothing is due there are no findings.
+// speaks against it at once. When nothing is due there are no findings, but for
+// a replica that UCP does not show: what it runs is not known.
 func Preflight(obs *Observation, o Options) (Plan, Findings) {
 	p := &preflight{obs: obs, o: o}
 	p.plan()
+	p.replicasShown()
 	if len(p.findings) == 0 && !p.Due() {
 		return p.Plan, nil
 	}
@@ -53,7 +55,7 @@ type preflight struct {
 // find reports what a check found. A check that may be skipped, and is, warns.
 func (p *preflight) find(check Check, severity Severity, attribute, summary, seen, todo string) {
 	if severity == Error && slices.Contains(SkippableChecks(), check) {
-		if p.o.SkipChecks[check] || p.goesOn(check) {
+		if p.o.SkipChecks[check] || p.adopts() {
 			severity = Warning
 		} else {
 			todo += fmt.Sprintf(" To go on all the same, add %q to skip_checks.", check)
@@ -64,18 +66,17 @@ func (p *preflight) find(check Check, severity Severity, attribute, summary, see
 	})
 }
 
-// goesOn says whether a skippable check must not keep a rollout from being
-// finished that is under way already. While the bootstrapper is at work none
-// may; where it died, a replica that it left half done is healthy again only
-// after the bootstrapper has run once more.
-func (p *preflight) goesOn(check Check) bool {
-	if !p.Due() {
-		return false
-	}
+// adopts says whether the bootstrapper of the next hop is at work. No check that
+// may be skipped must then keep the run from seeing it through.
+func (p *preflight) adopts() bool {
 	ours, found := p.obs.bootstrapper()
-	adopt := found && running(ours) && isFor(ours, p.next())
-	underWay := found || p.Resume != nil || len(p.obs.Versions()) > 1
-	return adopt || underWay && check == CheckReplicaHealth
+	return found && running(ours) && p.Due() && isFor(ours, p.next())
+}
+
+// finishes says whether the next hop is one that is under way already.
+func (p *preflight) finishes() bool {
+	_, found := p.obs.bootstrapper()
+	return p.Due() && (found || p.Resume != nil || len(p.obs.Versions()) > 1)
 }
 
 func (p *preflight) plan() {
@@ -166,7 +167,31 @@ func (p *preflight) pendingMigration() {
 	}
 }
 
+// replicasShown finds replicas of which UCP shows nothing: their node is down, or
+// their containers are gone. Where nothing else is due and the cluster was known
+// to be at the target, that is none of an upgrade's business but to mention it.
+func (p *preflight) replicasShown() {
+	severity := Error
+	if !p.Due() && p.o.Known != nil && p.o.Known.Equal(p.o.Target) {
+		severity = Warning
+	}
+	for _, r := range p.obs.Replicas {
+		if len(r.Containers) == 0 {
+			p.find(CheckReplicaHealth, severity, "", fmt.Sprintf("Replica %s is not to be seen on UCP", r.ID),
+				fmt.Sprintf("DTR lists replica %s on node %s, and UCP shows no container of it. Which version it runs is not known.", r.ID, r.Node),
+				"Bring its node back, or remove the replica from the cluster.")
+		}
+	}
+}
+
+// replicaHealth finds replicas that are not well. In a rollout that was
+// interrupted that only warns: a replica that was left half done is healthy again
+// only after the bootstrapper has run once more.
 func (p *preflight) replicaHealth() {
+	severity := Error
+	if p.finishes() {
+		severity = Warning
+	}
 	now := p.obs.Status.Date
 	for _, t := range p.obs.Status.Timestamp {
 		if now.Before(t) {
@@ -178,17 +203,15 @@ func (p *preflight) replicaHealth() {
 		at := p.obs.Status.Timestamp[r.ID]
 		todo := "Bring the replica back to health, or remove it from the cluster."
 		switch {
-		case len(r.Containers) == 0:
-			p.find(CheckReplicaHealth, Error, "", fmt.Sprintf("Replica %s is not to be seen on UCP", r.ID),
-				fmt.Sprintf("DTR lists replica %s on node %s, and UCP shows no container of it.", r.ID, r.Node), todo)
+		case len(r.Containers) == 0: // replicasShown has said it
 		case !reported:
-			p.find(CheckReplicaHealth, Error, "", fmt.Sprintf("Replica %s does not report its health", r.ID),
+			p.find(CheckReplicaHealth, severity, "", fmt.Sprintf("Replica %s does not report its health", r.ID),
 				fmt.Sprintf("DTR's cluster status has no entry for replica %s on node %s.", r.ID, r.Node), todo)
 		case health != dtr.HealthOK:
-			p.find(CheckReplicaHealth, Error, "", fmt.Sprintf("Replica %s is not healthy", r.ID),
+			p.find(CheckReplicaHealth, severity, "", fmt.Sprintf("Replica %s is not healthy", r.ID),
 				fmt.Sprintf("Health of replica %s on node %s: %s", r.ID, r.Node, health), todo)
 		case now.Sub(at) > staleAfter:
-			p.find(CheckReplicaHealth, Error, "", fmt.Sprintf("The health report of replica %s is stale", r.ID),
+			p.find(CheckReplicaHealth, severity, "", fmt.Sprintf("The health report of replica %s is stale", r.ID),
 				fmt.Sprintf("Replica %s on node %s reported last at %s, %s ago.", r.ID, r.Node, at.UTC().Format(time.RFC3339), now.Sub(at).Round(time.Second)), todo)
 		}
 	}

@@ -316,6 +316,38 @@ func TestPreflightLetsARolloutBeFinished(t *testing.T) {
 	}
 }
 
+// TestPreflightOfAHiddenReplica hides a replica of a cluster that is at its
+// target as far as one can see.
+func TestPreflightOfAHiddenReplica(t *testing.T) {
+	t.Parallel()
+	obs := observation("2.6.15", "2.6.15", "2.6.15")
+	clear(obs.Replicas[1].Containers)
+	for _, tt := range []struct {
+		name     string
+		known    string
+		severity Severity
+	}{
+		{"nothing was known of the cluster", "", Error},
+		{"the cluster was seen behind the target", "2.5.6", Error},
+		{"the cluster was seen at the target", "2.6.15", Warning},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := options("2.6.15")
+			if tt.known != "" {
+				o.Known = version(tt.known)
+			}
+			plan, findings := Preflight(obs, o)
+			if plan.Due() {
+				t.Errorf("something is due: %+v", plan)
+			}
+			if got := findingOf(t, findings, CheckReplicaHealth, replicaID(2)).Severity; got != tt.severity {
+				t.Errorf("severity %d, want %d", got, tt.severity)
+			}
+		})
+	}
+}
+
 func TestPreflightResumes(t *testing.T) {
 	t.Parallel()
 	failed := []dtr.Job{job("c", "error", 0, time.Hour)}
