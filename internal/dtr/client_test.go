@@ -80,8 +80,7 @@ func TestVersion(t *testing.T) {
 		c := s.client(t)
 		s.Close()
 		_, err := c.Version(t.Context())
-		var unreachable *endpoint.UnreachableError
-		if !errors.As(err, &unreachable) {
+		if _, ok := errors.AsType[*endpoint.UnreachableError](err); !ok {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -161,7 +160,8 @@ func TestReads(t *testing.T) {
 		},
 		"features of 2.4": {
 			"/api/v0/meta/features", `{"scanningEnabled":false}`,
-			func(c *Client) (any, error) { return c.Features(t.Context()) }, Features{},
+			func(c *Client) (any, error) { return c.Features(t.Context()) },
+			Features{},
 		},
 		"cluster status": {
 			"/api/v0/meta/cluster_status",
@@ -207,19 +207,23 @@ func TestReads(t *testing.T) {
 		},
 		"log": {
 			"/api/v0/jobs/1/logs", `[{"data":"three","lineNum":3},{"data":"one","lineNum":1},{"data":"two","lineNum":2}]`,
-			func(c *Client) (any, error) { return c.JobLogs(t.Context(), "1", 0) }, []string{"one", "two", "three"},
+			func(c *Client) (any, error) { return c.JobLogs(t.Context(), "1", 0) },
+			[]string{"one", "two", "three"},
 		},
 		"log of 2.4": {
 			"/api/v0/jobs/1/logs", `[{"Data":"one","LineNum":1},{"Data":"two","LineNum":2}]`,
-			func(c *Client) (any, error) { return c.JobLogs(t.Context(), "1", 5) }, []string{"one", "two"},
+			func(c *Client) (any, error) { return c.JobLogs(t.Context(), "1", 5) },
+			[]string{"one", "two"},
 		},
 		"end of a log": {
 			"/api/v0/jobs/1/logs", `[{"data":"one","lineNum":1},{"data":"two","lineNum":2}]`,
-			func(c *Client) (any, error) { return c.JobLogs(t.Context(), "1", 1) }, []string{"two"},
+			func(c *Client) (any, error) { return c.JobLogs(t.Context(), "1", 1) },
+			[]string{"two"},
 		},
 		"no log": {
 			"/api/v0/jobs/1/logs", `null`,
-			func(c *Client) (any, error) { return c.JobLogs(t.Context(), "1", 1) }, []string{},
+			func(c *Client) (any, error) { return c.JobLogs(t.Context(), "1", 1) },
+			[]string{},
 		},
 	}
 	for name, tt := range tests {
@@ -308,9 +312,9 @@ func TestNewRefuses(t *testing.T) {
 
 func TestPhase(t *testing.T) {
 	// The vendor's API description, then the page on the job queue.
-	words := strings.Fields("waiting running done canceled errored" +
+	words := strings.FieldsSeq("waiting running done canceled errored" +
 		" waiting running done error cancel_request cancel deleted worker_dead worker_shutdown worker_resurrection")
-	for _, w := range words {
+	for w := range words {
 		if p, err := JobStatus(w).Phase(); err != nil || p == PhaseUnknown {
 			t.Errorf("%s: %v, %v", w, p, err)
 		}

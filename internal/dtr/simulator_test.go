@@ -3,6 +3,7 @@ package dtr_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func connect(t *testing.T, c *simulator.Cluster, change ...func(*dtr.Config)) *d
 // posts counts the requests that ask DTR for a job.
 func posts(c *simulator.Cluster) (n int) {
 	for _, r := range c.Requests() {
-		if r.Service == simulator.ServiceDTR && r.Method == "POST" {
+		if r.Service == simulator.ServiceDTR && r.Method == http.MethodPost {
 			n++
 		}
 	}
@@ -97,7 +98,7 @@ func TestClusterOfEachMinorVersion(t *testing.T) {
 				t.Errorf("alerts: error %v", err)
 			}
 			for _, r := range sim.Requests() {
-				if r.Method != "GET" {
+				if r.Method != http.MethodGet {
 					t.Errorf("%s %s was sent", r.Method, r.Path)
 				}
 			}

@@ -16,9 +16,7 @@ var timeLayouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -070
 func (t *timestamp) UnmarshalJSON(b []byte) error {
 	t.Time = time.Time{}
 	var s string
-	if json.Unmarshal(b, &s) != nil {
-		return nil
-	}
+	_ = json.Unmarshal(b, &s)       // anything but a text leaves it empty
 	s, _, _ = strings.Cut(s, " m=") // the monotonic reading that Go appends
 	for _, layout := range timeLayouts {
 		if parsed, err := time.Parse(layout, s); err == nil {

@@ -220,14 +220,12 @@ func (e *Endpoint) build(ctx context.Context, r Request) (*http.Request, error) 
 	return req, nil
 }
 
-// Mask returns a context whose log lines never show the endpoint's secrets, nor those given.
-func (e *Endpoint) Mask(ctx context.Context, secrets ...string) context.Context {
-	for _, s := range append(secrets, e.secrets...) {
-		if s != "" {
-			ctx = tflog.MaskLogStrings(ctx, s)
-		}
+// Mask returns a context whose log lines never show the endpoint's secrets.
+func (e *Endpoint) Mask(ctx context.Context) context.Context {
+	if len(e.secrets) == 0 {
+		return ctx
 	}
-	return ctx
+	return tflog.MaskLogStrings(ctx, e.secrets...)
 }
 
 // Scrub removes the endpoint's secrets from a text that the service wrote.

@@ -52,8 +52,8 @@ func (r Retry) Pause(attempt int, resp *http.Response) time.Duration {
 	return min(retryablehttp.DefaultBackoff(r.WaitMin, r.WaitMax, attempt, resp), r.WaitMax)
 }
 
-// send makes the request, repeats it at most max times, and returns what became of the last attempt.
-func (e *Endpoint) send(req *http.Request, max int, read func(*Answer) error) error {
+// send makes the request, repeats it at most so often, and returns what became of the last attempt.
+func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error) error {
 	caller := req.Context()
 	ctx, cancel := context.WithTimeout(e.Mask(caller), e.retry.Total)
 	defer cancel()
@@ -66,7 +66,7 @@ func (e *Endpoint) send(req *http.Request, max int, read func(*Answer) error) er
 	attempts := 0
 	c := retryablehttp.Client{
 		HTTPClient:   e.client,
-		RetryMax:     max,
+		RetryMax:     repeats,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		Backoff: func(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
 			return e.retry.Pause(attempt, resp)

@@ -69,7 +69,7 @@ func TestRepeatErrors(t *testing.T) {
 		e := serve(t, text(200, "<html>")).endpoint(t)
 		err := e.Repeat(t.Context(), Request{Path: "/a"}, reader(e, &answer{}))
 		var unusable *ResponseError
-		if !errors.As(err, &unusable) || unusable.Path != "/a" || unusable.StatusCode != 200 {
+		if !errors.As(err, &unusable) || unusable.Path != "/a" || unusable.StatusCode != http.StatusOK {
 			t.Errorf("error %v", err)
 		}
 	})

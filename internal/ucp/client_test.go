@@ -3,6 +3,7 @@ package ucp
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,7 @@ func TestPing(t *testing.T) {
 	}
 	s.handlers["GET /_ping"] = always(503, `{"message":"unhealthy controller"}`)
 	var api *APIError
-	if err := s.client().Ping(t.Context()); !errors.As(err, &api) || api.StatusCode != 503 || api.Message != "unhealthy controller" {
+	if err := s.client().Ping(t.Context()); !errors.As(err, &api) || api.StatusCode != http.StatusServiceUnavailable || api.Message != "unhealthy controller" {
 		t.Errorf("error %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package ucp
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,7 +113,7 @@ func parseTime(s string) time.Time {
 func (e *Engine) Create(ctx context.Context, s CreateSpec) (id string, err error) {
 	env := s.Env
 	if s.Node != "" {
-		env = append(env[:len(env):len(env)], "constraint:node=="+s.Node)
+		env = append(slices.Clip(env), "constraint:node=="+s.Node)
 	}
 	options := client.ContainerCreateOptions{
 		Name: s.Name,

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -79,7 +80,7 @@ func (c DockerConfig) withEnv() (DockerConfig, error) {
 		if *text != "" {
 			continue
 		}
-		pem, err := os.ReadFile(filepath.Join(dir, name)) // #nosec G304 -- the directory is the user's to choose
+		pem, err := fs.ReadFile(os.DirFS(dir), name)
 		if err != nil {
 			return c, fmt.Errorf("reading the certificates of the Docker Engine: %w", err)
 		}

@@ -22,17 +22,13 @@ import (
 )
 
 func TestUnixSocket(t *testing.T) {
-	// The path of a socket is short: t.TempDir's holds the name of the test.
-	dir, err := os.MkdirTemp("", "ucp")
+	socket := filepath.Join(t.TempDir(), "docker.sock")
+	s := newServer(t, "1.41", handlers{"GET /version": file("version.json")})
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "docker.sock")
-	s := newServer(t, "1.41", handlers{"GET /version": file("version.json")})
-	if s.Listener, err = net.Listen("unix", socket); err != nil {
-		t.Fatal(err)
-	}
+	s.Listener = listener
 	s.Start()
 	e, err := NewEngine(t.Context(), DockerConfig{Host: "unix://" + socket, Retry: quick})
 	if err != nil {
@@ -181,8 +177,7 @@ func TestSSH(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err := NewEngine(ctx, DockerConfig{Host: "ssh://me@node1.example.com:2222", Retry: RetryConfig{Max: -1}})
-	var unreachable *endpoint.UnreachableError
-	if !errors.As(err, &unreachable) {
+	if _, ok := errors.AsType[*endpoint.UnreachableError](err); !ok {
 		t.Errorf("error %v", err)
 	}
 	args, err := os.ReadFile(filepath.Join(dir, "args"))
@@ -216,7 +211,7 @@ func TestHosts(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	clear := func(t *testing.T) {
+	unset := func(t *testing.T) {
 		t.Helper()
 		for _, name := range []string{"DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION"} {
 			t.Setenv(name, "")
@@ -251,7 +246,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			clear(t)
+			unset(t)
 			for k, v := range tt.env {
 				t.Setenv(k, v)
 			}

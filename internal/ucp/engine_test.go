@@ -27,9 +27,9 @@ func engine1706() handlers {
 		"GET /containers/json":      file("containers.json"),
 		"GET /containers/x/json":    file("container.json"),
 		"POST /containers/create":   always(201, `{"Id":"x","Warnings":null}`),
-		"POST /containers/x/start":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
+		"POST /containers/x/start":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		"POST /containers/x/wait":   always(200, `{"StatusCode":0}`),
-		"DELETE /containers/x":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
+		"DELETE /containers/x":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		"GET /containers/x/logs":    func(w http.ResponseWriter, _ *http.Request) { frame(w, 1, "one\n"); frame(w, 2, "two\n") },
 		"GET /nodes":                file("nodes.json"),
 		"GET /info":                 file("info.json"),
@@ -129,7 +129,8 @@ var calls = map[string]struct {
 	},
 	"image": {
 		"GET /images/a/b:1/json",
-		func(ctx context.Context, e *Engine) (any, error) { return e.ImageDigests(ctx, "a/b:1") }, []string{"docker/dtr@" + digest},
+		func(ctx context.Context, e *Engine) (any, error) { return e.ImageDigests(ctx, "a/b:1") },
+		[]string{"docker/dtr@" + digest},
 	},
 	"remote image": {
 		"GET /distribution/a/json",

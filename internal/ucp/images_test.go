@@ -30,18 +30,21 @@ func TestPull(t *testing.T) {
 			[]string{
 				"2.6.15: Pulling from docker/dtr", "31603596830f: Pulling fs layer", "31603596830f: Download complete",
 				"Digest: sha256:92c7", "Status: Downloaded newer image for docker/dtr:2.6.15",
-			}, "", nil,
+			},
+			"", nil,
 		},
 		"a cluster": {
 			`{"id":"worker1","status":"Pulling docker/dtr:2.6.15..."}
 			 {"id":"worker1","status":"Pulling docker/dtr:2.6.15..."}
 			 {"id":"worker1","status":"Pulling docker/dtr:2.6.15... : downloaded"}`,
-			[]string{"worker1: Pulling docker/dtr:2.6.15...", "worker1: Pulling docker/dtr:2.6.15... : downloaded"}, "", nil,
+			[]string{"worker1: Pulling docker/dtr:2.6.15...", "worker1: Pulling docker/dtr:2.6.15... : downloaded"},
+			"", nil,
 		},
 		"an error on the way": {
 			`{"id":"worker1","status":"Pulling docker/dtr:2.6.15..."}
 			 {"errorDetail":{"message":"manifest unknown"},"error":"manifest unknown"}`,
-			[]string{"worker1: Pulling docker/dtr:2.6.15..."}, "manifest unknown", nil,
+			[]string{"worker1: Pulling docker/dtr:2.6.15..."},
+			"manifest unknown", nil,
 		},
 		"an error with a code": {`{"errorDetail":{"code":404,"message":"manifest unknown"}}`, nil, "manifest unknown", cerrdefs.IsNotFound},
 		"half of it":           {`{"id":"worker1","status":"Pulling`, nil, "unexpected EOF", nil},

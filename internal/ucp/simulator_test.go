@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -115,7 +116,7 @@ func TestReadsAtEachAPIVersion(t *testing.T) {
 				if r.Service == simulator.ServiceEngine && !strings.HasPrefix(r.Path, "/v"+version+"/") {
 					t.Errorf("asked %s", r.Path)
 				}
-				if r.Method != "GET" && r.Path != "/auth/login" {
+				if r.Method != http.MethodGet && r.Path != "/auth/login" {
 					t.Errorf("%s %s was sent", r.Method, r.Path)
 				}
 			}
