@@ -161,9 +161,9 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 
 	serverTLS := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	always := func(service string) func(string) string { return func(string) string { return service } }
-	c.serve(tls.NewListener(dtrListener, serverTLS), c.front.wrap(always(ServiceDTR), c.dtr.handler()))
-	c.serve(tls.NewListener(ucpListener, serverTLS), c.front.wrap(ucpService, c.ucp.handler()))
-	c.serve(socketListener, c.front.wrap(always(ServiceEngine), c.engine.handler(scope{node: workerName(1)})))
+	c.serve(ctx, tls.NewListener(dtrListener, serverTLS), c.front.wrap(always(ServiceDTR), c.dtr.handler()))
+	c.serve(ctx, tls.NewListener(ucpListener, serverTLS), c.front.wrap(ucpService, c.ucp.handler()))
+	c.serve(ctx, socketListener, c.front.wrap(always(ServiceEngine), c.engine.handler(scope{node: workerName(1)})))
 	return nil
 }
 
@@ -174,9 +174,13 @@ func closeUnlessServed(c *Cluster, l net.Listener) {
 }
 
 // serve answers in HTTP/1.1 alone: faults take connections over, which
-// HTTP/2 does not let them.
-func (c *Cluster) serve(l net.Listener, h http.Handler) {
-	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute}
+// HTTP/2 does not let them. The end of ctx ends requests under way, which the
+// end of a connection does not always do.
+func (c *Cluster) serve(ctx context.Context, l net.Listener, h http.Handler) {
+	server := &http.Server{
+		Handler: h, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
 	c.servers = append(c.servers, server)
 	c.front.active.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -66,4 +67,22 @@ func TestCloseEndsEverything(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// A request whose body nobody reads does not notice that its client is gone.
+func TestCloseEndsDelayedRequests(t *testing.T) {
+	t.Parallel()
+	c := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Replicas: 1})
+	a := newAPI(t, c)
+	c.Inject(simulator.Fault{Method: http.MethodPost, Delay: time.Hour})
+	answered := make(chan error, 1)
+	go func() {
+		_, err := try(t, a.h, a.request(http.MethodPost, jobsPath, `{"action":"gc"}`))
+		answered <- err
+	}()
+	eventually(t, "the request has arrived", func() bool { return len(c.Requests()) == 1 })
+	c.Close()
+	if <-answered == nil {
+		t.Error("it was answered")
+	}
 }
