@@ -2,8 +2,10 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -58,8 +60,19 @@ type connection struct {
 	pace    upgrade.Pace
 }
 
-// cluster makes the clients. It makes no network call.
+// notConnectedError says that the provider cannot be asked before an apply.
+type notConnectedError struct{ unknown []string }
+
+func (e *notConnectedError) Error() string {
+	return "the value of " + strings.Join(e.unknown, ", ") + " in the provider's configuration is not known yet"
+}
+
+// cluster makes the clients. It makes no network call. The error is a
+// *notConnectedError while something is unknown.
 func (c *connection) cluster() (upgrade.Cluster, error) {
+	if len(c.unknown) > 0 {
+		return upgrade.Cluster{}, &notConnectedError{c.unknown}
+	}
 	d, err := dtr.New(c.dtr)
 	if err != nil {
 		return upgrade.Cluster{}, err
@@ -81,6 +94,19 @@ func (c *connection) cluster() (upgrade.Cluster, error) {
 		Docker:      c.docker,
 		NetworkMode: c.networkMode,
 	}, nil
+}
+
+// scrub removes UCP's password from what the bootstrapper wrote: it was given
+// the password, and writes what it likes.
+func (c *connection) scrub(err error) error {
+	var failed *upgrade.BootstrapperError
+	if errors.As(err, &failed) && c.ucp.Password != "" {
+		failed.Fatal = strings.ReplaceAll(failed.Fatal, c.ucp.Password, "***")
+		for i, line := range failed.Log {
+			failed.Log[i] = strings.ReplaceAll(line, c.ucp.Password, "***")
+		}
+	}
+	return err
 }
 
 // connection resolves the configuration. It makes no network call.

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -13,13 +12,6 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
-
-// notConnectedError says that the provider cannot be asked before an apply.
-type notConnectedError struct{ unknown []string }
-
-func (e *notConnectedError) Error() string {
-	return "the value of " + strings.Join(e.unknown, ", ") + " in the provider's configuration is not known yet"
-}
 
 // ModifyPlan judges what a plan would do against the cluster as it is. It runs
 // at every plan, and again at the beginning of an apply; it has something to say
@@ -68,14 +60,15 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 
 // observe looks at all that a plan depends on.
 func (r *upgradeResource) observe(ctx context.Context, o upgrade.Options) (*upgrade.Observation, error) {
-	if len(r.conn.unknown) > 0 {
-		return nil, &notConnectedError{r.conn.unknown}
-	}
 	cluster, err := r.conn.cluster()
 	if err != nil {
 		return nil, err
 	}
-	return upgrade.Observe(ctx, cluster, o)
+	seen, err := upgrade.Observe(ctx, cluster, o)
+	if err != nil {
+		return nil, whatAnswers(ctx, cluster, err)
+	}
+	return seen, nil
 }
 
 // upgradePlan is a plan in the making. It decides on the computed values; the

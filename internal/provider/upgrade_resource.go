@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -195,31 +196,41 @@ func begin(ctx context.Context, name string, limit time.Duration) (context.Conte
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("timeouts.%s of %s passed", name, limit))
 }
 
-// inspect looks at which versions run.
+// inspect looks at which versions run. The error is a *dtr.NotDTRError on proof
+// that there is no DTR.
 func (r *upgradeResource) inspect(ctx context.Context) (*upgrade.Inventory, error) {
-	if len(r.conn.unknown) > 0 {
-		return nil, &notConnectedError{r.conn.unknown}
-	}
 	cluster, err := r.conn.cluster()
 	if err != nil {
 		return nil, err
 	}
 	seen, err := upgrade.Inspect(ctx, cluster)
-	if err != nil {
-		return nil, err
-	}
-	if seen.CurrentVersion() == nil {
+	switch {
+	case err != nil:
+		return nil, whatAnswers(ctx, cluster, err)
+	case seen.CurrentVersion() == nil:
 		return nil, &upgrade.NoReplicasError{Listed: len(seen.Replicas)}
 	}
 	return seen, nil
 }
 
+// whatAnswers replaces the error of a look by a *dtr.NotDTRError where something
+// else than DTR gave the answer. One page alone proves that, and it is asked for
+// only when another one was not there.
+func whatAnswers(ctx context.Context, c upgrade.Cluster, err error) error {
+	var api *dtr.APIError
+	if !errors.As(err, &api) || api.StatusCode != http.StatusNotFound {
+		return err
+	}
+	var notDTR *dtr.NotDTRError
+	if _, versionErr := c.DTR.Version(ctx); errors.As(versionErr, &notDTR) {
+		return notDTR
+	}
+	return err
+}
+
 // run brings the cluster to the model's target. The report is there also next to
 // an error, unless nothing was begun; without an error it holds an inventory.
 func (r *upgradeResource) run(ctx context.Context, m *upgradeModel) (*upgrade.Report, diag.Diagnostics) {
-	if len(r.conn.unknown) > 0 {
-		return nil, diagnose(&notConnectedError{r.conn.unknown})
-	}
 	options, diags := m.options(ctx)
 	if diags.HasError() {
 		return nil, diags
@@ -234,6 +245,6 @@ func (r *upgradeResource) run(ctx context.Context, m *upgradeModel) (*upgrade.Re
 		report.Inventory, err = r.inspect(ctx)
 	}
 	diags.Append(followUps(report.Warnings)...)
-	diags.Append(diagnose(err)...)
+	diags.Append(diagnose(r.conn.scrub(err))...)
 	return report, diags
 }

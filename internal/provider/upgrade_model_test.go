@@ -1,0 +1,78 @@
+package provider
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	replica := func(id string, versions ...string) upgrade.Replica {
+		r := upgrade.Replica{ID: id, Containers: map[string]upgrade.Container{}}
+		for i, s := range versions {
+			r.Containers[string(rune('a'+i))] = upgrade.Container{Version: v(s)}
+		}
+		return r
+	}
+	text := func(m map[string]string) types.Map {
+		elements := map[string]attr.Value{}
+		for id, s := range m {
+			elements[id] = types.StringValue(s)
+		}
+		return types.MapValueMust(types.StringType, elements)
+	}
+	for name, c := range map[string]struct {
+		replicas []upgrade.Replica
+		before   map[string]string
+		want     map[string]string
+		current  string
+	}{
+		"whole cluster":             {[]upgrade.Replica{replica("a", "2.6.15"), replica("b", "2.6.15")}, nil, map[string]string{"a": "2.6.15", "b": "2.6.15"}, "2.6.15"},
+		"lowest of each":            {[]upgrade.Replica{replica("a", "2.9.0", "2.10.0"), replica("b", "2.10.0")}, nil, map[string]string{"a": "2.9.0", "b": "2.10.0"}, "2.9.0"},
+		"replica removed":           {[]upgrade.Replica{replica("a", "2.6.15")}, map[string]string{"a": "2.6.8", "b": "2.6.8"}, map[string]string{"a": "2.6.15"}, "2.6.15"},
+		"hidden replica":            {[]upgrade.Replica{replica("a", "2.6.15"), replica("b")}, map[string]string{"a": "2.6.8", "b": "2.6.8"}, map[string]string{"a": "2.6.15", "b": "2.6.8"}, "2.6.15"},
+		"hidden and unknown before": {[]upgrade.Replica{replica("a", "2.6.15"), replica("b")}, nil, map[string]string{"a": "2.6.15"}, "2.6.15"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var m upgradeModel
+			m.observe(&upgrade.Inventory{Replicas: c.replicas}, text(c.before))
+			if want := text(c.want); !m.ReplicaVersions.Equal(want) {
+				t.Errorf("replica_versions is %s, want %s", m.ReplicaVersions, want)
+			}
+			if got := m.CurrentVersion.ValueString(); got != c.current {
+				t.Errorf("current_version is %s, want %s", got, c.current)
+			}
+		})
+	}
+}
+
+func TestHopsOf(t *testing.T) {
+	t.Parallel()
+	first := transition.Hop{From: v("2.5.6"), To: v("2.6.15"), Rule: transition.MinorUpgrade}
+	second := transition.Hop{From: v("2.6.15"), To: v("2.7.8"), Rule: transition.MinorUpgrade}
+	tail := transition.Hop{From: v("2.6.15"), To: v("2.6.15"), Rule: transition.Same, MigrationJobs: []string{"metadatastoremigration"}}
+	for name, c := range map[string]struct {
+		plan upgrade.Plan
+		want []transition.Hop
+	}{
+		"nothing":                    {upgrade.Plan{}, nil},
+		"hops":                       {upgrade.Plan{Hops: []transition.Hop{first, second}}, []transition.Hop{first, second}},
+		"rollout to finish":          {upgrade.Plan{Resume: &first, Hops: []transition.Hop{second}}, []transition.Hop{first, second}},
+		"migration to finish":        {upgrade.Plan{Resume: &tail}, nil},
+		"migration to finish, a hop": {upgrade.Plan{Resume: &tail, Hops: []transition.Hop{second}}, []transition.Hop{second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(upgradePath(c.want), upgradePath(hopsOf(c.plan))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
