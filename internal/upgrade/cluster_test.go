@@ -100,7 +100,7 @@ func wantNoBootstrapper(t *testing.T, sim *simulator.Cluster) {
 func changes(sim *simulator.Cluster) []string {
 	var list []string
 	for _, r := range sim.Requests() {
-		if r.Bootstrapper() || r.Method == "GET" || r.Method == "HEAD" || r.Path == "/auth/login" {
+		if r.Bootstrapper() || r.Method == http.MethodGet || r.Method == http.MethodHead || r.Path == "/auth/login" {
 			continue
 		}
 		list = append(list, r.Method+" "+r.Path)

@@ -92,6 +92,7 @@ func ourBootstrapper(from, to, state string) ucp.Container {
 }
 
 func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {

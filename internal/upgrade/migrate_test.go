@@ -93,7 +93,7 @@ func TestRunQuotesAnUnknownMigrationStatus(t *testing.T) {
 	sim, c := start(t, "2.5.6")
 	sim.SetMigration(simulator.MigrationFaults{Status: "hibernating"})
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	asError[*MigrationError](t, err)
+	_ = asError[*MigrationError](t, err)
 	if unknown := asError[*dtr.UnknownStatusError](t, err); unknown.Word != "hibernating" || !strings.Contains(err.Error(), "hibernating") {
 		t.Errorf("got %v, want the word quoted", err)
 	}
@@ -115,7 +115,7 @@ func TestRunKilledInTheMigrationIsNotTheEnd(t *testing.T) {
 		cancel()
 	}()
 	_, err := Run(ctx, c, to("2.6.15"))
-	asError[*DetachedError](t, err)
+	_ = asError[*DetachedError](t, err)
 	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
 	engine := must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
 	if err := engine.Remove(t.Context(), containerName(inventory.Host)); err != nil {
@@ -124,7 +124,7 @@ func TestRunKilledInTheMigrationIsNotTheEnd(t *testing.T) {
 	release()
 
 	_, err = runUpgrade(t, c, to("2.6.15"))
-	asError[*MigrationError](t, err)
+	_ = asError[*MigrationError](t, err)
 	sim.SetMigration(simulator.MigrationFaults{})
 	report, err := runUpgrade(t, c, to("2.6.15"))
 	if err != nil {

@@ -96,7 +96,8 @@ func (obs *Observation) pendingMigration(current *semver.Version) *pending {
 		switch {
 		case err != nil, m.phase == migrationRunning, m.phase == migrationRetrying:
 			return p
-		case m.phase == migrationGaveUp && !(action == metadataStoreMigration && beforeMetadataStore(current)):
+		case action == metadataStoreMigration && beforeMetadataStore(current):
+		case m.phase == migrationGaveUp:
 			return p
 		}
 	}

@@ -34,7 +34,7 @@ func TestRunIsResumedAfterACancel(t *testing.T) {
 				cancel()
 			}()
 			_, err := Run(ctx, c, to("2.6.15"))
-			asError[*DetachedError](t, err)
+			_ = asError[*DetachedError](t, err)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want it to tell of the cancellation", err)
 			}
@@ -71,7 +71,7 @@ func TestRunIsResumedAfterTheClusterWentOn(t *testing.T) {
 		cancel()
 	}()
 	_, err := Run(ctx, c, to("2.7.8", "2.6.15"))
-	asError[*DetachedError](t, err)
+	_ = asError[*DetachedError](t, err)
 	release()
 	<-sim.Reached(simulator.MigrationFinished)
 
@@ -124,7 +124,7 @@ func TestRunIsResumedAfterBothPhasesDied(t *testing.T) {
 		release()
 	}()
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	asError[*BootstrapperError](t, err)
+	_ = asError[*BootstrapperError](t, err)
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
 	}

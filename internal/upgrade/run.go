@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -180,7 +181,7 @@ func (r *run) runner(ctx context.Context) (*ucp.Engine, error) {
 func (r *run) ping(ctx context.Context) error {
 	answer, err := r.cluster.DTR.PingPath(ctx, dtr.DefaultPingPath)
 	var api *dtr.APIError
-	if errors.As(err, &api) && api.StatusCode == 404 {
+	if errors.As(err, &api) && api.StatusCode == http.StatusNotFound {
 		answer, err = r.cluster.DTR.PingPath(ctx, dtr.HealthPath)
 	}
 	switch {

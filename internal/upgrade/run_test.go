@@ -255,18 +255,18 @@ func TestRunKeepsThreeReplicasServing(t *testing.T) {
 func TestRunRefusesAnotherDigest(t *testing.T) {
 	t.Parallel()
 	sim, c := start(t, "2.5.6")
-	const real = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
-	sim.SetDigest("mirantis/dtr:2.6.15", real)
+	const pinned = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	sim.SetDigest("mirantis/dtr:2.6.15", pinned)
 	o := to("2.6.15")
 	o.Digests = map[string]string{"2.6.15": "sha256:2222222222222222222222222222222222222222222222222222222222222222"}
 	_, err := runUpgrade(t, c, o)
-	if failure := asError[*DigestError](t, err); !slices.Equal(failure.Got, []string{real}) {
+	if failure := asError[*DigestError](t, err); !slices.Equal(failure.Got, []string{pinned}) {
 		t.Errorf("got digests %v", failure.Got)
 	}
 	if sim.BootstrapperRuns() > 0 {
 		t.Error("the bootstrapper ran all the same")
 	}
-	o.Digests["2.6.15"] = real
+	o.Digests["2.6.15"] = pinned
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}

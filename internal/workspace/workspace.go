@@ -45,7 +45,6 @@ func New(ctx context.Context, dir, terraform string) (*Workspace, error) {
 	if runtime.GOOS == "windows" {
 		plugin += ".exe"
 	}
-	//nolint:gosec // the arguments are fixed but for the directory
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", plugin,
 		"github.com/dtr-upgrade/terraform-provider-dtr")
 	if out, err := build.CombinedOutput(); err != nil {

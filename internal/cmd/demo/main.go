@@ -31,10 +31,10 @@ func main() {
 	speed := flag.Float64("speed", 4, "how many times faster than a real cluster the simulated one is")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *speed); err != nil {
+	err := run(ctx, *speed)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
-		stop()
 		os.Exit(1)
 	}
 }
