@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math/big"
 	"strings"
@@ -308,9 +309,21 @@ func render(diags []*tfprotov6.Diagnostic) string {
 
 // attributePath writes a path as Terraform's language does.
 func attributePath(p *tftypes.AttributePath) string {
-	text := p.String()
-	for from, to := range map[string]string{`AttributeName("`: "", `ElementKeyString("`: `["`, `ElementKeyInt(`: "["} {
-		text = strings.ReplaceAll(text, from, to)
+	var b strings.Builder
+	for _, step := range p.Steps() {
+		switch step := step.(type) {
+		case tftypes.AttributeName:
+			if b.Len() > 0 {
+				b.WriteString(".")
+			}
+			b.WriteString(string(step))
+		case tftypes.ElementKeyInt:
+			fmt.Fprintf(&b, "[%d]", step)
+		case tftypes.ElementKeyString:
+			fmt.Fprintf(&b, "[%q]", string(step))
+		default: // an element of a set, which has no short name
+			b.WriteString("[...]")
+		}
 	}
-	return strings.NewReplacer(`")`, "", ")", "]", ".[", "[").Replace(text)
+	return b.String()
 }

@@ -1,0 +1,100 @@
+package provider
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/config"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+)
+
+const examples = "../../examples"
+
+// exampleDirs are the directories that hold an example.
+func exampleDirs(t *testing.T) []string {
+	t.Helper()
+	var dirs []string
+	must(filepath.WalkDir(examples, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".tf" && !slices.Contains(dirs, filepath.Dir(path)) {
+			dirs = append(dirs, filepath.Dir(path))
+		}
+		return err
+	}))
+	if len(dirs) == 0 {
+		t.Fatal("there are no examples")
+	}
+	return dirs
+}
+
+// secretVariable is a variable that the user of an example has to set.
+var secretVariable = regexp.MustCompile(`variable "(\w*(?:password|token))"`)
+
+// example is an example's text, made to run against a cluster: what it leaves to
+// its surroundings is added, and the addresses are the cluster's.
+func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v config.Variables) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.tf"))
+	must(err)
+	for _, f := range files {
+		part, err := os.ReadFile(f)
+		must(err)
+		text += string(part)
+	}
+	if !strings.Contains(text, "required_providers") {
+		text += `
+			terraform {
+			  required_providers {
+			    dtr = { source = "dtr-upgrade/dtr" }
+			  }
+			}`
+	}
+	v = config.Variables{}
+	for _, m := range secretVariable.FindAllStringSubmatch(text, -1) {
+		v[m[1]] = config.StringVariable(c.Password())
+	}
+	if strings.Contains(text, `resource "dtr_`) && !strings.Contains(text, `provider "dtr"`) {
+		text += connectionConfig
+		v = variables(c, "")
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	must(os.WriteFile(ca, []byte(c.CACert()), 0o600))
+	return strings.NewReplacer(
+		"https://dtr.example.com", c.DTRURL(),
+		"https://ucp.example.com", c.UCPURL(),
+		"ssh://operator@node1.example.com", c.DockerHost(),
+		`"admin"`, `"`+c.Username()+`"`,
+		`"dtr-ca.pem"`, `"`+ca+`"`,
+		`"ucp-ca.pem"`, `"`+ca+`"`,
+	).Replace(text), v
+}
+
+// TestExamples plans every example against a DTR 2.5 cluster. The CA of those
+// that rely on the system's comes from the environment.
+func TestExamples(t *testing.T) {
+	for _, dir := range exampleDirs(t) {
+		t.Run(strings.TrimPrefix(dir, examples+"/"), func(t *testing.T) {
+			cluster := start(t, "2.5.6")
+			t.Setenv("DTR_CA_CERT", cluster.CACert())
+			t.Setenv("UCP_CA", cluster.CACert())
+			cluster.AddMirror("registry.example.com/mirror/dtr")
+			text, v := example(t, dir, cluster)
+			resource.UnitTest(t, resource.TestCase{
+				ProtoV6ProviderFactories: factories(),
+				Steps: []resource.TestStep{{
+					Config:             text,
+					ConfigVariables:    v,
+					PlanOnly:           true,
+					ExpectNonEmptyPlan: strings.Contains(text, `resource "`) || strings.Contains(text, `output "`),
+				}},
+			})
+			onlyReads(t, cluster)
+		})
+	}
+}
