@@ -41,6 +41,11 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		return
 	}
 
+	if p.prior != nil {
+		// An error means that the state has no version that could be asked about.
+		options.Known, _ = transition.ParseWire(p.prior.CurrentVersion.ValueString())
+	}
+
 	ctx, cancel := begin(ctx, "read", limit)
 	defer cancel()
 	seen, err := r.observe(ctx, *options)

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -24,7 +25,7 @@ func runSteps(ctx context.Context, hop string, steps []Step) error {
 		if s.Done != nil {
 			done, err := s.Done(ctx)
 			if err != nil {
-				return err
+				return stoppedBy(ctx, s.Name, err)
 			}
 			if done {
 				tflog.Info(ctx, "Step has nothing left to do", map[string]any{"step": s.Name, "hop": hop})
@@ -34,11 +35,24 @@ func runSteps(ctx context.Context, hop string, steps []Step) error {
 		tflog.Info(ctx, "Step begins", map[string]any{"step": s.Name, "hop": hop})
 		started := time.Now()
 		if err := s.Run(ctx); err != nil {
-			return err
+			return stoppedBy(ctx, s.Name, err)
 		}
 		tflog.Info(ctx, "Step ended", map[string]any{"step": s.Name, "hop": hop, "elapsed": time.Since(started).Round(time.Millisecond).String()})
 	}
 	return nil
+}
+
+// stoppedBy makes a DetachedError of an error that only says that the context has
+// ended, wherever in the step that was noticed.
+func stoppedBy(ctx context.Context, step string, err error) error {
+	cause := context.Cause(ctx)
+	if detached := (*DetachedError)(nil); cause == nil || errors.As(err, &detached) {
+		return err
+	}
+	if errors.Is(err, cause) || errors.Is(err, ctx.Err()) {
+		return &DetachedError{Step: step, Cause: cause}
+	}
+	return err
 }
 
 // pause is a pause that grows from a fiftieth of its longest to its longest, so

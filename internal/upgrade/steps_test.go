@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,30 @@ func TestRunStepsStopsBetweenStepsWhenCancelled(t *testing.T) {
 	var detached *DetachedError
 	if !errors.As(err, &detached) || detached.Step != "second" || !errors.Is(err, cause) {
 		t.Errorf("got %v, want a DetachedError in step second with the cause", err)
+	}
+}
+
+func TestRunStepsTellsACancellationFromAFailure(t *testing.T) {
+	t.Parallel()
+	broken, cause := errors.New("broken"), errors.New("timeouts.update of 1h passed")
+	for _, tt := range []struct {
+		name     string
+		err      error
+		detached bool
+	}{
+		{"a request was cut off", fmt.Errorf("GET /_ping: %w", cause), true},
+		{"the step failed by itself", broken, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			step := Step{Name: "step", Run: func(context.Context) error { cancel(cause); return tt.err }}
+			err := runSteps(ctx, "hop", []Step{step})
+			var detached *DetachedError
+			if errors.As(err, &detached) != tt.detached {
+				t.Errorf("got %T: %v", err, err)
+			}
+		})
 	}
 }
 
