@@ -3,7 +3,6 @@ package upgrade
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -14,9 +13,9 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
-// labelMigrated on the bootstrapper's container says that the metadata store was
-// in use before the hop: DTR then has no migration to start.
-const labelMigrated = "com.github.dtr-upgrade.metadata-store-opted-in"
+// labelMigrated on the bootstrapper's container says that the metadata store had
+// been migrated before the hop: DTR then has no migration to start.
+const labelMigrated = "com.github.dtr-upgrade.metadata-store-migrated"
 
 // containerState is what the engine tells of the bootstrapper's container.
 type containerState struct{ ucp.ContainerState }
@@ -191,7 +190,7 @@ func (r *run) create(ctx context.Context, obs *Observation, hop transition.Hop) 
 	if r.cluster.Docker == nil {
 		spec.Node = replica.Node
 	}
-	if slices.Contains(hop.MigrationJobs, metadataStoreMigration) && obs.Features.MetadataStoreOptedIn {
+	if obs.migratedBefore() {
 		spec.Labels[labelMigrated] = "true"
 	}
 	id, err := engine.Create(ctx, spec)

@@ -109,3 +109,11 @@ func (obs *Observation) pendingMigration(current *semver.Version) *pending {
 func beforeMetadataStore(v *semver.Version) bool {
 	return v.Major() < 2 || v.Major() == 2 && v.Minor() < 6
 }
+
+// migratedBefore says whether the metadata store was migrated on 2.5 so long ago
+// that DTR has dropped the job from its history. Online garbage collection tells
+// of it, which works on a migrated store alone; having opted in does not, since
+// the migration may have failed since.
+func (obs *Observation) migratedBefore() bool {
+	return obs.Features.OnlineGCEnabled && len(obs.Jobs[metadataStoreMigration]) == 0
+}

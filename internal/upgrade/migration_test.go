@@ -59,3 +59,28 @@ func TestJudgeMigration(t *testing.T) {
 		}
 	})
 }
+
+func TestMigratedBefore(t *testing.T) {
+	t.Parallel()
+	failed := []dtr.Job{job("a", "error", 0, -time.Hour)}
+	for _, tt := range []struct {
+		name     string
+		features dtr.Features
+		jobs     []dtr.Job
+		want     bool
+	}{
+		{"never opted in", dtr.Features{}, nil, false},
+		{"opted in, and no more is known", dtr.Features{MetadataStoreOptedIn: true}, nil, false},
+		{"opted in, and failed", dtr.Features{MetadataStoreOptedIn: true, OnlineGCEnabled: true}, failed, false},
+		{"collects garbage online", dtr.Features{MetadataStoreOptedIn: true, OnlineGCEnabled: true}, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			obs := observation("2.5.6")
+			obs.Features, obs.Jobs[metadataStoreMigration] = tt.features, tt.jobs
+			if got := obs.migratedBefore(); got != tt.want {
+				t.Errorf("got %t", got)
+			}
+		})
+	}
+}
