@@ -51,6 +51,8 @@ type Options struct {
 	// APIVersion of the Docker Engines; if empty the one of the engine that was
 	// released together with the DTR version: 1.37, 1.39 or 1.40.
 	APIVersion string
+	// UCPVersion, if empty, is likewise the one of the release.
+	UCPVersion string
 	// Nodes says how nodes differ from the usual ones, by name.
 	Nodes map[string]NodeOptions
 }
@@ -264,6 +266,7 @@ func workerName(k int) string { return fmt.Sprintf("worker%d", k) }
 // newEngine makes the nodes, with the replicas on them.
 func newEngine(ctx context.Context, o Options, version *semver.Version, r *registry) *engine {
 	released := pairing(version)
+	released.ucp = cmp.Or(o.UCPVersion, released.ucp)
 	e := &engine{
 		ctx: ctx, clock: clock(o.Speed), registry: r, ucpVersion: released.ucp,
 		apiVersion: cmp.Or(o.APIVersion, released.api), containers: map[string]*ctr{},

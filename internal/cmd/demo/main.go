@@ -56,7 +56,10 @@ func run(ctx context.Context, speed float64) (err error) {
 	if err != nil {
 		return err
 	}
-	cluster, err := simulator.Start(simulator.Options{Version: startVersion, Replicas: 3, Speed: speed})
+	cluster, err := simulator.Start(simulator.Options{
+		Version: startVersion, Replicas: 3, Speed: speed,
+		APIVersion: "1.39", UCPVersion: "3.1.4", // Engine 18.09 and UCP are upgraded before DTR
+	})
 	if err != nil {
 		return err
 	}
