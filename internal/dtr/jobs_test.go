@@ -231,6 +231,32 @@ func TestRunJob(t *testing.T) {
 	}
 }
 
+func TestOldestNewJob(t *testing.T) {
+	known := map[string]bool{"2": true}
+	tests := map[string]struct {
+		jobs []Job // newest first
+		want string
+	}{
+		"none":                     {[]Job{{ID: "2"}}, ""},
+		"one":                      {[]Job{{ID: "3", RetryFromID: "3"}, {ID: "2"}}, "3"},
+		"not said what it retries": {[]Job{{ID: "3"}, {ID: "2"}}, "3"},
+		"older than what is known": {[]Job{{ID: "2"}, {ID: "1"}}, ""},
+		"and its own retries":      {[]Job{{ID: "5", RetryFromID: "3"}, {ID: "4", RetryFromID: "3"}, {ID: "3", RetryFromID: "3"}, {ID: "2"}}, "3"},
+		"a retry of a known one":   {[]Job{{ID: "3", RetryFromID: "2"}, {ID: "2"}}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			if j := oldestNewJob(tt.jobs, known); j != nil {
+				got = j.ID
+			}
+			if got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestRunJobCannotLook(t *testing.T) {
 	posted := false
 	q := newQueue(3)

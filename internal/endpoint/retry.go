@@ -71,14 +71,14 @@ func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error
 		Backoff: func(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
 			return e.retry.Pause(attempt, resp)
 		},
-		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+		CheckRetry: func(_ context.Context, resp *http.Response, err error) (bool, error) {
 			attempts++
 			if err != nil {
 				last = e.explain(req.Method, address(req), attempts, err)
 			} else {
 				last = e.take(req, resp, read)
 			}
-			return ctx.Err() == nil && worthRepeating(resp, last), nil
+			return worthRepeating(resp, last), nil
 		},
 	}
 	// Every attempt has been looked at by then, so neither the answer nor the error says anything new.

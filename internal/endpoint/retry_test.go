@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 )
@@ -97,6 +98,32 @@ func TestRepeatErrors(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+func TestEndlessAnswer(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		for err := error(nil); err == nil; {
+			_, err = w.Write(make([]byte, 1000))
+		}
+	})
+	e := s.endpoint(t, func(c *Config) { c.MaxBody, c.Retry.Attempt = 1000, time.Hour })
+	if err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{})); !errors.Is(err, errTooLarge) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestUnknownHost(t *testing.T) {
+	missing := &net.DNSError{IsNotFound: true}
+	transport := NewTransport()
+	attempts := 0
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		attempts++
+		return nil, missing
+	}
+	e := Over(transport, &url.URL{Scheme: "http", Host: "nowhere.example.com"}, Config{Service: "Test", Retry: quick})
+	if err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{})); !errors.Is(err, missing) || attempts != 1 {
+		t.Errorf("error %v after %d attempts", err, attempts)
+	}
 }
 
 func TestOnce(t *testing.T) {

@@ -90,8 +90,9 @@ func TestLogin(t *testing.T) {
 	})
 	t.Run("answer lost, garbled, empty", func(t *testing.T) {
 		s := serveUCP(t, "", handlers{"POST /auth/login": inTurn(lose, always(200, "?"), always(200, "{}"), good)})
-		if err := s.client().Login(t.Context()); err != nil {
-			t.Error(err)
+		c := s.client()
+		if err := c.Login(t.Context()); err != nil || c.session.current() != "t" {
+			t.Errorf("token %q, error %v", c.session.current(), err)
 		}
 	})
 	t.Run("wrong password", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package ucp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -163,7 +164,7 @@ func (e *Engine) Wait(ctx context.Context, id string) (int, error) {
 		case container.StateExited, container.StateDead:
 			return s.ExitCode, nil
 		case container.StateCreated:
-			return 0, fmt.Errorf("%s: container %s was not started: %s", e.endpoint.Service(), id, s.Error)
+			return 0, fmt.Errorf("%s: container %s was not started: %s", e.endpoint.Service(), id, cmp.Or(s.Error, "nobody has tried to"))
 		}
 		if !first {
 			if err := pause(ctx, limits.WaitMin); err != nil {
