@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -41,6 +42,7 @@ type Client struct {
 	endpoint *endpoint.Endpoint
 	session  *session
 	config   Config
+	engine   atomic.Pointer[Engine]
 }
 
 // New checks the configuration. It makes no request.

@@ -52,7 +52,11 @@ type clients struct {
 }
 
 // Engine is the Docker Engine API of the whole cluster, under the login's token.
+// The first call logs in and agrees on the API's version; the engine is kept after that.
 func (c *Client) Engine(ctx context.Context) (*Engine, error) {
+	if e := c.engine.Load(); e != nil {
+		return e, nil
+	}
 	host := strings.TrimPrefix(c.URL(), "https://")
 	if c.endpoint.Port() == "" {
 		host += ":443" // moby/client dials hijacked connections by itself
@@ -71,7 +75,8 @@ func (c *Client) Engine(ctx context.Context) (*Engine, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return e, nil
+	c.engine.CompareAndSwap(nil, e)
+	return c.engine.Load(), nil
 }
 
 // APIVersion is the version of the Engine API in use, "1.30" or later.

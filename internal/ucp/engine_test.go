@@ -1,11 +1,11 @@
 package ucp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,6 +13,7 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
 
@@ -222,8 +223,43 @@ func TestEngineConnectsInOneRoundTripAfterLogin(t *testing.T) {
 		<-pinged
 		answer(w, 200, `{"auth_token":"t"}`)
 	}
-	if _, err := s.client().Engine(t.Context()); err != nil {
-		t.Error(err)
+	c := s.client()
+	for range 3 {
+		if _, err := c.Engine(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(s.requests); n != 2 {
+		t.Errorf("asked %q", s.requests)
+	}
+}
+
+func TestLogHoldsNoSecrets(t *testing.T) {
+	s := serveUCP(t, "1.37", engine1706())
+	var out bytes.Buffer
+	ctx := tflogtest.RootLogger(t.Context(), &out)
+	e, err := s.client().Engine(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Create(ctx, CreateSpec{Name: "dtr-upgrade", Image: "docker/dtr:2.6.15", Env: []string{"UCP_PASSWORD=pa55word"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readLogs(e.Logs(ctx, "x", time.Time{}, true)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/auth/login", "/_ping", "/v1.37/containers/create", "/v1.37/containers/x/logs"} {
+		if strings.Count(out.String(), `"path":"`+path+`"`) != 1 {
+			t.Errorf("no line for %s", path)
+		}
+	}
+	for _, secret := range []string{"pa55word", "token1"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("%s is in the log", secret)
+		}
+	}
+	if t.Failed() {
+		t.Log(out.String())
 	}
 }
 
@@ -412,10 +448,11 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 			defer cancel(nil)
 			h := engine1706()
 			for key := range h {
-				h[key] = func(_ http.ResponseWriter, r *http.Request) {
+				h[key] = func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client is gone
 					cancel(stopped)
 					<-r.Context().Done()
+					lose(w, r) // an answer could still arrive
 				}
 			}
 			e := serveUCP(t, "1.37", h).engine()
@@ -432,9 +469,7 @@ func TestUnreachableEngine(t *testing.T) {
 	s.Close()
 	for name, c := range calls {
 		_, err := c.call(t.Context(), e)
-		var op *net.OpError
-		var unreachable *endpoint.UnreachableError
-		if !errors.As(err, &unreachable) || !errors.As(err, &op) {
+		if _, ok := errors.AsType[*endpoint.UnreachableError](err); !ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
