@@ -158,7 +158,11 @@ func TestRoundTripper(t *testing.T) {
 	}
 	t.Run("the end of the context stays what it is", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		s := serve(t, func(http.ResponseWriter, *http.Request) { cancel() })
+		s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+			cancel()
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler) // an answer could still arrive
+		})
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
