@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -175,61 +177,97 @@ func TestRepeatSendsBodyAgain(t *testing.T) {
 	}
 }
 
-func TestCancelEndsThePause(t *testing.T) {
-	ctx, cancel := context.WithCancelCause(t.Context())
-	stopped := errors.New("interrupted by the user")
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		text(503, "")(w, r)
-		cancel(stopped)
+func TestPausesDouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		start := time.Now()
+		e := serveInFakeTime(t, Retry{}, func(w http.ResponseWriter, r *http.Request) {
+			at = append(at, time.Since(start))
+			text(503, "")(w, r)
+		})
+		if err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{})); !errors.Is(err, errStatus) {
+			t.Errorf("error %v", err)
+		}
+		want := []time.Duration{0, 500 * time.Millisecond, 1500 * time.Millisecond, 3500 * time.Millisecond, 7500 * time.Millisecond, 12500 * time.Millisecond}
+		if !slices.Equal(at, want) {
+			t.Errorf("asked at %v, want %v", at, want)
+		}
 	})
-	e := s.endpoint(t, func(c *Config) { c.Retry.WaitMin, c.Retry.WaitMax = time.Hour, time.Hour })
-	err := e.Repeat(ctx, Request{Path: "/"}, reader(e, &answer{}))
-	if !errors.Is(err, stopped) || s.requests.Load() != 1 {
-		t.Errorf("error %v after %d requests", err, s.requests.Load())
-	}
 }
 
-func TestDeadlineKeepsItsCauseAndTheLastFailure(t *testing.T) {
-	s := serve(t, inTurn(text(503, ""), hang))
-	e := s.endpoint(t)
-	limit := errors.New("timeouts.read passed")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, limit)
-	defer cancel()
-	err := e.Repeat(ctx, Request{Path: "/"}, reader(e, &answer{}))
-	var unreachable *UnreachableError
-	if !errors.Is(err, limit) || !errors.As(err, &unreachable) {
-		t.Errorf("error %v", err)
+func TestRetryAfter(t *testing.T) {
+	for header, want := range map[string]time.Duration{"2": 2 * time.Second, "3600": 5 * time.Second, "soon": 500 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			e := serveInFakeTime(t, Retry{}, inTurn(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Retry-After", header)
+				text(503, "")(w, r)
+			}, text(200, "{}")))
+			start := time.Now()
+			err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{}))
+			if d := time.Since(start); err != nil || d != want {
+				t.Errorf("Retry-After %s: error %v after %s, want %s", header, err, d, want)
+			}
+		})
 	}
 }
 
 func TestTotalLimit(t *testing.T) {
-	s := serve(t, text(503, ""))
-	e := s.endpoint(t, func(c *Config) {
-		c.Retry.WaitMin, c.Retry.WaitMax, c.Retry.Total = time.Hour, time.Hour, 50*time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		e := serveInFakeTime(t, Retry{Max: 1000}, text(503, ""))
+		start := time.Now()
+		if err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{})); !errors.Is(err, errStatus) {
+			t.Errorf("error %v, want the last failure", err)
+		}
+		if d := time.Since(start); d != time.Minute {
+			t.Errorf("it took %s", d)
+		}
 	})
-	if err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{})); !errors.Is(err, errStatus) {
-		t.Errorf("error %v, want the last failure", err)
-	}
 }
 
 func TestAttemptLimit(t *testing.T) {
-	s := serve(t, inTurn(hang, text(200, `{"value":"yes"}`)))
-	e := s.endpoint(t, func(c *Config) { c.Retry.Attempt = 300 * time.Millisecond })
-	var v answer
-	if err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &v)); err != nil || v.Value != "yes" {
-		t.Errorf("error %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e := serveInFakeTime(t, Retry{}, inTurn(hang, text(200, `{"value":"yes"}`)))
+		start := time.Now()
+		var v answer
+		if err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &v)); err != nil || v.Value != "yes" {
+			t.Errorf("error %v", err)
+		}
+		if d := time.Since(start); d != 30500*time.Millisecond {
+			t.Errorf("it took %s", d)
+		}
+	})
 }
 
-func TestRetryAfterIsCapped(t *testing.T) {
-	s := serve(t, inTurn(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", "3600")
-		text(503, "")(w, r)
-	}, text(200, "{}")))
-	e := s.endpoint(t)
-	if err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{})); err != nil {
-		t.Error(err)
-	}
+func TestCancelEndsThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stopped := errors.New("interrupted by the user")
+		requests := 0
+		e := serveInFakeTime(t, Retry{}, func(w http.ResponseWriter, r *http.Request) {
+			requests++
+			text(503, "")(w, r)
+		})
+		start := time.Now()
+		time.AfterFunc(100*time.Millisecond, func() { cancel(stopped) })
+		err := e.Repeat(ctx, Request{Path: "/"}, reader(e, &answer{}))
+		if d := time.Since(start); !errors.Is(err, stopped) || requests != 1 || d != 100*time.Millisecond {
+			t.Errorf("error %v after %d requests and %s", err, requests, d)
+		}
+	})
+}
+
+func TestDeadlineKeepsItsCauseAndTheLastFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := serveInFakeTime(t, Retry{}, text(503, ""))
+		limit := errors.New("timeouts.read passed")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, limit)
+		defer cancel()
+		err := e.Repeat(ctx, Request{Path: "/"}, reader(e, &answer{}))
+		var unreachable *UnreachableError
+		if !errors.Is(err, limit) || !errors.Is(err, errStatus) || !errors.As(err, &unreachable) || unreachable.Attempts != 2 {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 func TestRetryDefaults(t *testing.T) {

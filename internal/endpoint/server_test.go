@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -102,4 +104,37 @@ func reader(e *Endpoint, v *answer) func(*Answer) error {
 		}
 		return e.Decode(a, v)
 	}
+}
+
+// pipes is a listener within the process, for tests in fake time.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if conn, ok := <-p; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+// serveInFakeTime is an endpoint before the handler, without TLS, in a bubble of synctest.
+func serveInFakeTime(t *testing.T, retry Retry, h http.HandlerFunc) *Endpoint {
+	t.Helper()
+	p := make(pipes)
+	s := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Hour}
+	go func() { _ = s.Serve(p) }()
+	transport := NewTransport()
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		p <- theirs
+		return ours, nil
+	}
+	t.Cleanup(func() {
+		close(p)
+		_ = s.Close()
+		transport.CloseIdleConnections()
+	})
+	return Over(transport, &url.URL{Scheme: "http", Host: "test.example.com"}, Config{Service: "Test", Retry: retry})
 }
