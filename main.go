@@ -5,6 +5,8 @@ import (
 	"context"
 	"flag"
 	"log"
+	"os"
+	"runtime/debug"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 
@@ -14,13 +16,20 @@ import (
 // version is set by the linker in a release.
 var version = "dev"
 
+// gcPercent keeps the heap small: the provider waits far more than it computes,
+// and Terraform runs many providers side by side. GOGC overrides it.
+const gcPercent = 25
+
 func main() {
-	debug := flag.Bool("debug", false, "run until interrupted, for a debugger to attach to")
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	attach := flag.Bool("debug", false, "run until interrupted, for a debugger to attach to")
 	flag.Parse()
 
 	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
 		Address:         "registry.terraform.io/dtr-upgrade/dtr",
-		Debug:           *debug,
+		Debug:           *attach,
 		ProtocolVersion: 6,
 	})
 	if err != nil {
