@@ -121,23 +121,6 @@ func TestWait(t *testing.T) {
 			}
 		})
 	}
-	t.Run("longer than one request may take", func(t *testing.T) {
-		hang := func(w http.ResponseWriter, r *http.Request) {
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}
-		s := serveUCP(t, "1.37", handlers{"GET /containers/x/json": inTurn(running, running, running, ended), "POST /containers/x/wait": hang})
-		e, err := s.client(func(c *Config) { c.Retry.Attempt = 300 * time.Millisecond }).Engine(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := e.Wait(t.Context(), "x"); got != 7 || err != nil {
-			t.Errorf("%d, error %v", got, err)
-		}
-		if n := len(s.asked("POST /v1.37/containers/x/wait?condition=not-running")); n != 3 {
-			t.Errorf("%d waits", n)
-		}
-	})
 	t.Run("until the user has enough", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -174,44 +157,6 @@ func TestLogsCutShort(t *testing.T) {
 	})
 	if got, err := readLogs(s.engine().Logs(t.Context(), "x", time.Time{}, true)); err == nil || got != "one\n" {
 		t.Errorf("%q, error %v: an end that is none", got, err)
-	}
-}
-
-func TestFollowHasNoTimeLimit(t *testing.T) {
-	t.Parallel()
-	proceed := make(chan struct{})
-	s := serveUCP(t, "1.37", handlers{
-		"GET /containers/x/json": file("container.json"),
-		"GET /containers/x/logs": func(w http.ResponseWriter, r *http.Request) {
-			frame(w, 1, "one\n")
-			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-proceed:
-				frame(w, 2, "two\n")
-			case <-r.Context().Done():
-			}
-		},
-	})
-	// Whatever is limited at all has passed its limit by the time that the second line comes.
-	e, err := s.client(func(c *Config) { c.Retry.Attempt, c.Retry.Total = time.Second, time.Second }).Engine(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := e.Logs(t.Context(), "x", time.Time{}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	buf := make([]byte, 100)
-	if n, err := r.Read(buf); string(buf[:n]) != "one\n" || err != nil {
-		t.Fatalf("%q, error %v", buf[:n], err)
-	}
-	passed, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
-	defer cancel()
-	<-passed.Done()
-	close(proceed)
-	if n, err := r.Read(buf); string(buf[:n]) != "two\n" || err != nil {
-		t.Errorf("%q, error %v", buf[:n], err)
 	}
 }
 

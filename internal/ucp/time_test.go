@@ -1,0 +1,139 @@
+package ucp
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+)
+
+// pipes is a listener within the process, for tests in fake time.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if conn, ok := <-p; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+// serveInFakeTime is an engine in a bubble of synctest, with the limits that are in force by default.
+func serveInFakeTime(t *testing.T, h handlers) (*Engine, *server) {
+	t.Helper()
+	s := &server{t: t, handlers: h}
+	p := make(pipes)
+	web := &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Hour}
+	go func() { _ = web.Serve(p) }()
+	transport := endpoint.NewTransport()
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		p <- theirs
+		return ours, nil
+	}
+	e := &Engine{host: "tcp://engine.example.com:80", scheme: "http", version: "1.37"}
+	e.endpoint = endpoint.Over(transport, &url.URL{Scheme: "http", Host: "engine.example.com"}, endpoint.Config{Service: "the engine"})
+	t.Cleanup(func() {
+		close(p)
+		_ = web.Close()
+		e.Close()
+		if e.clients != nil {
+			_ = e.clients.stream.Close() // it has a copy of the transport
+		}
+	})
+	return e, s
+}
+
+// hang answers with a status and then with nothing more.
+func hang(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+	lose(w, r)
+}
+
+func TestEveryCallHasALimit(t *testing.T) {
+	for name, c := range calls {
+		switch name {
+		case "follow logs", "wait": // go on until their context ends
+			continue
+		case "start", "remove": // are over when the status is there
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			h := engine1706()
+			for key := range h {
+				if name != "logs" || key == "GET /containers/x/logs" {
+					h[key] = hang
+				}
+			}
+			e, _ := serveInFakeTime(t, h)
+			want := time.Minute // of Retry
+			switch {
+			case name == "pull" || name == "load":
+				want = transferLimit
+			case name == "logs" || !strings.HasPrefix(c.request, "GET "):
+				want = callLimit
+			}
+			start := time.Now()
+			_, err := c.call(t.Context(), e)
+			if d := time.Since(start); err == nil || d != want {
+				t.Errorf("%s: error %v after %s, want %s", name, err, d, want)
+			}
+		})
+	}
+}
+
+func TestFollowHasNoLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _ := serveInFakeTime(t, handlers{
+			"GET /containers/x/json": file("container.json"),
+			"GET /containers/x/logs": func(w http.ResponseWriter, r *http.Request) {
+				for _, line := range []string{"one\n", "two\n", "three\n"} {
+					frame(w, 1, line)
+					_ = http.NewResponseController(w).Flush()
+					select {
+					case <-r.Context().Done():
+					case <-time.After(24 * time.Hour):
+					}
+				}
+			},
+		})
+		if got, err := readLogs(e.Logs(t.Context(), "x", time.Time{}, true)); err != nil || got != "one\ntwo\nthree\n" {
+			t.Errorf("%q, error %v", got, err)
+		}
+	})
+}
+
+func TestWaitGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		e, s := serveInFakeTime(t, handlers{
+			"GET /containers/x/json": func(w http.ResponseWriter, r *http.Request) {
+				if time.Since(start) < time.Hour {
+					state("running", "")(w, r)
+					return
+				}
+				state("exited", `,"ExitCode":7`)(w, r)
+			},
+			"POST /containers/x/wait": hang,
+		})
+		got, err := e.Wait(t.Context(), "x")
+		if d := time.Since(start); got != 7 || err != nil || d < time.Hour || d > time.Hour+time.Minute {
+			t.Errorf("%d, error %v after %s", got, err, d)
+		}
+		if n := len(s.asked("POST /v1.37/containers/x/wait?condition=not-running")); n < 100 || n > 120 {
+			t.Errorf("%d requests in an hour", n)
+		}
+	})
+}
