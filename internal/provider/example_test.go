@@ -21,7 +21,7 @@ const examples = "../../examples"
 func exampleDirs(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
-	must(filepath.WalkDir(examples, func(path string, entry fs.DirEntry, err error) error {
+	must(filepath.WalkDir(examples, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".tf" && !slices.Contains(dirs, filepath.Dir(path)) {
 			dirs = append(dirs, filepath.Dir(path))
 		}
@@ -42,11 +42,13 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.tf"))
 	must(err)
+	var parts strings.Builder
 	for _, f := range files {
 		part, err := os.ReadFile(f)
 		must(err)
-		text += string(part)
+		parts.Write(part)
 	}
+	text = parts.String()
 	if !strings.Contains(text, "required_providers") {
 		text += `
 			terraform {

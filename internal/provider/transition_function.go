@@ -62,8 +62,7 @@ func (transitionFunction) Run(ctx context.Context, req function.RunRequest, resp
 	for i, s := range text {
 		v, err := transition.Parse(s)
 		// A pre-release has a rule of its own.
-		var preRelease *transition.PreReleaseError
-		if errors.As(err, &preRelease) {
+		if preRelease, ok := errors.AsType[*transition.PreReleaseError](err); ok {
 			v, err = preRelease.Version, nil
 		}
 		if err != nil {

@@ -73,8 +73,7 @@ func (upgradePathFunction) Run(ctx context.Context, req function.RunRequest, res
 }
 
 func noPath(err error) string {
-	var refusal *transition.Refusal
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*transition.Refusal](err); ok {
 		return sentence(err) + " " + refusal.Rule.Summary()
 	}
 	return sentence(err)

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -155,7 +156,7 @@ func TestPlanTransitions(t *testing.T) {
 func onlyReads(t *testing.T, c *simulator.Cluster) {
 	t.Helper()
 	for _, r := range c.Requests() {
-		if r.Method != "GET" && r.Method != "HEAD" && r.Path != "/auth/login" {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Path != "/auth/login" {
 			t.Errorf("%s %s was sent", r.Method, r.Path)
 		}
 	}
@@ -254,87 +255,6 @@ func TestPlanOfOtherAttributes(t *testing.T) {
 			}
 			if path := got.path(t); len(path) != 0 {
 				t.Errorf("upgrade_path: got %s; this plan makes no hop", path)
-			}
-		})
-	}
-}
-
-func TestPlanOfDrift(t *testing.T) {
-	t.Parallel()
-	type change = func(*simulator.Cluster)
-	replica := func(k int, version string) change {
-		return func(c *simulator.Cluster) { c.SetReplicaVersion(c.ReplicaIDs()[k-1], version) }
-	}
-	all := func(version string) change {
-		return func(c *simulator.Cluster) {
-			for _, id := range c.ReplicaIDs() {
-				c.SetReplicaVersion(id, version)
-			}
-		}
-	}
-	for name, c := range map[string]struct {
-		started string // what the cluster ran at first
-		change  change
-		seen    string // current_version in the refreshed state
-		prior   string // target_version in the state
-		config  values
-		path    []string
-		want    string // part of the diagnostics
-	}{
-		"upgraded by hand to the new target": {
-			started: "2.6.8", change: all("2.6.15"), seen: "2.6.15", prior: "2.6.8", config: values{"target_version": "2.6.15"}, path: []string{},
-		},
-		"upgraded by hand beyond the target": {
-			started: "2.6.8", change: all("2.6.15"), seen: "2.6.15", prior: "2.6.8", config: values{"target_version": "2.6.8"},
-			want: "Error: DTR cannot be downgraded\n  at target_version\n\nThe cluster runs 2.6.15 and target_version is 2.6.8",
-		},
-		"one replica left behind": {
-			started: "2.6.15", change: replica(2, "2.6.8"), seen: "2.6.8", prior: "2.6.15", config: values{"target_version": "2.6.15"},
-			path: []string{"2.6.8 -> 2.6.15 patch-skip"},
-		},
-		"all replicas behind": {
-			started: "2.6.8", seen: "2.6.8", prior: "2.6.15", config: values{"target_version": "2.6.15"},
-			path: []string{"2.6.8 -> 2.6.15 patch-skip"},
-		},
-		"rollout half done, another target": {
-			started: "2.5.6", change: replica(1, "2.6.15"), seen: "2.5.6", prior: "2.5.6", config: values{"target_version": "2.7.8", "via": []any{"2.6.8"}},
-			want: "Error: An interrupted DTR upgrade is to be finished first\n  at target_version\n",
-		},
-		"rollout half done, finished and gone on": {
-			started: "2.5.6", change: replica(1, "2.6.15"), seen: "2.5.6", prior: "2.5.6", config: values{"target_version": "2.7.8", "via": []any{"2.6.15"}},
-			path: []string{"2.5.6 -> 2.6.15 minor-upgrade", "2.6.15 -> 2.7.8 minor-upgrade"},
-		},
-		"moved since the state was read": {
-			started: "2.6.8", change: all("2.6.15"), seen: "2.6.8", prior: "2.6.8", config: values{"target_version": "2.7.8"},
-			want: "Error: DTR is not at the version that the state was read with\n",
-		},
-		"three versions": {
-			started: "2.6.8", change: func(c *simulator.Cluster) {
-				replica(1, "2.6.15")(c)
-				replica(2, "2.6.10")(c)
-			}, seen: "2.6.8", prior: "2.6.8", config: values{"target_version": "2.6.15"},
-			want: "Error: An interrupted DTR upgrade is to be finished first\n  at target_version\n",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			cluster := start(t, c.started)
-			if c.change != nil {
-				c.change(cluster)
-			}
-			p := planner(t, cluster)
-			got := p.plan(in(state(cluster, c.seen), values{"target_version": c.prior}), c.config)
-			if text := render(got.diags); c.want == "" && hasErrors(got.diags) || !strings.Contains(text, c.want) {
-				t.Fatalf("got:\n%s\nwant in it: %q", text, c.want)
-			}
-			if c.want != "" {
-				return
-			}
-			if diff := cmp.Diff(c.path, got.path(t)); diff != "" {
-				t.Error(diff)
-			}
-			if want := map[bool]string{true: "unknown", false: "null"}[len(c.path) > 0]; got.text(t, "last_upgrade") != want {
-				t.Errorf("last_upgrade is %s, want %s", got.text(t, "last_upgrade"), want)
 			}
 		})
 	}

@@ -76,8 +76,7 @@ func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.Valid
 	if err != nil || stops == nil {
 		return // the attributes' own validators have said it, or it is too early to tell
 	}
-	var order *transition.OrderError
-	if errors.As(transition.StopsAscending(stops), &order) {
+	if order, ok := errors.AsType[*transition.OrderError](transition.StopsAscending(stops)); ok {
 		resp.Diagnostics.AddAttributeError(path.Root("via").AtListIndex(order.Index), "The stops of an upgrade must ascend",
 			sentence(order)+"\n\nList the stops of via in ascending order, all of them below target_version.")
 	}

@@ -1,0 +1,190 @@
+package provider
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+)
+
+// TestRunStopsWaiting holds that an apply that is interrupted, or whose limit
+// passes, leaves what it started alone, and that the next one adopts it.
+func TestRunStopsWaiting(t *testing.T) {
+	t.Parallel()
+	limited := values{"timeouts": values{"create": "1s", "update": "1s"}}
+	for name, c := range map[string]struct {
+		point  string
+		config values // with a limit, else the apply is interrupted
+		want   string
+	}{
+		"interrupted in the first phase":    {simulator.BootstrapperStarted, nil, "Reason: Terraform was interrupted."},
+		"interrupted between two replicas":  {simulator.ReplicaReplaced(1), nil, "Reason: Terraform was interrupted."},
+		"interrupted in the migration":      {simulator.MigrationStarted, nil, "Reason: Terraform was interrupted."},
+		"limit passes between two replicas": {simulator.ReplicaReplaced(1), limited, "date of 1s passed."},
+		"limit passes in the migration":     {simulator.MigrationStarted, limited, "date of 1s passed."},
+	} {
+		for _, kind := range []string{"create", "update"} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				t.Parallel()
+				cluster := start(t, "2.5.6")
+				p := planner(t, cluster)
+				var prior values
+				want := strings.Replace(c.want, "date", "create", 1)
+				if kind == "update" {
+					prior, want = state(cluster, "2.5.6"), strings.Replace(c.want, "date", "timeouts.update", 1)
+				}
+				config := in(values{"target_version": "2.6.15"}, c.config)
+				release := cluster.Hold(c.point)
+				if c.config == nil {
+					interrupted, cancel := context.WithCancel(p.ctx)
+					defer cancel()
+					go func() {
+						<-cluster.Reached(c.point)
+						cancel()
+					}()
+					p.ctx = interrupted
+				}
+				stopped := p.apply(prior, config)
+				expect(t, stopped.diags, want)
+				if kind == "create" && stopped.state != nil {
+					t.Error("a create that was interrupted saved a state")
+				}
+				if kind == "update" {
+					if target := stopped.text("target_version"); target != "2.5.6" {
+						t.Errorf("target_version in the state is %s", target)
+					}
+					seen(t, stopped, cluster)
+					prior = stopped.values()
+				}
+
+				p.ctx = t.Context()
+				release()
+				config = values{"target_version": "2.6.15"}
+				done := p.apply(prior, config)
+				expect(t, done.diags, "")
+				runs(t, cluster, "2.6.15")
+				if n := cluster.BootstrapperRuns(); n != 1 {
+					t.Errorf("the bootstrapper ran %d times", n)
+				}
+				if n := len(migrations(cluster)); n != 1 {
+					t.Errorf("there are %d migration jobs", n)
+				}
+				steady(t, p, done, config)
+			})
+		}
+	}
+}
+
+// TestTwoAppliesAtOnce holds that two applies that do not know of each other
+// make one upgrade.
+func TestTwoAppliesAtOnce(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.5.6")
+	config := values{"target_version": "2.6.15"}
+	var wg sync.WaitGroup
+	results := make([]applied, 2)
+	for i := range results {
+		p := planner(t, cluster)
+		prior := state(cluster, "2.5.6")
+		wg.Go(func() { results[i] = p.apply(prior, config) })
+	}
+	wg.Wait()
+	for _, r := range results {
+		expect(t, r.diags, "")
+		seen(t, r, cluster)
+	}
+	runs(t, cluster, "2.6.15")
+	if n := cluster.BootstrapperRuns(); n != 1 {
+		t.Errorf("the bootstrapper ran %d times", n)
+	}
+}
+
+// TestRunThroughOutages holds that an apply outlasts an outage of what it asks,
+// and stops waiting when one is too long.
+func TestRunThroughOutages(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{simulator.ServiceDTR, simulator.ServiceUCP, simulator.ServiceEngine} {
+		for name, fault := range map[string]simulator.Fault{
+			"resets":  {Reset: true, Times: 30},
+			"errors":  {Status: 503, Times: 30},
+			"garbage": {Garbage: true, Times: 30},
+		} {
+			t.Run("short, "+service+", "+name, func(t *testing.T) {
+				t.Parallel()
+				cluster := start(t, "2.5.6")
+				p := planner(t, cluster)
+				fault.Service = service
+				cluster.At(simulator.ReplicaStarted(2), func() { cluster.Inject(fault) })
+				config := values{"target_version": "2.6.15"}
+				done := p.apply(nil, config)
+				expect(t, done.diags, "")
+				runs(t, cluster, "2.6.15")
+				if n := cluster.BootstrapperRuns(); n != 1 {
+					t.Errorf("the bootstrapper ran %d times", n)
+				}
+			})
+		}
+		t.Run("long, "+service, func(t *testing.T) {
+			t.Parallel()
+			cluster := start(t, "2.5.6")
+			impatient := pace
+			impatient.Outage = 100 * time.Millisecond
+			p := newProtocol(t, append(quick(), WithPace(impatient))...)
+			p.ok(nil, p.configure(connected(cluster)))
+			var mend func()
+			cluster.At(simulator.ReplicaStarted(2), func() {
+				mend = cluster.Inject(simulator.Fault{Service: service, Reset: true})
+			})
+			want, release := "Error: DTR does not answer\n", func() {}
+			if service != simulator.ServiceDTR { // the upgrade itself is followed without DTR
+				want, release = "Error: Terraform stopped waiting for the DTR upgrade\n", cluster.Hold(simulator.ReplicaReplaced(2))
+			}
+			config := values{"target_version": "2.6.15"}
+			failed := p.apply(nil, config)
+			expect(t, failed.diags, want)
+			mend()
+			release()
+			done := p.apply(nil, config)
+			expect(t, done.diags, "")
+			runs(t, cluster, "2.6.15")
+			if n := cluster.BootstrapperRuns(); n != 1 {
+				t.Errorf("the bootstrapper ran %d times", n)
+			}
+		})
+	}
+}
+
+// TestForeignBootstrapper holds that somebody else's upgrade is not touched.
+func TestForeignBootstrapper(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.5.6")
+	release := cluster.Hold(simulator.ReplicaReplaced(1))
+	defer release()
+	cluster.StartForeignBootstrapper("2.6.15")
+	<-cluster.Reached(simulator.ReplicaReplaced(1))
+	got := planner(t, cluster).plan(nil, values{"target_version": "2.6.15"})
+	expect(t, got.diags, "Error: Somebody else runs the DTR bootstrapper\n")
+}
+
+// TestAdoption holds that a cluster that is at the target already is taken over
+// without being touched.
+func TestAdoption(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	p := planner(t, cluster)
+	config := values{"target_version": "2.6.15", "via": []any{"2.5.6"}}
+	done := p.apply(nil, config)
+	expect(t, done.diags, "")
+	if len(done.diags) > 0 {
+		t.Error(render(done.diags))
+	}
+	if !done.state["last_upgrade"].IsNull() {
+		t.Error("last_upgrade is set")
+	}
+	seen(t, done, cluster)
+	onlyReads(t, cluster)
+	steady(t, p, done, config)
+}
