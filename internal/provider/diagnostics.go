@@ -47,6 +47,7 @@ func diagnose(err error) diag.Diagnostics {
 		migration    *upgrade.MigrationError
 		digest       *upgrade.DigestError
 		foreign      *upgrade.ForeignContainerError
+		moved        *upgrade.MovedError
 		noReplicas   *upgrade.NoReplicasError
 		refusal      *transition.Refusal
 		mixed        *transition.MixedError
@@ -71,6 +72,9 @@ func diagnose(err error) diag.Diagnostics {
 		return failure("Another container has the name of the bootstrapper's",
 			fmt.Sprintf("Container: %s\nImage: %s\nStatus: %s", foreign.Container, foreign.Image, foreign.Status),
 			"The name is the lock against two upgrades at a time. Wait until that container has ended, or remove it if it is a left-over. "+again)
+	case errors.As(err, &moved):
+		return failure("The cluster has moved since it was looked at", sentence(err),
+			"Nothing was started. Plan again: somebody else is upgrading this cluster, or has.")
 	case errors.As(err, &noReplicas):
 		return failure("UCP shows no replica of DTR",
 			sentence(err),
@@ -330,6 +334,14 @@ func gone(id string, e *dtr.NotDTRError) diag.Diagnostic {
 func otherCluster(asked, found string) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("The provider is connected to another DTR cluster",
 		fmt.Sprintf("The import is for %q, and the external host of the DTR at the provider's url is %q.\n\nImport %q, or point the provider at the other cluster.", asked, found, found))
+}
+
+// changedCluster says that the state is that of another cluster than the one that
+// answers.
+func changedCluster(known, found string) diag.Diagnostic {
+	return diag.NewErrorDiagnostic("The provider is connected to another DTR cluster",
+		fmt.Sprintf("The state is that of %q, and the external host of the DTR at the provider's url is %q.\n\n"+
+			"Point the provider at the cluster of the state. If it is the same cluster under a new name, remove the resource from the state with terraform state rm, and import %q.", known, found, found))
 }
 
 var errNoBool = errors.New("it takes true or false")

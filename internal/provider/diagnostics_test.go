@@ -127,6 +127,8 @@ func TestDiagnostics(t *testing.T) {
 		}},
 		{"wrong digest", &upgrade.DigestError{Image: image, Want: "sha256:00", Got: []string{"sha256:11"}}},
 		{"foreign container", &upgrade.ForeignContainerError{Container: container, Image: "docker/dtr:2.7.8", Status: "running"}},
+		{"cluster moved before a hop", &upgrade.MovedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Versions: []*semver.Version{v("2.6.15")}}},
+		{"another bootstrapper before a hop", &upgrade.MovedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Bootstrapper: "worker1/eager_turing"}},
 		{"no replicas", &upgrade.NoReplicasError{Listed: 3}},
 		{"not connected", &notConnectedError{[]string{"url", "ucp.password"}}},
 		{"not DTR", &dtr.NotDTRError{URL: "https://dtr.example.com", Reason: "its docs.json is not there"}},
@@ -155,6 +157,7 @@ func TestDiagnostics(t *testing.T) {
 	write("destroy", diag.Diagnostics{forgotten(&state)})
 	write("gone", diag.Diagnostics{gone(host, &dtr.NotDTRError{URL: "https://dtr.example.com", Reason: "its docs.json is not there"})})
 	write("import of another cluster", diag.Diagnostics{otherCluster("registry.example.com", host)})
+	write("state of another cluster", diag.Diagnostics{changedCluster(host, "registry.example.com")})
 	write("setting missing", diag.Diagnostics{missingSetting(path.Root("ucp").AtName("url"), "UCP_URL")})
 	write("bad environment", diag.Diagnostics{badEnvironment(path.Root("url"), "DTR_URL", checkAddress("DTR")("http://dtr.example.com"))})
 	write("follow-ups", followUps(upgrade.Findings{

@@ -158,7 +158,7 @@ func dockerSchema() schema.SingleNestedAttribute {
 			},
 			"ca_cert": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "The CA that signed the engine's certificate, as PEM text. Without it the system's CAs are trusted.",
+				MarkdownDescription: "The CA that signed the engine's certificate, as PEM text. `tcp://` needs it, or a client certificate, unless the engine is on this machine; with a client certificate alone the system's CAs are trusted.",
 				Validators:          []validator.String{certificates()},
 			},
 			"client_cert": schema.StringAttribute{

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -94,19 +93,6 @@ func (c *connection) cluster() (upgrade.Cluster, error) {
 		Docker:      c.docker,
 		NetworkMode: c.networkMode,
 	}, nil
-}
-
-// scrub removes UCP's password from what the bootstrapper wrote: it was given
-// the password, and writes what it likes.
-func (c *connection) scrub(err error) error {
-	var failed *upgrade.BootstrapperError
-	if errors.As(err, &failed) && c.ucp.Password != "" {
-		failed.Fatal = strings.ReplaceAll(failed.Fatal, c.ucp.Password, "***")
-		for i, line := range failed.Log {
-			failed.Log[i] = strings.ReplaceAll(line, c.ucp.Password, "***")
-		}
-	}
-	return err
 }
 
 // connection resolves the configuration. It makes no network call.

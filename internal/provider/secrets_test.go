@@ -53,7 +53,7 @@ func TestSecretsStayAway(t *testing.T) {
 	config := values{"target_version": "2.6.15"}
 	planned := p.plan(nil, config)
 	fmt.Fprintf(&out, "%s\n%s\n%s\n", render(planned.diags), planned.raw.PlannedState.MsgPack, planned.raw.PlannedPrivate)
-	cluster.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2})
+	cluster.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2, FatalRecord: "cannot log in with " + password})
 	expect(t, note(p.apply(nil, config)).diags, "Error: The DTR bootstrapper failed\n")
 	cluster.SetBootstrapper(simulator.BootstrapperFaults{})
 	release := cluster.Hold(simulator.BootstrapperFinished)

@@ -42,8 +42,8 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 
 	if p.prior != nil {
-		// An error means that the state has no version that could be asked about.
-		options.Known, _ = transition.ParseWire(p.prior.CurrentVersion.ValueString())
+		// The state takes a target over only once it is reached.
+		options.Applied, _ = transition.ParseWire(p.prior.TargetVersion.ValueString())
 	}
 
 	ctx, cancel := begin(ctx, "read", limit)

@@ -122,6 +122,10 @@ func (r *upgradeResource) Read(ctx context.Context, req resource.ReadRequest, re
 		resp.Diagnostics.Append(diagnose(err)...)
 		return
 	}
+	if known := m.ID.ValueString(); known != "" && !strings.EqualFold(known, seen.Host) {
+		resp.Diagnostics.Append(changedCluster(known, seen.Host))
+		return
+	}
 	m.ID = types.StringValue(seen.Host)
 	m.observe(seen, m.ReplicaVersions)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
@@ -206,8 +210,6 @@ func (r *upgradeResource) inspect(ctx context.Context) (*upgrade.Inventory, erro
 	switch {
 	case err != nil:
 		return nil, whatAnswers(ctx, cluster, err)
-	case seen.CurrentVersion() == nil:
-		return nil, &upgrade.NoReplicasError{Listed: len(seen.Replicas)}
 	}
 	return seen, nil
 }
@@ -244,6 +246,6 @@ func (r *upgradeResource) run(ctx context.Context, m *upgradeModel) (*upgrade.Re
 		report.Inventory, err = r.inspect(ctx)
 	}
 	diags.Append(followUps(report.Warnings)...)
-	diags.Append(diagnose(r.conn.scrub(err))...)
+	diags.Append(diagnose(err)...)
 	return report, diags
 }

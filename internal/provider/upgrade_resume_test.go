@@ -14,7 +14,7 @@ import (
 // passes, leaves what it started alone, and that the next one adopts it.
 func TestRunStopsWaiting(t *testing.T) {
 	t.Parallel()
-	limited := values{"timeouts": values{"create": "1s", "update": "1s"}}
+	limited := values{"timeouts": values{"create": "3s", "update": "3s"}}
 	for name, c := range map[string]struct {
 		point  string
 		config values // with a limit, else the apply is interrupted
@@ -23,8 +23,8 @@ func TestRunStopsWaiting(t *testing.T) {
 		"interrupted in the first phase":    {simulator.BootstrapperStarted, nil, "Reason: Terraform was interrupted."},
 		"interrupted between two replicas":  {simulator.ReplicaReplaced(1), nil, "Reason: Terraform was interrupted."},
 		"interrupted in the migration":      {simulator.MigrationStarted, nil, "Reason: Terraform was interrupted."},
-		"limit passes between two replicas": {simulator.ReplicaReplaced(1), limited, "date of 1s passed."},
-		"limit passes in the migration":     {simulator.MigrationStarted, limited, "date of 1s passed."},
+		"limit passes between two replicas": {simulator.ReplicaReplaced(1), limited, "date of 3s passed."},
+		"limit passes in the migration":     {simulator.MigrationStarted, limited, "date of 3s passed."},
 	} {
 		for _, kind := range []string{"create", "update"} {
 			t.Run(name+", "+kind, func(t *testing.T) {
@@ -136,6 +136,9 @@ func TestRunThroughOutages(t *testing.T) {
 			p.ok(nil, p.configure(connected(cluster)))
 			var mend func()
 			cluster.At(simulator.ReplicaStarted(2), func() {
+				if service == simulator.ServiceUCP {
+					cluster.ExpireTokens() // UCP itself is only needed for a new one
+				}
 				mend = cluster.Inject(simulator.Fault{Service: service, Reset: true})
 			})
 			want, release := "Error: DTR does not answer\n", func() {}

@@ -23,7 +23,7 @@ import (
 type DockerConfig struct {
 	// Host is unix:///path, tcp://host:port or ssh://user@host; empty means the local engine's socket.
 	Host string
-	// CACert, ClientCert and ClientKey are PEM texts for tcp. Without any of them tcp is plain HTTP.
+	// CACert, ClientCert and ClientKey are PEM texts for tcp. Without any of them tcp is plain HTTP, which only a loopback address may be.
 	CACert, ClientCert, ClientKey string
 	// UseEnv takes what is empty here from DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY and DOCKER_API_VERSION, as the docker command does,
 	// except that TLS, where it is used, is always verified.
@@ -142,7 +142,10 @@ func (c DockerConfig) overTCP(transport *http.Transport, u, base *url.URL) error
 	}
 	base.Host = u.Host
 	if c.CACert == "" && c.ClientCert == "" && c.ClientKey == "" {
-		return nil
+		if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+			return nil
+		}
+		return errors.New("without certificates tcp is not encrypted, and UCP's password goes over it: give the CA's, and a client certificate with its key if the engine asks for one")
 	}
 	tlsConfig, _, err := endpoint.ClientTLS(c.CACert)
 	if err != nil {

@@ -141,6 +141,7 @@ func TestMutualTLS(t *testing.T) {
 		"the key of another":       func(c *DockerConfig) { c.ClientKey = otherKey },
 		"a CA that is none":        func(c *DockerConfig) { c.CACert = "ca.pem" },
 		"a certificate's path":     func(c *DockerConfig) { c.ClientCert, c.ClientKey = "cert.pem", "key.pem" },
+		"clear text over a network":  func(c *DockerConfig) { c.Host = "tcp://192.0.2.1:2375" },
 		"a host without its port":  func(c *DockerConfig) { c.Host = "tcp://127.0.0.1" },
 		"a host with a path":       func(c *DockerConfig) { c.Host += "/docker" },
 		"a host that cannot parse": func(c *DockerConfig) { c.Host = "tcp://127.0.0.1:port" },

@@ -2,7 +2,9 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -17,8 +19,11 @@ import (
 // been migrated before the hop: DTR then has no migration to start.
 const labelMigrated = "com.github.dtr-upgrade.metadata-store-migrated"
 
-// containerState is what the engine tells of the bootstrapper's container.
-type containerState struct{ ucp.ContainerState }
+// containerState is what an engine tells of the bootstrapper's container.
+type containerState struct {
+	ucp.ContainerState
+	engine *ucp.Engine // that has it
+}
 
 func (s containerState) live() bool {
 	switch s.Status {
@@ -34,23 +39,48 @@ func matches(s containerState, hop transition.Hop) bool {
 	return to != nil && to.Equal(hop.To)
 }
 
-// findContainer looks for the container of the bootstrapper's fixed name. One
-// that somebody else made is an error: its name is the lock.
+// engines are those that may have the bootstrapper's container: UCP, and the one
+// that the provider names. An earlier apply may have been set to the other.
+func (r *run) engines(ctx context.Context) ([]*ucp.Engine, error) {
+	runner, err := r.runner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.cluster.Docker == nil {
+		return []*ucp.Engine{runner}, nil
+	}
+	through, err := r.cluster.UCP.Engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []*ucp.Engine{runner, through}, nil
+}
+
+// findContainer looks for the container of the bootstrapper's fixed name, on
+// every engine that may have it; one that is at work comes first. One that
+// somebody else made is an error: its name is the lock.
 func (r *run) findContainer(ctx context.Context) (containerState, bool, error) {
-	engine, err := r.runner(ctx)
+	engines, err := r.engines(ctx)
 	if err != nil {
 		return containerState{}, false, err
 	}
-	state, err := engine.Container(ctx, r.containerName)
-	switch {
-	case errdefs.IsNotFound(err):
-		return containerState{}, false, nil
-	case err != nil:
-		return containerState{}, false, fmt.Errorf("look for container %s: %w", r.containerName, err)
-	case state.Labels[labelCluster] != r.host:
-		return containerState{}, false, &ForeignContainerError{Container: r.containerName, Image: state.Image, Status: state.Status}
+	var found []containerState
+	for _, engine := range engines {
+		state, err := engine.Container(ctx, r.containerName)
+		switch {
+		case errdefs.IsNotFound(err):
+		case err != nil:
+			return containerState{}, false, fmt.Errorf("look for container %s: %w", r.containerName, err)
+		case state.Labels[labelCluster] != r.host:
+			return containerState{}, false, &ForeignContainerError{Container: r.containerName, Image: state.Image, Status: state.Status}
+		default:
+			found = append(found, containerState{state, engine})
+		}
 	}
-	return containerState{state}, true, nil
+	if len(found) == 0 {
+		return containerState{}, false, nil
+	}
+	return found[max(0, slices.IndexFunc(found, containerState.live))], true, nil
 }
 
 // upgraded says whether the bootstrapper has done the hop and nothing of it is
@@ -73,28 +103,30 @@ func (r *run) upgraded(hop transition.Hop) func(context.Context) (bool, error) {
 // starts one. The container stays until the hop is finished. It is the lock
 // against a second run, and tells a later run what this one was about.
 func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	again := false // an earlier bootstrapper failed: run it again whatever the cluster looks like
+	again := false // this hop's bootstrapper failed: run it again even where all looks done
+	unstarted := map[string]time.Time{}
 	pause := newPause(r.pace.Poll)
 	for {
 		if err := r.waitForPhase2(ctx); err != nil {
 			return err
 		}
 		state, found, err := r.findContainer(ctx)
-		if err != nil {
-			return err
-		}
 		switch {
+		case err != nil:
+			return err
 		case !found:
-			state, err = r.create(ctx, obs, hop)
+			state, err := r.create(ctx, obs, hop)
 			if errdefs.IsConflict(err) {
 				break // another apply was faster: look again
 			}
 			if err != nil {
 				return err
 			}
-			fallthrough
-		case state.Status == "created" && matches(state, hop):
-			if started, err := r.start(ctx, state, hop, again); err != nil || !started {
+			started, err := r.start(ctx, state, hop, again)
+			if errdefs.IsNotFound(err) {
+				break // another apply took it for a left-over: look again
+			}
+			if err != nil || !started {
 				return err
 			}
 			return r.follow(ctx, state)
@@ -103,18 +135,20 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 			r.report.BootstrapperRuns++
 			return r.follow(ctx, state)
 		case state.live():
-			return &ForeignContainerError{Container: r.containerName, Image: state.Image, Status: state.Status}
+			return &MovedError{Hop: hop, Bootstrapper: state.Labels[labelTo]}
 		case state.Status == "removing":
-		default: // it has ended, or was never started for another hop
+		case state.Status == "created" && r.mayBeStarted(unstarted, state.ID):
+		default: // it has ended, or was never started
 			ok, err := r.settled(ctx, state, hop)
 			if err != nil || ok {
 				return err
 			}
-			removed, err := r.remove(ctx, state.ID)
+			removed, err := r.remove(ctx, state)
 			if err != nil {
 				return err
 			}
-			again = removed // else another apply has taken over
+			// Where another apply was faster to remove it, that one runs it again.
+			again = removed && matches(state, hop) && state.Status != "created"
 		}
 		if err := pause.wait(ctx); err != nil {
 			return &DetachedError{Step: stepUpgrade, Cause: err}
@@ -122,11 +156,21 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 	}
 }
 
+// mayBeStarted says whether a container that was only made may belong to another
+// apply that is about to start it. One that stays so belongs to an apply that was
+// killed; it is made anew, with what this apply was told.
+func (r *run) mayBeStarted(firstSeen map[string]time.Time, id string) bool {
+	if _, seen := firstSeen[id]; !seen {
+		firstSeen[id] = time.Now()
+	}
+	return time.Since(firstSeen[id]) < r.pace.Consistent
+}
+
 // settled reads how an earlier bootstrapper ended, and says whether it did this
 // hop. What it says is believed only together with what the cluster shows, for
 // which UCP's inventory is given a moment to follow.
 func (r *run) settled(ctx context.Context, state containerState, hop transition.Hop) (bool, error) {
-	if !matches(state, hop) {
+	if !matches(state, hop) || state.Status == "created" {
 		return false, nil
 	}
 	if err := r.verdict(ctx, state); err != nil {
@@ -136,6 +180,7 @@ func (r *run) settled(ctx context.Context, state containerState, hop transition.
 		tflog.Warn(ctx, "An earlier bootstrapper failed and is run again", map[string]any{"container": state.Name, "error": err.Error()})
 		return false, nil
 	}
+	began := time.Now() // the engine's clock may be another
 	pause := newPause(r.pace.Poll)
 	for {
 		inventory, err := Inspect(ctx, r.cluster)
@@ -146,7 +191,7 @@ func (r *run) settled(ctx context.Context, state containerState, hop transition.
 			r.report.BootstrapperRuns++
 			return true, nil
 		}
-		if time.Since(state.FinishedAt) > r.pace.Consistent {
+		if time.Since(began) > r.pace.Consistent {
 			tflog.Warn(ctx, "An earlier bootstrapper did not do all of its work and is run again", map[string]any{
 				"container": state.Name, "problems": problemsText(inventory.Problems(hop.To)),
 			})
@@ -197,30 +242,26 @@ func (r *run) create(ctx context.Context, obs *Observation, hop transition.Hop) 
 	if err != nil {
 		return containerState{}, fmt.Errorf("create container %s from image %s: %w", spec.Name, spec.Image, err)
 	}
-	return containerState{ucp.ContainerState{ID: id, Name: spec.Name, Image: spec.Image, Status: "created", Labels: spec.Labels}}, nil
+	made := ucp.ContainerState{ID: id, Name: spec.Name, Image: spec.Image, Status: "created", Labels: spec.Labels}
+	return containerState{made, engine}, nil
 }
 
-// start starts the container, unless the hop was done by another apply before
-// this one had the container's name, its lock.
+// start starts the container that was just made, if the cluster is still where
+// the hop begins. Much may have happened while images were pulled or another
+// apply was waited for; from here on the container's name keeps other applies
+// out. Where they have done the hop already, it returns false.
 func (r *run) start(ctx context.Context, state containerState, hop transition.Hop, again bool) (bool, error) {
-	engine, err := r.runner(ctx)
-	if err != nil {
-		return false, err
-	}
-	if !again {
-		inventory, err := Inspect(ctx, r.cluster)
-		if err != nil {
-			return false, err
-		}
-		if inventory.at(hop.To) {
-			_, err := r.remove(ctx, state.ID)
-			return false, err
-		}
+	due, err := r.stillDue(ctx, hop, again)
+	if err != nil || !due {
+		dropCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+		defer cancel()
+		_, dropErr := r.remove(dropCtx, state)
+		return false, errors.Join(err, dropErr)
 	}
 	// From here on a cancelled apply must know what it leaves behind.
 	startCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.pace.Outage)
 	defer cancel()
-	if err := engine.Start(startCtx, state.ID); err != nil {
+	if err := state.engine.Start(startCtx, state.ID); err != nil {
 		return false, fmt.Errorf("start container %s: %w", state.Name, err)
 	}
 	r.report.BootstrapperRuns++
@@ -228,15 +269,33 @@ func (r *run) start(ctx context.Context, state containerState, hop transition.Ho
 	return true, nil
 }
 
-// remove removes a container that does not run. It returns false when it was
-// gone already.
-func (r *run) remove(ctx context.Context, id string) (bool, error) {
-	engine, err := r.runner(ctx)
+// stillDue looks whether the hop is still to be made. A *MovedError says that the
+// cluster is somewhere else by now, or that somebody else is at work on it.
+func (r *run) stillDue(ctx context.Context, hop transition.Hop, again bool) (bool, error) {
+	inventory, err := Inspect(ctx, r.cluster)
 	if err != nil {
 		return false, err
 	}
-	switch err := engine.Remove(ctx, id); {
-	case errdefs.IsNotFound(err), errdefs.IsConflict(err): // gone, going, or started by another apply
+	moved := &MovedError{Hop: hop, Versions: inventory.Versions()}
+	for _, v := range moved.Versions {
+		if !v.Equal(hop.From) && !v.Equal(hop.To) {
+			return false, moved
+		}
+	}
+	for _, c := range inventory.Bootstrappers {
+		if running(c) {
+			moved.Bootstrapper = c.Name
+			return false, moved
+		}
+	}
+	return again || !inventory.at(hop.To), nil
+}
+
+// remove removes a container that does not run. It returns false when it was
+// gone already, or runs by now.
+func (r *run) remove(ctx context.Context, state containerState) (bool, error) {
+	switch err := state.engine.Remove(ctx, state.ID); {
+	case errdefs.IsNotFound(err), errdefs.IsConflict(err):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("remove container %s: %w", r.containerName, err)
@@ -244,14 +303,18 @@ func (r *run) remove(ctx context.Context, id string) (bool, error) {
 	return true, nil
 }
 
-// tidy removes the container: the hop is finished and its log has been read.
+// tidy removes the container, from each engine that has one: the hop is finished
+// and its log has been read.
 func (r *run) tidy(ctx context.Context) error {
-	state, found, err := r.findContainer(ctx)
-	if err != nil || !found || state.live() {
-		return err
+	for {
+		state, found, err := r.findContainer(ctx)
+		if err != nil || !found || state.live() {
+			return err
+		}
+		if removed, err := r.remove(ctx, state); err != nil || !removed {
+			return err
+		}
 	}
-	_, err = r.remove(ctx, state.ID)
-	return err
 }
 
 // waitForPhase2 waits for a second phase whose first phase is gone: it goes on

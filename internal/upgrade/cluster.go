@@ -39,9 +39,10 @@ type Options struct {
 	Pull       PullPolicy        // "" is PullMissing
 	Digests    map[string]string // version to sha256:...; other content is refused
 
-	// Known is the version that the whole cluster was last seen at, nil when it is
-	// not known. Images for versions up to it are not asked for.
-	Known *semver.Version
+	// Applied is the target of the last run that succeeded, nil when there was
+	// none. Nothing up to it is doubted: no images are asked for, and no migration
+	// is missed that left no trace.
+	Applied *semver.Version
 
 	Retriggers      int           // how often a migration job that DTR gave up is started again
 	MaxInterruption time.Duration // a longer measured interruption is a warning; 0 is no limit
@@ -56,10 +57,10 @@ func (o Options) stops() []*semver.Version {
 	return append(append(make([]*semver.Version, 0, len(o.Via)+1), o.Via...), o.Target)
 }
 
-// ahead are the stops above the version that the cluster was last seen at.
+// ahead are the stops above what was applied already.
 func (o Options) ahead() []*semver.Version {
 	return slices.DeleteFunc(o.stops(), func(v *semver.Version) bool {
-		return o.Known != nil && !v.GreaterThan(o.Known)
+		return o.Applied != nil && !v.GreaterThan(o.Applied)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
 // PreflightError stops a run before anything is touched.
@@ -146,4 +147,23 @@ type ForeignContainerError struct {
 
 func (e *ForeignContainerError) Error() string {
 	return fmt.Sprintf("container %s (%s, %s) was not started by this provider", e.Container, e.Image, e.Status)
+}
+
+// MovedError says that the cluster is no longer where a hop begins: somebody else
+// has changed it, or is at work on it. The hop was not begun.
+type MovedError struct {
+	Hop          transition.Hop
+	Versions     []*semver.Version // that run; nil when that was not what told
+	Bootstrapper string            // that is at work: its container, or the version that it leads to; or ""
+}
+
+func (e *MovedError) Error() string {
+	if e.Bootstrapper != "" {
+		return fmt.Sprintf("hop %s was not begun: another bootstrapper is at work (%s)", hopName(e.Hop), e.Bootstrapper)
+	}
+	var versions []string
+	for _, v := range e.Versions {
+		versions = append(versions, v.String())
+	}
+	return fmt.Sprintf("hop %s was not begun: the cluster runs %s by now", hopName(e.Hop), strings.Join(versions, ", "))
 }

@@ -51,9 +51,11 @@ func observation(replicas ...string) *Observation {
 		Status: dtr.ClusterStatus{
 			Health: map[string]string{}, Timestamp: map[string]time.Time{}, Date: epoch.Add(time.Hour),
 		},
-		Jobs:    map[string][]dtr.Job{},
-		Images:  map[string]ImageState{},
-		Version: ucp.Version{Engine: "18.09.0", UCP: "3.1.0"},
+		Jobs:   map[string][]dtr.Job{},
+		Images: map[string]ImageState{},
+
+		Features: dtr.Features{OnlineGCEnabled: true}, // nobody owes a migration
+		Version:  ucp.Version{Engine: "18.09.0", UCP: "3.1.0"},
 	}
 	for i, v := range replicas {
 		n := i + 1

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -24,13 +25,13 @@ func (r *run) follow(ctx context.Context, state containerState) error {
 	logCtx, stopLog := context.WithCancel(ctx)
 	defer stopLog()
 	logEnded := make(chan struct{}, 1)
-	go r.passLog(logCtx, state.ID, logEnded)
+	go r.passLog(logCtx, state, logEnded)
 
 	target := labelledVersion(state.Labels, labelTo)
 	pause := newPause(r.pace.Poll)
 	gone := outage{limit: r.pace.Outage}
 	for {
-		now, err := r.inspectContainer(ctx, state.ID)
+		now, err := state.look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: context.Cause(ctx)}
@@ -50,13 +51,10 @@ func (r *run) follow(ctx context.Context, state containerState) error {
 	}
 }
 
-func (r *run) inspectContainer(ctx context.Context, id string) (containerState, error) {
-	engine, err := r.runner(ctx)
-	if err != nil {
-		return containerState{}, err
-	}
-	state, err := engine.Container(ctx, id)
-	return containerState{state}, err
+// look looks at the container again.
+func (s containerState) look(ctx context.Context) (containerState, error) {
+	now, err := s.engine.Container(ctx, s.ID)
+	return containerState{now, s.engine}, err
 }
 
 // vanished judges a run whose container was removed before its exit status could
@@ -75,11 +73,11 @@ func (r *run) vanished(ctx context.Context, state containerState) error {
 
 // passLog passes the bootstrapper's log on as it is written, over as many
 // connections as it takes, and signals each end of the stream.
-func (r *run) passLog(ctx context.Context, id string, ended chan<- struct{}) {
+func (r *run) passLog(ctx context.Context, state containerState, ended chan<- struct{}) {
 	var since time.Time
 	pause := newPause(r.pace.Poll)
 	for ctx.Err() == nil {
-		err := r.readLog(ctx, id, since, true, func(record bootstrap.Record) {
+		err := r.readLog(ctx, state, since, true, func(record bootstrap.Record) {
 			if !record.Time.IsZero() {
 				since = record.Time
 			}
@@ -98,20 +96,21 @@ func (r *run) passLog(ctx context.Context, id string, ended chan<- struct{}) {
 	}
 }
 
-// readLog reads the log record by record.
-func (r *run) readLog(ctx context.Context, id string, since time.Time, follow bool, each func(bootstrap.Record)) error {
-	engine, err := r.runner(ctx)
-	if err != nil {
-		return err
-	}
-	log, err := engine.Logs(ctx, id, since, follow)
+// readLog reads the log record by record. The bootstrapper was given a password,
+// and writes what it likes: the password is taken out before anybody sees it.
+func (r *run) readLog(ctx context.Context, state containerState, since time.Time, follow bool, each func(bootstrap.Record)) error {
+	log, err := state.engine.Logs(ctx, state.ID, since, follow)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }()
 	scanner := bootstrap.NewScanner(log)
 	for scanner.Scan() {
-		each(scanner.Record())
+		record := scanner.Record()
+		if password := r.cluster.Login.Password; password != "" {
+			record.Message = strings.ReplaceAll(record.Message, password, "***")
+		}
+		each(record)
 	}
 	return scanner.Err()
 }
@@ -122,7 +121,7 @@ func (r *run) readLog(ctx context.Context, id string, since time.Time, follow bo
 func (r *run) verdict(ctx context.Context, state containerState) error {
 	failure := &BootstrapperError{Image: state.Image, Container: state.Name, ExitCode: state.ExitCode}
 	var records []bootstrap.Record
-	err := r.readLog(ctx, state.ID, time.Time{}, false, func(record bootstrap.Record) {
+	err := r.readLog(ctx, state, time.Time{}, false, func(record bootstrap.Record) {
 		if record.Fatal() {
 			failure.Fatal = record.Message
 		}

@@ -52,7 +52,7 @@ type Container struct {
 }
 
 // Inspect reads the inventory: DTR says which replicas there are, UCP which
-// containers run. The errors are those of the two clients.
+// containers run. The errors are a *NoReplicasError and those of the two clients.
 func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
 	var settings dtr.Settings
 	var containers []ucp.Container
@@ -72,7 +72,8 @@ func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return newInventory(c.DTR.URL(), settings, containers), nil
+	inventory := newInventory(c.DTR.URL(), settings, containers)
+	return inventory, inventory.check(settings)
 }
 
 // newInventory sorts containers by replica and part. The address that DTR was
@@ -99,13 +100,17 @@ func newInventory(address string, settings dtr.Settings, containers []ucp.Contai
 			r = &Replica{ID: id, Node: node, Containers: map[string]Container{}}
 			replicas[id] = r
 		}
-		r.Containers[part] = Container{
+		found := Container{
 			Name:    "dtr-" + part + "-" + id,
 			Version: containerVersion(c),
 			State:   c.State,
 			Status:  c.Status,
 			Created: c.Created,
 		}
+		if other, ok := r.Containers[part]; ok && !found.lowerThan(other) {
+			continue // left behind on another node, perhaps: the lower version must not be hidden
+		}
+		r.Containers[part] = found
 	}
 	for _, id := range slices.Sorted(maps.Keys(replicas)) {
 		inventory.Replicas = append(inventory.Replicas, *replicas[id])
@@ -131,6 +136,11 @@ func containerVersion(c ucp.Container) *semver.Version {
 		}
 	}
 	return lowest
+}
+
+// lowerThan orders containers by version; one that cannot be told is the lowest.
+func (c Container) lowerThan(other Container) bool {
+	return other.Version != nil && (c.Version == nil || c.Version.LessThan(other.Version))
 }
 
 // splitImage splits an image reference into repository and tag; a digest is
@@ -236,6 +246,19 @@ func (i *Inventory) Problems(target *semver.Version) []Problem {
 
 // at says whether every container of every replica is there at the version.
 func (i *Inventory) at(v *semver.Version) bool { return len(i.Problems(v)) == 0 }
+
+// check makes sure that the replicas that DTR lists are to be seen, one of them at
+// least. Where none is, this is another UCP than the one that DTR runs on.
+func (i *Inventory) check(settings dtr.Settings) error {
+	shown := slices.ContainsFunc(i.Replicas, func(r Replica) bool {
+		_, listed := settings.Replicas[r.ID]
+		return listed && r.Version() != nil
+	})
+	if !shown {
+		return &NoReplicasError{Listed: len(settings.Replicas)}
+	}
+	return nil
+}
 
 // halfDone says whether some but not all containers of a replica are there, which
 // is what a bootstrapper leaves that died in the middle of it.

@@ -85,8 +85,9 @@ type migrationWait struct {
 	action     string
 	retriggers int // left
 
-	last  migration
-	since time.Time // when last took its phase
+	last   migration
+	since  time.Time // when last took its phase
+	failed string    // the attempt after which the job was started again
 }
 
 func (w *migrationWait) wait(ctx context.Context) error {
@@ -101,7 +102,7 @@ func (w *migrationWait) wait(ctx context.Context) error {
 			return w.detached(context.Cause(ctx))
 		case errors.As(err, &unknown):
 			w.last = m
-			return w.failed(ctx, err)
+			return w.failure(ctx, err)
 		case fatal(err), gone.over(err):
 			return w.detached(err)
 		case err == nil:
@@ -138,7 +139,8 @@ func (w *migrationWait) note(ctx context.Context, m migration) {
 func (w *migrationWait) gaveUp() bool {
 	switch w.last.phase {
 	case migrationGaveUp:
-		return true
+		// The attempt that was answered already is what a list shows that lags behind.
+		return w.last.job.ID != w.failed || time.Since(w.since) > w.pace.MigrationStart
 	case migrationAbsent, migrationRetrying:
 		return time.Since(w.since) > w.pace.MigrationStart
 	}
@@ -148,7 +150,7 @@ func (w *migrationWait) gaveUp() bool {
 // retrigger starts the job again, as often as the options allow.
 func (w *migrationWait) retrigger(ctx context.Context) error {
 	if w.retriggers == 0 {
-		return w.failed(ctx, nil)
+		return w.failure(ctx, nil)
 	}
 	w.retriggers--
 	job, err := w.cluster.DTR.RunJob(ctx, w.action)
@@ -156,10 +158,10 @@ func (w *migrationWait) retrigger(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return w.detached(context.Cause(ctx))
 	case err != nil:
-		return w.failed(ctx, err)
+		return w.failure(ctx, err)
 	}
 	tflog.Info(ctx, "Migration job is started again", map[string]any{"action": w.action, "job_id": job.ID, "retriggers_left": w.retriggers})
-	w.since = time.Now()
+	w.since, w.failed = time.Now(), w.last.job.ID
 	return nil
 }
 
@@ -167,7 +169,7 @@ func (w *migrationWait) detached(cause error) error {
 	return &DetachedError{Step: stepMigration, Job: w.last.job.ID, Cause: cause}
 }
 
-func (w *migrationWait) failed(ctx context.Context, cause error) error {
+func (w *migrationWait) failure(ctx context.Context, cause error) error {
 	failure := &MigrationError{Action: w.action, Job: w.last.job, Attempts: w.last.attempts, URL: w.cluster.DTR.URL(), Cause: cause}
 	if w.last.job.ID != "" {
 		lines, err := w.cluster.DTR.JobLogs(ctx, w.last.job.ID, tailLength)

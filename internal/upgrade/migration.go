@@ -26,45 +26,44 @@ type migration struct {
 	attempts int
 }
 
-// judgeMigration looks at the jobs of one action, newest first. Attempts that
-// ended before since belong to an earlier version and only count when they
-// succeeded: what is migrated stays migrated. A status word that nobody
-// published is an error.
+// judgeMigration looks at the jobs of one action, newest first: the newest rules.
+// One that failed before since belongs to an earlier version, and says nothing
+// about this one. A status word that nobody published is an error.
 func judgeMigration(jobs []dtr.Job, since time.Time) (migration, error) {
 	var m migration
-	var done *dtr.Job
-	var open []dtr.Job // the attempts that count, newest first
 	for _, job := range jobs {
-		phase, err := job.Status.Phase()
-		ended := err == nil && phase != dtr.PhaseWaiting && phase != dtr.PhaseRunning
-		if ended && phase == dtr.PhaseDone && done == nil {
-			done = &job
-		}
-		if !ended || !job.ScheduledAt.Before(since) {
-			open = append(open, job)
+		if !over(job) || !job.ScheduledAt.Before(since) {
+			m.attempts++
 		}
 	}
-	m.attempts = len(open)
-	if done != nil {
-		m.phase, m.job = migrationDone, *done
+	if len(jobs) == 0 {
 		return m, nil
 	}
-	if len(open) == 0 {
-		return m, nil
-	}
-	m.job = open[0]
-	phase, err := m.job.Status.Phase()
+	newest := jobs[0]
+	phase, err := newest.Status.Phase()
 	switch {
 	case err != nil:
+		m.job = newest
 		return m, err
+	case phase == dtr.PhaseDone:
+		m.phase = migrationDone
 	case phase == dtr.PhaseWaiting || phase == dtr.PhaseRunning:
 		m.phase = migrationRunning
-	case phase == dtr.PhaseFailed && m.job.RetriesLeft > 0:
+	case newest.ScheduledAt.Before(since):
+		return m, nil
+	case phase == dtr.PhaseFailed && newest.RetriesLeft > 0:
 		m.phase = migrationRetrying
 	default:
 		m.phase = migrationGaveUp
 	}
+	m.job = newest
 	return m, nil
+}
+
+// over says whether a job has come to its end.
+func over(job dtr.Job) bool {
+	phase, err := job.Status.Phase()
+	return err == nil && phase != dtr.PhaseWaiting && phase != dtr.PhaseRunning
 }
 
 // migrationSince is the time from which on attempts belong to the hop that made
@@ -87,33 +86,46 @@ type pending struct {
 }
 
 // pendingMigration finds a migration that has to be over before anything else
-// is done. The metadata store's opt-in migration on 2.5 may have failed: 2.6
-// makes it anew.
+// is done: one at work whatever the version, and one that failed on the version
+// that it leads to. The metadata store's opt-in migration on 2.5 may have failed,
+// since 2.6 makes it anew.
 func (obs *Observation) pendingMigration(current *semver.Version) *pending {
-	for _, action := range migrationActions {
-		m, err := judgeMigration(obs.Jobs[action], time.Time{})
-		p := &pending{action: action, migration: m, err: err}
+	for _, job := range migrationJobs {
+		m, err := judgeMigration(obs.Jobs[job.action], time.Time{})
+		p := &pending{action: job.action, migration: m, err: err}
 		switch {
 		case err != nil, m.phase == migrationRunning, m.phase == migrationRetrying:
 			return p
-		case action == metadataStoreMigration && beforeMetadataStore(current):
-		case m.phase == migrationGaveUp:
+		case m.phase == migrationGaveUp && minor(current.String()) == job.leadsTo:
 			return p
 		}
 	}
 	return nil
 }
 
-// beforeMetadataStore says whether the metadata store is still an option of the
-// version, and not yet its only way.
-func beforeMetadataStore(v *semver.Version) bool {
-	return v.Major() < 2 || v.Major() == 2 && v.Minor() < 6
+// owesMigration says whether a cluster on 2.6 shows no sign of the metadata
+// store's migration: DTR may not have started it yet when an earlier run was cut
+// short. Online garbage collection is a sign, since it works on a migrated store
+// alone; it outlasts the job in DTR's history.
+func (obs *Observation) owesMigration(current *semver.Version) bool {
+	m, err := judgeMigration(obs.Jobs[metadataStoreMigration], time.Time{})
+	return minor(current.String()) == metadataStoreVersion && (err != nil || m.phase != migrationDone) && !obs.migrated()
 }
 
-// migratedBefore says whether the metadata store was migrated on 2.5 so long ago
-// that DTR has dropped the job from its history. Online garbage collection tells
-// of it, which works on a migrated store alone; having opted in does not, since
-// the migration may have failed since.
-func (obs *Observation) migratedBefore() bool {
+// migrated says whether the metadata store was migrated so long ago that DTR has
+// dropped the job from its history. Having opted in to it is no proof, since the
+// migration may have failed.
+func (obs *Observation) migrated() bool {
 	return obs.Features.OnlineGCEnabled && len(obs.Jobs[metadataStoreMigration]) == 0
+}
+
+// migratedBefore is migrated, asked of a cluster on which the hop to 2.6 has not
+// begun: a replica on 2.6 may answer otherwise.
+func (obs *Observation) migratedBefore() bool {
+	for _, v := range obs.Versions() {
+		if v.Major() > 2 || v.Major() == 2 && v.Minor() > 5 {
+			return false
+		}
+	}
+	return obs.migrated()
 }

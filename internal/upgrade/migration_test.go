@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +33,9 @@ func TestJudgeMigration(t *testing.T) {
 		{"done on the version before", []dtr.Job{job("a", "done", 2, before)}, migrationDone, "a", 0},
 		{"failed on the version before only", []dtr.Job{job("a", "error", 0, before)}, migrationAbsent, "", 0},
 		{"still running from before", []dtr.Job{job("a", "running", 0, before)}, migrationRunning, "a", 1},
-		{"failed again after it was done", []dtr.Job{job("b", "error", 0, after), job("a", "done", 0, after)}, migrationDone, "a", 2},
+		{"failed again after it was done", []dtr.Job{job("b", "error", 0, after), job("a", "done", 0, after)}, migrationGaveUp, "b", 2},
+		{"runs again after it was done", []dtr.Job{job("b", "running", 0, after), job("a", "done", 0, before)}, migrationRunning, "b", 1},
+		{"failed on the version before, after it was done", []dtr.Job{job("b", "error", 0, before), job("a", "done", 0, before)}, migrationAbsent, "", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,10 +76,14 @@ func TestMigratedBefore(t *testing.T) {
 		{"opted in, and no more is known", dtr.Features{MetadataStoreOptedIn: true}, nil, false},
 		{"opted in, and failed", dtr.Features{MetadataStoreOptedIn: true, OnlineGCEnabled: true}, failed, false},
 		{"collects garbage online", dtr.Features{MetadataStoreOptedIn: true, OnlineGCEnabled: true}, nil, true},
+		{"a replica runs 2.6 already", dtr.Features{MetadataStoreOptedIn: true, OnlineGCEnabled: true}, nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			obs := observation("2.5.6")
+			if strings.Contains(tt.name, "2.6") {
+				obs = observation("2.5.6", "2.6.15")
+			}
 			obs.Features, obs.Jobs[metadataStoreMigration] = tt.features, tt.jobs
 			if got := obs.migratedBefore(); got != tt.want {
 				t.Errorf("got %t", got)

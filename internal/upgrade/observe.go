@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
@@ -36,11 +38,21 @@ type ImageState struct {
 	Remote  error           // why the registry does not hand it out; nil when it does
 }
 
-// migrationActions are the jobs that move data from one minor version's form
-// to the next one's (API documentation, "jobs").
-var migrationActions = []string{"metadatastoremigration", "scannedlayermigration", "tagmigration", "bloblinkmigration"}
+// The job that the upgrade from 2.5 to 2.6 is followed by (upgrade documentation,
+// "Metadata Store Migration").
+const (
+	metadataStoreMigration = "metadatastoremigration"
+	metadataStoreVersion   = "2.6"
+)
 
-const metadataStoreMigration = "metadatastoremigration"
+// migrationJobs are the jobs that move data from one minor version's form to the
+// next one's, with the version that they lead to.
+var migrationJobs = []struct{ action, leadsTo string }{
+	{metadataStoreMigration, metadataStoreVersion},
+	{"scannedlayermigration", "2.5"},
+	{"tagmigration", "2.2"},
+	{"bloblinkmigration", "2.2"},
+}
 
 // recentJobs bounds how far back jobs of one action are read. An upgrade makes a
 // handful.
@@ -59,12 +71,12 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 	group.Go(func() (err error) { settings, err = c.DTR.Settings(ctx); return err })
 	group.Go(func() (err error) { obs.Status, err = c.DTR.ClusterStatus(ctx); return err })
 	group.Go(func() (err error) { obs.Features, err = c.DTR.Features(ctx); return err })
-	for _, action := range migrationActions {
+	for _, job := range migrationJobs {
 		group.Go(func() error {
-			jobs, err := c.DTR.Jobs(ctx, dtr.JobFilter{Action: action, Limit: recentJobs})
+			jobs, err := c.DTR.Jobs(ctx, dtr.JobFilter{Action: job.action, Limit: recentJobs})
 			mu.Lock()
 			defer mu.Unlock()
-			obs.Jobs[action] = jobs
+			obs.Jobs[job.action] = jobs
 			return err
 		})
 	}
@@ -82,7 +94,7 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 		group.Go(func() (err error) { obs.Version, err = engine.Version(ctx); return err })
 		for _, image := range o.componentImages() {
 			group.Go(func() error {
-				_, err := engine.RemoteImage(ctx, image)
+				err := askRegistry(ctx, engine, image)
 				mu.Lock()
 				defer mu.Unlock()
 				obs.Images[image] = ImageState{Remote: err}
@@ -114,8 +126,8 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 		return nil, err
 	}
 	obs.Inventory = newInventory(c.DTR.URL(), settings, append(viaUCP, onlyBootstrappers(direct, viaUCP)...))
-	if obs.CurrentVersion() == nil {
-		return nil, &NoReplicasError{Listed: len(settings.Replicas)}
+	if err := obs.check(settings); err != nil {
+		return nil, err
 	}
 	return obs, obs.lookOnNodes(parent, c, o)
 }
@@ -178,6 +190,17 @@ func onlyBootstrappers(direct, viaUCP []ucp.Container) []ucp.Container {
 	})
 }
 
+// askRegistry asks for an image where it would be pulled from. Not every UCP
+// serves that question: one that has no such page says nothing of the image, and
+// the pull, before anything is touched, will tell.
+func askRegistry(ctx context.Context, engine *ucp.Engine, image string) error {
+	_, err := engine.RemoteImage(ctx, image)
+	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "page not found") {
+		return nil
+	}
+	return err
+}
+
 // lookForBootstrapperImages asks the engine that runs the bootstrapper for its
 // image at every stop.
 func (obs *Observation) lookForBootstrapperImages(ctx context.Context, engine *ucp.Engine, o Options, mu *sync.Mutex) error {
@@ -187,7 +210,7 @@ func (obs *Observation) lookForBootstrapperImages(ctx context.Context, engine *u
 	images := o.bootstrapperImages()
 	remote := make([]error, len(images))
 	for i, image := range images {
-		group.Go(func() error { _, remote[i] = engine.RemoteImage(ctx, image); return ctx.Err() })
+		group.Go(func() error { remote[i] = askRegistry(ctx, engine, image); return ctx.Err() })
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("look for the bootstrapper's images: %w", err)

@@ -121,7 +121,7 @@ func TestObserveAsksForNoImageThatIsNotNeeded(t *testing.T) {
 	t.Parallel()
 	sim, c := start(t, "2.6.15")
 	o := to("2.6.15")
-	o.Known = o.Target
+	o.Applied = o.Target
 	if _, err := Observe(t.Context(), c, o); err != nil {
 		t.Fatal(err)
 	}

@@ -28,19 +28,21 @@ func (p Plan) next() transition.Hop {
 	return p.Hops[0]
 }
 
-// bootstrapper is this provider's bootstrapper container for the cluster.
+// bootstrapper is this provider's bootstrapper container for the cluster. There
+// are two only where the provider was set to another engine meanwhile; the one at
+// work counts.
 func (obs *Observation) bootstrapper() (ucp.Container, bool) {
-	i := slices.IndexFunc(obs.Bootstrappers, func(c ucp.Container) bool { return isOurs(c, obs.Host) })
-	if i < 0 {
+	ours := slices.DeleteFunc(slices.Clone(obs.Bootstrappers), func(c ucp.Container) bool { return !isOurs(c, obs.Host) })
+	if len(ours) == 0 {
 		return ucp.Container{}, false
 	}
-	return obs.Bootstrappers[i], true
+	return ours[max(0, slices.IndexFunc(ours, running))], true
 }
 
 // resume finds the hop into the current version that is not finished: its
 // bootstrapper container is still there, a container is missing, or a migration
 // that belongs to it is not done and the configuration asks for that version.
-func (obs *Observation) resume(stops []*semver.Version) *transition.Hop {
+func (obs *Observation) resume(o Options) *transition.Hop {
 	versions := obs.Versions()
 	if len(versions) != 1 {
 		return nil // the hop into the higher version is among the plan's hops
@@ -52,15 +54,16 @@ func (obs *Observation) resume(stops []*semver.Version) *transition.Hop {
 			return newHop(from, to)
 		}
 	}
-	if !slices.ContainsFunc(stops, current.Equal) {
+	if !slices.ContainsFunc(o.stops(), current.Equal) {
 		return nil
 	}
-	if obs.halfDone() {
-		return newHop(current, current)
+	hop := newHop(current, current)
+	pending := obs.pendingMigration(current)
+	applied := o.Applied != nil && !o.Applied.LessThan(current)
+	if pending != nil && pending.action == metadataStoreMigration || !applied && obs.owesMigration(current) {
+		hop.MigrationJobs = []string{metadataStoreMigration}
 	}
-	if p := obs.pendingMigration(current); p != nil && p.action == metadataStoreMigration {
-		hop := newHop(current, current)
-		hop.MigrationJobs = []string{p.action}
+	if len(hop.MigrationJobs) > 0 || obs.halfDone() {
 		return hop
 	}
 	return nil

@@ -98,7 +98,7 @@ func (p *preflight) plan() {
 	case err != nil:
 		p.find(CheckTransition, Error, "target_version", "No way to the target version", sentence(err), "Check target_version and via.")
 	default:
-		p.Hops, p.Resume = hops, p.obs.resume(stops)
+		p.Hops, p.Resume = hops, p.obs.resume(p.o)
 	}
 	for _, r := range p.obs.Replicas {
 		for _, part := range bootstrap.Parts {
@@ -143,6 +143,11 @@ func (p *preflight) pendingMigration() {
 	current := p.obs.CurrentVersion()
 	pending := p.obs.pendingMigration(current)
 	if pending == nil {
+		if p.Resume == nil && len(p.Hops) > 0 && p.obs.owesMigration(p.Hops[0].From) {
+			p.find(CheckPendingMigration, Warning, "", "No metadata store migration is known of",
+				fmt.Sprintf("The cluster runs %s, online garbage collection is off, and DTR lists no job %s.", current, metadataStoreMigration),
+				fmt.Sprintf("If this cluster ever ran 2.5, apply target_version %q first: that sees the migration through.", current))
+		}
 		return
 	}
 	if p.Resume != nil && slices.Contains(p.Resume.MigrationJobs, pending.action) {
@@ -172,7 +177,7 @@ func (p *preflight) pendingMigration() {
 // to be at the target, that is none of an upgrade's business but to mention it.
 func (p *preflight) replicasShown() {
 	severity := Error
-	if !p.Due() && p.o.Known != nil && p.o.Known.Equal(p.o.Target) {
+	if !p.Due() && p.o.Applied != nil && p.o.Applied.Equal(p.o.Target) {
 		severity = Warning
 	}
 	for _, r := range p.obs.Replicas {
@@ -193,9 +198,11 @@ func (p *preflight) replicaHealth() {
 		severity = Warning
 	}
 	now := p.obs.Status.Date
-	for _, t := range p.obs.Status.Timestamp {
-		if now.Before(t) {
-			now = t
+	if now.IsZero() { // then by the latest report of any replica
+		for _, t := range p.obs.Status.Timestamp {
+			if now.Before(t) {
+				now = t
+			}
 		}
 	}
 	for _, r := range p.obs.Replicas {

@@ -324,18 +324,18 @@ func TestPreflightOfAHiddenReplica(t *testing.T) {
 	clear(obs.Replicas[1].Containers)
 	for _, tt := range []struct {
 		name     string
-		known    string
+		applied  string
 		severity Severity
 	}{
-		{"nothing was known of the cluster", "", Error},
-		{"the cluster was seen behind the target", "2.5.6", Error},
-		{"the cluster was seen at the target", "2.6.15", Warning},
+		{"nothing was applied before", "", Error},
+		{"an earlier version was applied", "2.5.6", Error},
+		{"the target was applied", "2.6.15", Warning},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o := options("2.6.15")
-			if tt.known != "" {
-				o.Known = version(tt.known)
+			if tt.applied != "" {
+				o.Applied = version(tt.applied)
 			}
 			plan, findings := Preflight(obs, o)
 			if plan.Due() {

@@ -65,10 +65,7 @@ type run struct {
 // *MigrationError, *DigestError, *ForeignContainerError, *NoReplicasError, and
 // those of the clients.
 func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
-	r := &run{
-		cluster: c, o: o, pace: o.Pace.orDefault(), reported: map[string]bool{},
-		report: &Report{StartedAt: time.Now().UTC(), To: o.Target.String()},
-	}
+	r := newRun(c, o)
 	err := r.run(ctx)
 	r.report.FinishedAt = time.Now().UTC()
 
@@ -83,13 +80,19 @@ func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
 	return r.report, err
 }
 
+func newRun(c Cluster, o Options) *run {
+	return &run{
+		cluster: c, o: o, pace: o.Pace.orDefault(), reported: map[string]bool{},
+		report: &Report{StartedAt: time.Now().UTC(), To: o.Target.String()},
+	}
+}
+
 func (r *run) run(ctx context.Context) error {
 	obs, plan, err := r.preflight(ctx)
 	if err != nil {
 		return err
 	}
 	r.report.From = obs.CurrentVersion().String()
-	r.host, r.containerName = obs.Host, containerName(obs.Host)
 	r.report.Hops, r.report.Resumed = plan.Hops, plan.Resume != nil
 	if !plan.Due() {
 		return nil
@@ -109,7 +112,7 @@ func (r *run) run(ctx context.Context) error {
 // hops works on the next hop until none is left, and plans anew after each: what
 // is next is read off the cluster, not remembered.
 func (r *run) hops(ctx context.Context, obs *Observation, plan Plan) error {
-	for range len(r.o.stops()) + 1 { // one more for a hop to resume
+	for range len(r.o.stops()) + 3 { // more for a hop to resume, a half-done replica, a migration
 		if !plan.Due() {
 			return nil
 		}
@@ -122,10 +125,7 @@ func (r *run) hops(ctx context.Context, obs *Observation, plan Plan) error {
 			return err
 		}
 	}
-	if plan.Due() {
-		return fmt.Errorf("hop %s is due again after it was finished: the cluster is being changed by somebody else", hopName(plan.next()))
-	}
-	return nil
+	return fmt.Errorf("hop %s is due again after it was finished; look at container %s and at the versions that run", hopName(plan.next()), r.containerName)
 }
 
 // steps are what a hop is made of.
@@ -151,6 +151,7 @@ func (r *run) preflight(ctx context.Context) (*Observation, Plan, error) {
 		}
 		return nil, Plan{}, err
 	}
+	r.host, r.containerName = obs.Host, containerName(obs.Host)
 	plan, findings := Preflight(obs, r.o)
 	if len(findings.Errors()) > 0 {
 		return nil, Plan{}, &PreflightError{Findings: findings}

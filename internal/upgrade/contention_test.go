@@ -1,0 +1,173 @@
+package upgrade
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// looked is a run that has looked at the cluster, and begins its hop only later.
+func looked(t *testing.T, c Cluster, o Options) (r *run, obs *Observation, plan Plan) {
+	t.Helper()
+	r = newRun(c, o)
+	obs, plan, err := r.preflight(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, obs, plan
+}
+
+func TestHopIsNotBegunOnAClusterThatHasMoved(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	slow, obs, plan := looked(t, c, to("2.6.8"))
+	if err := slow.images(t.Context(), obs, plan.next()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	err := slow.upgrade(t.Context(), obs, plan.next())
+	if moved := asError[*MovedError](t, err); len(moved.Versions) != 1 || moved.Versions[0].String() != "2.6.15" {
+		t.Errorf("got %v, want it to say what runs", moved)
+	}
+	wantAt(t, sim, "2.6.15")
+	wantNoBootstrapper(t, sim)
+	if got := sim.BootstrapperRuns(); got != 1 {
+		t.Errorf("%d bootstrapper runs: a downgrade was started", got)
+	}
+}
+
+func TestHopIsNotBegunBesideAForeignBootstrapper(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	late, obs, plan := looked(t, c, to("2.6.15"))
+	if err := late.images(t.Context(), obs, plan.next()); err != nil {
+		t.Fatal(err)
+	}
+	release := sim.Hold(simulator.BootstrapperStarted)
+	defer release()
+	sim.StartForeignBootstrapper("2.6.15")
+	<-sim.Reached(simulator.BootstrapperStarted)
+	err := late.upgrade(t.Context(), obs, plan.next())
+	if moved := asError[*MovedError](t, err); moved.Bootstrapper == "" {
+		t.Errorf("got %v, want it to name the container", moved)
+	}
+	if got := sim.BootstrapperRuns(); got != 1 {
+		t.Errorf("%d bootstrapper runs, one of them foreign", got)
+	}
+	if _, found, err := late.findContainer(t.Context()); found || err != nil {
+		t.Errorf("a container was left behind (%v)", err)
+	}
+}
+
+func TestHopThatAnotherApplyHasDoneIsNotDoneAgain(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	late, obs, plan := looked(t, c, to("2.6.15"))
+	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.upgrade(t.Context(), obs, plan.next()); err != nil {
+		t.Fatal(err)
+	}
+	wantNoBootstrapper(t, sim)
+	if got := sim.BootstrapperRuns(); got != 1 {
+		t.Errorf("%d bootstrapper runs, want 1", got)
+	}
+}
+
+// TestContainerThatWasNeverStartedIsMadeAnew finds what an apply leaves that is
+// killed between making the container and starting it.
+func TestContainerThatWasNeverStartedIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	killed, obs, plan := looked(t, c, to("2.6.15"))
+	if err := killed.images(t.Context(), obs, plan.next()); err != nil {
+		t.Fatal(err)
+	}
+	left := must[containerState](t)(killed.create(t.Context(), obs, plan.next()))
+	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+	wantNoBootstrapper(t, sim)
+	if got := sim.BootstrapperRuns(); got != 1 {
+		t.Errorf("%d bootstrapper runs, want 1", got)
+	}
+	if _, err := left.look(t.Context()); err == nil {
+		t.Error("the left-over was started, or is still there")
+	}
+}
+
+// TestRunIsAdoptedFromAnotherEngine is interrupted while the bootstrapper runs
+// through UCP, and goes on with an engine of its own that UCP knows nothing of.
+func TestRunIsAdoptedFromAnotherEngine(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{simulator.BootstrapperStarted, simulator.ReplicaStarted(2)} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			elsewhere, _ := start(t, "2.5.6")
+			ctx, cancel := context.WithCancel(t.Context())
+			release := sim.Hold(point)
+			go func() {
+				<-sim.Reached(point)
+				cancel()
+			}()
+			_, err := Run(ctx, c, to("2.6.15"))
+			_ = asError[*DetachedError](t, err)
+
+			c.Docker = &ucp.DockerConfig{Host: elsewhere.DockerHost()}
+			done := make(chan error, 1)
+			go func() {
+				_, err := runUpgrade(t, c, to("2.6.15"))
+				done <- err
+			}()
+			release()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			wantAt(t, sim, "2.6.15")
+			wantNoBootstrapper(t, sim)
+			if here, there := sim.BootstrapperRuns(), elsewhere.BootstrapperRuns(); here != 1 || there != 0 {
+				t.Errorf("%d bootstrapper runs through UCP and %d on the other engine, want 1 and 0", here, there)
+			}
+			if again, err := runUpgrade(t, c, to("2.6.15")); err != nil || again.Worked() {
+				t.Errorf("the next run has something to do, or fails: %+v, %v", again, err)
+			}
+		})
+	}
+}
+
+// TestOwedMigrationIsNotForgotten loses a run after the rollout, with all that it
+// left behind, before DTR has started its migration job.
+func TestOwedMigrationIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{NeverStart: true})
+	o := to("2.6.15")
+	o.Retriggers, o.Pace.MigrationStart = 0, 50*time.Millisecond
+	_, err := runUpgrade(t, c, o)
+	if failure := asError[*MigrationError](t, err); failure.Job.ID != "" {
+		t.Errorf("got %v, want a job that was never started", failure)
+	}
+	r, _, _ := looked(t, c, o)
+	if err := r.tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	_, err = runUpgrade(t, c, o)
+	_ = asError[*MigrationError](t, err)
+	o.Retriggers = 1
+	report, err := runUpgrade(t, c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if jobs := sim.Jobs(); len(jobs) != 1 || jobs[0].Status != "done" || report.MigrationAttempts != 1 {
+		t.Errorf("jobs %+v, reported as %d attempts", jobs, report.MigrationAttempts)
+	}
+}
