@@ -131,20 +131,20 @@ func TestMutualTLS(t *testing.T) {
 	s.requests = nil
 	s.mu.Unlock()
 	for name, change := range map[string]func(*DockerConfig){
-		"no client certificate":    func(c *DockerConfig) { c.ClientCert, c.ClientKey = "", "" },
-		"another's certificate":    func(c *DockerConfig) { c.ClientCert, c.ClientKey = otherCert, otherKey },
-		"another CA":               func(c *DockerConfig) { c.CACert = otherCA },
-		"the system's roots":       func(c *DockerConfig) { c.CACert = "" },
-		"no TLS":                   func(c *DockerConfig) { c.CACert, c.ClientCert, c.ClientKey = "", "", "" },
-		"a certificate, no key":    func(c *DockerConfig) { c.ClientKey = "" },
-		"a key, no certificate":    func(c *DockerConfig) { c.ClientCert = "" },
-		"the key of another":       func(c *DockerConfig) { c.ClientKey = otherKey },
-		"a CA that is none":        func(c *DockerConfig) { c.CACert = "ca.pem" },
-		"a certificate's path":     func(c *DockerConfig) { c.ClientCert, c.ClientKey = "cert.pem", "key.pem" },
-		"clear text over a network":  func(c *DockerConfig) { c.Host = "tcp://192.0.2.1:2375" },
-		"a host without its port":  func(c *DockerConfig) { c.Host = "tcp://127.0.0.1" },
-		"a host with a path":       func(c *DockerConfig) { c.Host += "/docker" },
-		"a host that cannot parse": func(c *DockerConfig) { c.Host = "tcp://127.0.0.1:port" },
+		"no client certificate":     func(c *DockerConfig) { c.ClientCert, c.ClientKey = "", "" },
+		"another's certificate":     func(c *DockerConfig) { c.ClientCert, c.ClientKey = otherCert, otherKey },
+		"another CA":                func(c *DockerConfig) { c.CACert = otherCA },
+		"the system's roots":        func(c *DockerConfig) { c.CACert = "" },
+		"no TLS":                    func(c *DockerConfig) { c.CACert, c.ClientCert, c.ClientKey = "", "", "" },
+		"a certificate, no key":     func(c *DockerConfig) { c.ClientKey = "" },
+		"a key, no certificate":     func(c *DockerConfig) { c.ClientCert = "" },
+		"the key of another":        func(c *DockerConfig) { c.ClientKey = otherKey },
+		"a CA that is none":         func(c *DockerConfig) { c.CACert = "ca.pem" },
+		"a certificate's path":      func(c *DockerConfig) { c.ClientCert, c.ClientKey = "cert.pem", "key.pem" },
+		"clear text over a network": func(c *DockerConfig) { c.Host = "tcp://192.0.2.1:2375" },
+		"a host without its port":   func(c *DockerConfig) { c.Host = "tcp://127.0.0.1" },
+		"a host with a path":        func(c *DockerConfig) { c.Host += "/docker" },
+		"a host that cannot parse":  func(c *DockerConfig) { c.Host = "tcp://127.0.0.1:port" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := good
