@@ -69,7 +69,7 @@ func TestApplyIsResumedAfterAKill(t *testing.T) {
 			if err := syscall.Kill(-first.Process.Pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			<-ended
+			_ = <-ended
 			release()
 
 			if out, err := apply().CombinedOutput(); err != nil {

@@ -207,8 +207,7 @@ func (r *upgradeResource) inspect(ctx context.Context) (*upgrade.Inventory, erro
 		return nil, err
 	}
 	seen, err := upgrade.Inspect(ctx, cluster)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, whatAnswers(ctx, cluster, err)
 	}
 	return seen, nil
