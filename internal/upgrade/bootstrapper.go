@@ -19,6 +19,9 @@ import (
 // been migrated before the hop: DTR then has no migration to start.
 const labelMigrated = "com.github.dtr-upgrade.metadata-store-migrated"
 
+// startLimit bounds the start of a container, which a cancelled apply waits for.
+const startLimit = time.Minute
+
 // containerState is what an engine tells of the bootstrapper's container.
 type containerState struct {
 	ucp.ContainerState
@@ -259,7 +262,7 @@ func (r *run) start(ctx context.Context, state containerState, hop transition.Ho
 		return false, errors.Join(err, dropErr)
 	}
 	// From here on a cancelled apply must know what it leaves behind.
-	startCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.pace.Outage)
+	startCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startLimit)
 	defer cancel()
 	if err := state.engine.Start(startCtx, state.ID); err != nil {
 		return false, fmt.Errorf("start container %s: %w", state.Name, err)
