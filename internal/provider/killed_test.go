@@ -69,7 +69,9 @@ func TestApplyIsResumedAfterAKill(t *testing.T) {
 			if err := syscall.Kill(-first.Process.Pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			_ = <-ended
+			if err := <-ended; err == nil {
+				t.Error("the apply came to its end before the kill")
+			}
 			release()
 
 			if out, err := apply().CombinedOutput(); err != nil {
