@@ -3,6 +3,7 @@ package simulator
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ const (
 	envImageRepository = "DTR_IMAGE_REPOSITORY" // "docker/dtr"
 	envImageVersion    = "DTR_IMAGE_VERSION"
 	envSpeed           = "SIMULATOR_SPEED"
+	envFaults          = "SIMULATOR_FAULTS" // BootstrapperFaults in JSON
 )
 
 // phase2Command is what the second phase runs as; it is no command of users.
@@ -40,15 +42,22 @@ func withHooks(ctx context.Context, h hooks) context.Context {
 	return context.WithValue(ctx, hooksKey{}, h)
 }
 
-// hooksOf is what a bootstrapper in an image of its own has: none.
-func hooksOf(ctx context.Context) hooks {
+// hooksOf is what a bootstrapper in an image of its own has: nobody but the
+// image tells it how to go wrong.
+func hooksOf(ctx context.Context, imageFaults string) (hooks, error) {
 	if h, ok := ctx.Value(hooksKey{}).(hooks); ok {
-		return h
+		return h, nil
+	}
+	var faults BootstrapperFaults
+	if imageFaults != "" {
+		if err := json.Unmarshal([]byte(imageFaults), &faults); err != nil {
+			return hooks{}, fmt.Errorf("%s: %w", envFaults, err)
+		}
 	}
 	return hooks{
-		faults: func() BootstrapperFaults { return BootstrapperFaults{} },
+		faults: func() BootstrapperFaults { return faults },
 		reach:  func(context.Context, string) {},
-	}
+	}, nil
 }
 
 // bootstrapper is one run of one phase.
@@ -77,8 +86,13 @@ func Bootstrapper(ctx context.Context, args, env []string, stdout io.Writer) int
 		return 1
 	}
 	speed, _ := strconv.ParseFloat(vars[envSpeed], 64)
+	tied, err := hooksOf(ctx, vars[envFaults])
+	if err != nil {
+		fmt.Fprintln(stdout, err)
+		return 1
+	}
 	b := &bootstrapper{
-		hooks: hooksOf(ctx), clock: clock(cmp.Or(speed, 1)), version: version,
+		hooks: tied, clock: clock(cmp.Or(speed, 1)), version: version,
 		repository: cmp.Or(vars[envImageRepository], officialRepository(version)),
 	}
 	if b.faults().Silent {
@@ -127,6 +141,9 @@ func (b *bootstrapper) runPhase1(ctx context.Context) (status int) {
 		b.fatal(cmp.Or(faults.FatalRecord, err.Error()))
 	case faults.FatalRecord != "":
 		b.fatal(faults.FatalRecord)
+	}
+	if faults.Unfinished {
+		fmt.Fprint(b.log.out, "the last words of the bootstrapper")
 	}
 	b.reach(ctx, BootstrapperFinished)
 	if faults.ExitStatus != nil {

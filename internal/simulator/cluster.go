@@ -55,6 +55,13 @@ type Options struct {
 	UCPVersion string
 	// Nodes says how nodes differ from the usual ones, by name.
 	Nodes map[string]NodeOptions
+	// Listen is the address of this machine that DTR and UCP are served on;
+	// 127.0.0.1 if empty.
+	Listen string
+	// Engines take the place of the simulated ones. Replicas, APIVersion and
+	// Nodes then mean nothing, and the methods of the cluster that change
+	// containers, images and nodes, or hold a bootstrapper up, must not be used.
+	Engines Engines
 }
 
 // NodeOptions describes a node; zero values are the usual ones.
@@ -79,7 +86,8 @@ type Cluster struct {
 	cancel       context.CancelFunc
 	accounts     *accounts
 	registry     *registry
-	engine       *engine
+	engine       *engine // nil when the engines are real
+	inventory    Inventory
 	ucp          *ucp
 	dtr          *dtr
 	front        front
@@ -87,6 +95,7 @@ type Cluster struct {
 	bootstrapper guarded[BootstrapperFaults]
 	servers      []*http.Server
 	socketDir    string
+	unwatch      func()
 }
 
 // Start starts a cluster. Close must be called when it is no longer needed.
@@ -115,58 +124,82 @@ func Start(o Options) (*Cluster, error) {
 func (c *Cluster) start(o Options, version *semver.Version) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
-	caPEM, certificate, err := newPKI(slices.DeleteFunc([]string{o.Host}, func(h string) bool { return h == "" })...)
+	caPEM, certificate, err := newPKI(slices.DeleteFunc([]string{o.Host, o.Listen}, func(h string) bool { return h == "" })...)
 	if err != nil {
 		return err
 	}
-	dtrListener, err := net.Listen("tcp", "127.0.0.1:0")
+	listen := net.JoinHostPort(cmp.Or(o.Listen, "127.0.0.1"), "0")
+	dtrListener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
 	}
 	defer closeUnlessServed(c, dtrListener)
-	ucpListener, err := net.Listen("tcp", "127.0.0.1:0")
+	ucpListener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
 	}
 	defer closeUnlessServed(c, ucpListener)
-	if c.socketDir, err = os.MkdirTemp("", "dtr-simulator-"); err != nil {
-		return err
-	}
-	socket := filepath.Join(c.socketDir, "docker.sock")
-	socketListener, err := net.Listen("unix", socket)
-	if err != nil {
-		return err
-	}
 
 	username, password := credentials(o.Username, o.Password)
 	c.info = Info{
 		DTRURL: "https://" + dtrListener.Addr().String(), UCPURL: "https://" + ucpListener.Addr().String(),
-		Username: username, Password: password, CACert: caPEM, DockerHost: "unix://" + socket,
+		Username: username, Password: password, CACert: caPEM,
 	}
 	c.accounts = newAccounts(username, password)
 	c.registry = newRegistry()
-	c.engine = newEngine(ctx, o, version, c.registry)
-	c.engine.program = func(ctx context.Context, args, env []string, stdout io.Writer) int {
-		return Bootstrapper(withHooks(ctx, hooks{c.bootstrapper.get, c.points.reach}), args, env, stdout)
+	var docker http.Handler
+	var apiVersion string
+	if o.Engines != nil {
+		c.inventory, docker, apiVersion = o.Engines, o.Engines.Handler(), o.Engines.APIVersion()
+	} else {
+		c.engine = newEngine(ctx, o, version, c.registry)
+		c.engine.program = func(ctx context.Context, args, env []string, stdout io.Writer) int {
+			return Bootstrapper(withHooks(ctx, hooks{c.bootstrapper.get, c.points.reach}), args, env, stdout)
+		}
+		c.inventory, docker, apiVersion = c.engine, c.engine.handler(scope{}), c.engine.apiVersion
 	}
 	c.dtr = &dtr{
-		ctx: ctx, clock: clock(o.Speed), inventory: c.engine, accounts: c.accounts, points: &c.points,
+		ctx: ctx, clock: clock(o.Speed), inventory: c.inventory, accounts: c.accounts, points: &c.points,
 		host: cmp.Or(o.Host, dtrListener.Addr().String()), ucpHost: ucpListener.Addr().String(), caPEM: caPEM,
 		reports: map[string]*report{}, dbUpdated: time.Now().Add(-24 * time.Hour),
 	}
 	if !version.LessThan(semver.MustParse("2.6")) {
 		c.dtr.migration.optedIn, c.dtr.migration.done = true, true
 	}
-	c.engine.changed = c.dtr.observe
-	c.ucp = newUCP(c.accounts, caPEM, c.engine.apiVersion, c.engine.handler(scope{}))
+	c.ucp = newUCP(c.accounts, caPEM, apiVersion, docker)
+	if c.engine == nil {
+		c.unwatch = o.Engines.Watch(c.dtr.observe)
+	} else if err := c.serveSocket(ctx); err != nil {
+		return err
+	}
 	c.dtr.observe()
 
 	serverTLS := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	always := func(service string) func(string) string { return func(string) string { return service } }
 	c.serve(ctx, tls.NewListener(dtrListener, serverTLS), c.front.wrap(always(ServiceDTR), c.dtr.handler()))
 	c.serve(ctx, tls.NewListener(ucpListener, serverTLS), c.front.wrap(ucpService, c.ucp.handler()))
-	c.serve(ctx, socketListener, c.front.wrap(always(ServiceEngine), c.engine.handler(scope{node: workerName(1)})))
 	return nil
+}
+
+// serveSocket serves the engine of the first worker without UCP.
+func (c *Cluster) serveSocket(ctx context.Context) error {
+	var err error
+	if c.socketDir, err = os.MkdirTemp("", "dtr-simulator-"); err != nil {
+		return err
+	}
+	socket := filepath.Join(c.socketDir, "docker.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	c.info.DockerHost = "unix://" + socket
+	c.engine.changed = c.dtr.observe
+	c.serve(ctx, l, c.front.wrap(always(ServiceEngine), c.engine.handler(scope{node: workerName(1)})))
+	return nil
+}
+
+// always names the service of an address that serves but one.
+func always(service string) func(path string) string {
+	return func(string) string { return service }
 }
 
 func closeUnlessServed(c *Cluster, l net.Listener) {
@@ -198,8 +231,13 @@ func (c *Cluster) Close() {
 		_ = s.Close()
 	}
 	c.front.close()
+	if c.unwatch != nil {
+		c.unwatch()
+	}
 	if c.engine != nil {
 		c.engine.active.Wait()
+	}
+	if c.dtr != nil {
 		c.dtr.jobsDone.Wait()
 	}
 	if c.socketDir != "" {
@@ -213,7 +251,7 @@ func (c *Cluster) DTRURL() string { return c.info.DTRURL }
 // UCPURL is the address of UCP, and of the cluster's Docker Engine API.
 func (c *Cluster) UCPURL() string { return c.info.UCPURL }
 
-// DockerHost is the engine of node worker1 without UCP: a unix socket.
+// DockerHost is the simulated engine of node worker1 without UCP: a unix socket.
 func (c *Cluster) DockerHost() string { return c.info.DockerHost }
 
 // CACert is the certificate authority of both addresses, PEM.
@@ -229,7 +267,7 @@ func (c *Cluster) Password() string { return c.info.Password }
 func (c *Cluster) Info() Info { return c.info }
 
 // Containers lists the containers of the nodes that are up, by node and name.
-func (c *Cluster) Containers() []Container { return c.engine.List() }
+func (c *Cluster) Containers() []Container { return c.inventory.List() }
 
 // ReplicaIDs lists the ids of the replicas in ascending order, which is the
 // order of their nodes and of the bootstrapper too.

@@ -153,7 +153,7 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 
 // run starts a container. The lock must be held.
 func (e *engine) run(c *ctr) {
-	c.state, c.started, c.finished, c.exitCode = container.StateRunning, time.Now(), time.Time{}, 0
+	c.state, c.started, c.exitCode = container.StateRunning, time.Now(), 0 // when it last ended stays known
 	c.exited = make(chan struct{})
 	c.log.reopen()
 	if !isBootstrapper(c.config.Image) {

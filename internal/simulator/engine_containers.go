@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -67,7 +68,7 @@ func (e *engine) summary(s scope, c *ctr) container.Summary {
 		Ports: []container.PortSummary{}, Mounts: []container.MountPoint{},
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: c.endpoints()},
 	}
-	sum.HostConfig.NetworkMode = string(c.host.NetworkMode)
+	sum.HostConfig.NetworkMode = cmp.Or(string(c.host.NetworkMode), "default")
 	for port := range c.host.PortBindings {
 		sum.Ports = append(sum.Ports, container.PortSummary{PrivatePort: port.Num(), PublicPort: port.Num(), Type: string(port.Proto())})
 	}
@@ -178,9 +179,8 @@ func (e *engine) inspect(c *ctr) container.InspectResponse {
 	if h := e.health(c); h != "" && state.Running {
 		state.Health = &container.Health{Status: h}
 	}
-	if host.LogConfig.Type == "" {
-		host.LogConfig.Type = "json-file"
-	}
+	host.LogConfig.Type = cmp.Or(host.LogConfig.Type, "json-file")
+	host.NetworkMode = cmp.Or(host.NetworkMode, "default")
 	args := []string{}
 	if len(config.Cmd) > 1 {
 		args = config.Cmd[1:]
@@ -201,7 +201,7 @@ func (e *engine) serveCreate(s scope, w http.ResponseWriter, r *http.Request, _ 
 		return errorf(http.StatusBadRequest, "invalid JSON: %v", err)
 	}
 	if req.Config == nil || req.Image == "" {
-		return errorf(http.StatusBadRequest, "config cannot be empty in order to create a container")
+		return errorf(http.StatusBadRequest, "Config cannot be empty in order to create a container")
 	}
 	if req.HostConfig == nil {
 		req.HostConfig = &container.HostConfig{}

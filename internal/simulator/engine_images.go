@@ -85,7 +85,11 @@ func (e *engine) serveImage(s scope, w http.ResponseWriter, _ *http.Request, nam
 			}
 		}
 	}
-	return errorf(http.StatusNotFound, "No such image: %s", name)
+	missing := errorf(http.StatusNotFound, "No such image: %s", name)
+	if s.cluster() {
+		return missing
+	}
+	return errorf(http.StatusNotFound, "no such image: %s: %v", name, missing)
 }
 
 // servePull pulls on every node of the scope. Docker reports an image that

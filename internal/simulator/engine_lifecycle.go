@@ -177,7 +177,7 @@ func (e *engine) serveLogs(s scope, w http.ResponseWriter, r *http.Request, name
 	}
 	since, err := unixTime(query.Get("since"))
 	if err != nil {
-		return errorf(http.StatusBadRequest, "invalid value for since: %v", err)
+		return err // Docker too calls it an error of its own
 	}
 	tail, err := strconv.Atoi(query.Get("tail"))
 	if err != nil {
@@ -190,6 +190,7 @@ func (e *engine) serveLogs(s scope, w http.ResponseWriter, r *http.Request, name
 		return err
 	}
 	log, tty, driver := c.log, c.config.Tty, c.host.LogConfig.Type
+	follow := isSet(r, "follow") && c.state == container.StateRunning
 	e.mu.Unlock()
 	if driver == "none" {
 		return errorf(http.StatusNotImplemented, "configured logging driver does not support reading")
@@ -203,7 +204,7 @@ func (e *engine) serveLogs(s scope, w http.ResponseWriter, r *http.Request, name
 	w.WriteHeader(http.StatusOK)
 	flush := http.NewResponseController(w).Flush
 	_ = flush()
-	_ = log.read(r.Context(), since, tail, isSet(r, "follow"), func(entry logEntry) error {
+	_ = log.read(r.Context(), since, tail, follow, func(entry logEntry) error {
 		data := entry.data
 		if isSet(r, "timestamps") {
 			data = append([]byte(entry.at.UTC().Format("2006-01-02T15:04:05.000000000Z07:00")+" "), data...)

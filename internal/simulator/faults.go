@@ -80,6 +80,8 @@ type BootstrapperFaults struct {
 	Silent bool
 	// LongLine writes a record with a message of this many bytes.
 	LongLine int
+	// Unfinished ends the output in the middle of a line.
+	Unfinished bool
 }
 
 // SetBootstrapper sets how bootstrappers go wrong from now on, those that run

@@ -1,6 +1,9 @@
 package simulator
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Container is a container of the cluster as Docker tells it.
 type Container struct {
@@ -21,6 +24,20 @@ type Inventory interface {
 	// Ended lists the containers that stopped running since the last call, those
 	// that are gone by now included.
 	Ended() []Container
+}
+
+// Engines are real Docker Engines that a cluster is set before, so that the
+// containers are real and the rest of the cluster is as simulated as ever.
+type Engines interface {
+	Inventory
+	// Handler serves the Docker Engine API of all engines the way UCP does: one
+	// list for all nodes, and constraints that say where a container goes.
+	Handler() http.Handler
+	// APIVersion is the newest Engine API version that all of them speak.
+	APIVersion() string
+	// Watch calls observe after each change of containers, until stop is called.
+	// What ended before is forgotten.
+	Watch(observe func()) (stop func())
 }
 
 // Running says whether the container runs.

@@ -12,8 +12,9 @@ import (
 const maxLogChunk = 16 << 10
 
 type logEntry struct {
-	at   time.Time
-	data []byte // a line with its end, or a part of a long or unfinished one
+	at         time.Time
+	data       []byte // a line with its end, or a part of a long or unfinished one
+	unfinished bool   // the last line, without an end
 }
 
 // logBuffer keeps what a container wrote, and wakes those that follow it.
@@ -50,7 +51,7 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 }
 
 func (l *logBuffer) add(data []byte) {
-	l.entries = append(l.entries, logEntry{time.Now(), bytes.Clone(data)})
+	l.entries = append(l.entries, logEntry{at: time.Now(), data: bytes.Clone(data)})
 	l.wake()
 }
 
@@ -68,6 +69,7 @@ func (l *logBuffer) close() {
 	}
 	if len(l.pending) > 0 {
 		l.add(l.pending)
+		l.entries[len(l.entries)-1].unfinished = true
 		l.pending = nil
 	}
 	l.closed = true
@@ -82,7 +84,8 @@ func (l *logBuffer) reopen() {
 
 // read passes the entries since a time on to f, only the last tail ones if
 // tail is not negative. With follow it goes on until the log is closed, ctx is
-// done or f fails.
+// done or f fails, and leaves out a last line without an end: Docker often
+// loses that when the container ends, and has it when the log is read again.
 func (l *logBuffer) read(ctx context.Context, since time.Time, tail int, follow bool, f func(logEntry) error) error {
 	l.mu.Lock()
 	next := 0
@@ -95,7 +98,7 @@ func (l *logBuffer) read(ctx context.Context, since time.Time, tail int, follow 
 		closed, changed := l.closed, l.changed
 		l.mu.Unlock()
 		for _, e := range batch {
-			if e.at.Before(since) {
+			if e.at.Before(since) || follow && e.unfinished {
 				continue
 			}
 			if err := f(e); err != nil {

@@ -94,7 +94,7 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 		group.Go(func() (err error) { obs.Version, err = engine.Version(ctx); return err })
 		for _, image := range o.componentImages() {
 			group.Go(func() error {
-				err := askRegistry(ctx, engine, image)
+				err := askRegistry(ctx, engine, o, image)
 				mu.Lock()
 				defer mu.Unlock()
 				obs.Images[image] = ImageState{Remote: err}
@@ -192,8 +192,13 @@ func onlyBootstrappers(direct, viaUCP []ucp.Container) []ucp.Container {
 
 // askRegistry asks for an image where it would be pulled from. Not every UCP
 // serves that question: one that has no such page says nothing of the image, and
-// the pull, before anything is touched, will tell.
-func askRegistry(ctx context.Context, engine *ucp.Engine, image string) error {
+// the pull, before anything is touched, will tell. Where nothing is to be pulled
+// nothing is asked: an engine that cannot resolve the registry's name does little
+// else for as long as it tries, and has such questions wait for one another.
+func askRegistry(ctx context.Context, engine *ucp.Engine, o Options, image string) error {
+	if o.Pull == PullNever {
+		return nil
+	}
 	_, err := engine.RemoteImage(ctx, image)
 	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "page not found") {
 		return nil
@@ -210,7 +215,7 @@ func (obs *Observation) lookForBootstrapperImages(ctx context.Context, engine *u
 	images := o.bootstrapperImages()
 	remote := make([]error, len(images))
 	for i, image := range images {
-		group.Go(func() error { remote[i] = askRegistry(ctx, engine, image); return ctx.Err() })
+		group.Go(func() error { remote[i] = askRegistry(ctx, engine, o, image); return ctx.Err() })
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("look for the bootstrapper's images: %w", err)

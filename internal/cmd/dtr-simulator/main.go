@@ -1,6 +1,9 @@
 // Command dtr-simulator serves a simulated DTR cluster on free loopback ports
 // until it is interrupted. When it is ready it prints one line of JSON: the
 // addresses, the credentials and the certificate authority.
+//
+// It is also the program of the images that stand in for DTR's own on real
+// engines, see asImage.
 package main
 
 import (
@@ -18,6 +21,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if status, ok := asImage(ctx, os.Args, os.Stdout, os.Stderr); ok {
+		stop()
+		os.Exit(status)
+	}
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if err != nil {

@@ -1,0 +1,188 @@
+//go:build linux
+
+package rig
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/moby/moby/api/types/image"
+)
+
+// images merges the lists of the nodes: an image is listed once, with every
+// tag that it has anywhere.
+func (f front) images(w http.ResponseWriter, c *call) error {
+	nodes, query, err := c.perNode(f.up())
+	if err != nil {
+		return err
+	}
+	merged := []image.Summary{}
+	for _, n := range nodes {
+		var list []image.Summary
+		if err := c.ask(c.Context(), n, "/images/json", query, &list); err != nil {
+			return err
+		}
+		for _, img := range list {
+			i := slices.IndexFunc(merged, func(o image.Summary) bool { return o.ID == img.ID })
+			if i < 0 {
+				merged = append(merged, img)
+				continue
+			}
+			merged[i].RepoTags = union(merged[i].RepoTags, img.RepoTags)
+			merged[i].RepoDigests = union(merged[i].RepoDigests, img.RepoDigests)
+		}
+	}
+	return writeJSON(w, http.StatusOK, merged)
+}
+
+func union(a, b []string) []string {
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			a = append(a, s)
+		}
+	}
+	return a
+}
+
+// image has a node answer that has the image.
+func (f front) image(w http.ResponseWriter, c *call) error {
+	name := strings.TrimPrefix(c.path, "/images/")
+	if i := strings.LastIndexByte(name, '/'); i >= 0 && slices.Contains([]string{"json", "history", "push", "tag", "get"}, name[i+1:]) {
+		name = name[:i]
+	}
+	nodes := f.up()
+	for _, n := range nodes {
+		var found json.RawMessage
+		if c.ask(c.Context(), n, "/images/"+name+"/json", nil, &found) == nil {
+			f.pass(w, c, n)
+			return nil
+		}
+	}
+	return refuse(http.StatusNotFound, "No such image: %s", name)
+}
+
+// message is one of the stream of a pull or load.
+type message struct {
+	ID          string       `json:"id,omitempty"`
+	Status      string       `json:"status,omitempty"`
+	Stream      string       `json:"stream,omitempty"`
+	Error       string       `json:"error,omitempty"`
+	ErrorDetail *errorDetail `json:"errorDetail,omitempty"`
+}
+
+type errorDetail struct {
+	Message string `json:"message"`
+}
+
+// pull pulls on all nodes that are up, and says of each how that went.
+func (f front) pull(w http.ResponseWriter, c *call) error {
+	ref := c.URL.Query().Get("fromImage")
+	if tag := c.URL.Query().Get("tag"); tag != "" {
+		ref += ":" + tag
+	}
+	out := newStream(w)
+	onAll(f.up(), func(n *Node) {
+		out.send(message{ID: n.Name, Status: "Pulling " + ref + "..."})
+		err := c.stream(n, nil, func(m message) {
+			if strings.HasPrefix(m.Status, "Digest: ") {
+				out.send(message{Status: m.Status})
+			}
+		})
+		if err != nil {
+			out.fail(n, err)
+			return
+		}
+		out.send(message{ID: n.Name, Status: "Pulling " + ref + "... : downloaded"})
+	})
+	return nil
+}
+
+// load loads the archive on all nodes that are up.
+func (f front) load(w http.ResponseWriter, c *call) error {
+	archive, err := os.CreateTemp(f.rig.dir, "load-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(archive.Name())
+	defer archive.Close()
+	size, err := io.Copy(archive, c.Body)
+	if err != nil {
+		return err
+	}
+	out := newStream(w)
+	onAll(f.up(), func(n *Node) {
+		if err := c.stream(n, io.NewSectionReader(archive, 0, size), func(m message) {
+			m.ID = n.Name
+			out.send(m)
+		}); err != nil {
+			out.fail(n, err)
+		}
+	})
+	return nil
+}
+
+func onAll(nodes []*Node, f func(*Node)) {
+	var wg sync.WaitGroup
+	for _, n := range nodes {
+		wg.Go(func() { f(n) })
+	}
+	wg.Wait()
+}
+
+// stream makes the call to a node and passes each message of the answer on.
+// The first error among them is the result.
+func (c *call) stream(n *Node, body io.Reader, pass func(message)) error {
+	answer, err := c.send(c.Context(), n, c.Method, c.path, c.URL.Query(), body)
+	if err != nil {
+		return unreachable(n, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return refusalOf(answer)
+	}
+	decoder := json.NewDecoder(bufio.NewReader(answer.Body))
+	var failed error
+	for {
+		var m message
+		switch err := decoder.Decode(&m); {
+		case err == io.EOF:
+			return failed
+		case err != nil:
+			return err
+		case m.Error != "" && failed == nil:
+			failed = fmt.Errorf("%s", m.Error)
+		default:
+			pass(m)
+		}
+	}
+}
+
+// stream writes messages of several nodes, one at a time.
+type stream struct {
+	mu sync.Mutex
+	w  http.ResponseWriter
+}
+
+func newStream(w http.ResponseWriter) *stream {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	return &stream{w: w}
+}
+
+func (s *stream) send(m message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = json.NewEncoder(s.w).Encode(m)
+	_ = http.NewResponseController(s.w).Flush()
+}
+
+func (s *stream) fail(n *Node, err error) {
+	s.send(message{ID: n.Name, Error: err.Error(), ErrorDetail: &errorDetail{err.Error()}})
+}

@@ -1,0 +1,104 @@
+package simulator
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+)
+
+// HealthCheckPath is where the health check is in the image of nginx.
+const HealthCheckPath = "/bin/healthcheck"
+
+// Environment that the images bring with them.
+const (
+	EnvImageRepository = envImageRepository
+	EnvImageVersion    = envImageVersion
+	EnvSpeed           = envSpeed
+	EnvFaults          = envFaults // BootstrapperFaults in JSON
+)
+
+// Spec is a container of a replica as the bootstrapper makes it.
+type Spec struct {
+	Name   string
+	Part   string
+	Config *container.Config
+	Host   *container.HostConfig
+}
+
+// ReplicaContainers are the containers of a replica, in the order in which
+// they are made; version says which version a part has. The engines must have
+// the images.
+func ReplicaContainers(repository, replica string, version func(part string) string) []Spec {
+	var specs []Spec
+	for _, p := range parts {
+		config, host := componentConfig(p, repository, version(p.name), replica)
+		specs = append(specs, Spec{p.containerName(replica), p.name, config, host})
+	}
+	return specs
+}
+
+// Bundle lists every image of a version: the bootstrapper's first, the cache's
+// second, then those of the parts.
+func Bundle(repository, version string) []string { return bundle(repository, version) }
+
+// Component is the program of an image of a replica's part: it stays up until
+// ctx is done. The one that is nginx answers _ping on its two ports.
+func Component(ctx context.Context, partName string) error {
+	if partName != "nginx" {
+		<-ctx.Done()
+		return nil
+	}
+	_, certificate, err := newPKI()
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /_ping", func(w http.ResponseWriter, _ *http.Request) {
+		_ = writeJSON(w, http.StatusOK, map[string]any{"Error": "", "Healthy": true})
+	})
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: time.Minute,
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+	}
+	ended := make(chan error, 2)
+	for port, serve := range map[string]func(net.Listener) error{
+		":80": server.Serve, ":443": func(l net.Listener) error { return server.ServeTLS(l, "", "") },
+	} {
+		l, err := net.Listen("tcp", port)
+		if err != nil {
+			return errors.Join(err, server.Close())
+		}
+		go func() { ended <- serve(l) }()
+	}
+	select {
+	case <-ctx.Done():
+		return server.Close()
+	case err := <-ended:
+		return errors.Join(err, server.Close())
+	}
+}
+
+// HealthCheck is Docker's health check of nginx.
+func HealthCheck(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1/_ping", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("_ping: %s", answer.Status)
+	}
+	_, err = io.Copy(io.Discard, answer.Body)
+	return err
+}
