@@ -196,7 +196,7 @@ func (p *dtrProvider) Configure(ctx context.Context, req provider.ConfigureReque
 	if conn.docker != nil {
 		conn.docker.UserAgent, conn.docker.Retry = p.userAgent(), p.retry
 	}
-	resp.ResourceData = conn
+	resp.ResourceData, resp.DataSourceData, resp.ActionData = conn, conn, conn
 }
 
 func (p *dtrProvider) userAgent() string { return "terraform-provider-dtr/" + p.version }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -57,6 +58,19 @@ type connection struct {
 
 	version string
 	pace    upgrade.Pace
+}
+
+// connectionOf is what Configure of the provider has handed to a resource, a data
+// source or an action; nil before that, while Terraform validates.
+func connectionOf(data any, diags *diag.Diagnostics) *connection {
+	if data == nil {
+		return nil
+	}
+	conn, ok := data.(*connection)
+	if !ok {
+		diags.AddError("Provider data of an unexpected type", fmt.Sprintf("Got %T. This is a bug in the provider.", data))
+	}
+	return conn
 }
 
 // notConnectedError says that the provider cannot be asked before an apply.

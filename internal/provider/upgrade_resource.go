@@ -55,15 +55,7 @@ func (r *upgradeResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 }
 
 func (r *upgradeResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	if req.ProviderData == nil {
-		return // validate
-	}
-	conn, ok := req.ProviderData.(*connection)
-	if !ok {
-		resp.Diagnostics.AddError("Provider data of an unexpected type", fmt.Sprintf("Got %T. This is a bug in the provider.", req.ProviderData))
-		return
-	}
-	r.conn = conn
+	r.conn = connectionOf(req.ProviderData, &resp.Diagnostics)
 }
 
 func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
