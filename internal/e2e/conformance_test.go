@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -189,6 +190,26 @@ var containerBehaviours = []behaviour{
 		pull(t, s, s.image("-api"))
 		s.create(t, "compared", object{"Image": s.image("-api")})
 		return s.post(t, "/containers/create?name=compared", object{"Image": s.image("-api")})
+	}},
+	{"a name that many want at once", func(t *testing.T, s *subject) any {
+		t.Helper()
+		pull(t, s, s.image("-api"))
+		const many = 5
+		answers := make([]answer, many)
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = s.post(t, "/containers/create?name=compared", object{"Image": s.image("-api")}) })
+		}
+		all.Wait()
+		statuses := make([]int, many)
+		for i, a := range answers {
+			statuses[i] = a.Status
+			if a.Status == http.StatusCreated {
+				s.do(t, http.MethodDelete, "/containers/"+a.object(t)["Id"].(string), nil)
+			}
+		}
+		slices.Sort(statuses)
+		return statuses
 	}},
 	{"the life of a container", func(t *testing.T, s *subject) any {
 		t.Helper()
@@ -373,6 +394,12 @@ var ucpBehaviours = []behaviour{
 			env, o["Name"], o["Node"].(object)["Name"], o["Config"].(object)["Labels"].(object)["com.docker.swarm.constraints"],
 			s.get(t, "/containers/worker3/compared/json").Status, s.get(t, "/containers/worker2/compared/json"),
 		}
+	}},
+	{"a name that is taken on another node", func(t *testing.T, s *subject) any {
+		t.Helper()
+		pull(t, s, s.image("-api"))
+		s.create(t, "compared", object{"Image": s.image("-api"), "Env": []string{"constraint:node==worker3"}})
+		return s.post(t, "/containers/create?name=compared", object{"Image": s.image("-api"), "Env": []string{"constraint:node==worker2"}})
 	}},
 	{"a container on no node", func(t *testing.T, s *subject) any {
 		t.Helper()

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +44,11 @@ func prepare() (env []string, cleanUp func() error, err error) {
 	if missing := rig.Tools(); len(missing) > 0 {
 		return nil, nil, fmt.Errorf("needed on the PATH and not found: %s", strings.Join(missing, ", "))
 	}
+	ctx := context.Background()
+	before, err := footprint(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	dir, err := os.MkdirTemp("", "dtr-e2e-")
 	if err != nil {
 		return nil, nil, err
@@ -49,12 +56,11 @@ func prepare() (env []string, cleanUp func() error, err error) {
 	cgroup := filepath.Base(dir)
 	removeConfig, err := rig.MakeConfigDir()
 	cleanUp = func() error {
-		return errors.Join(checkNothingIsLeft(dir), os.RemoveAll(dir), rig.RemoveCgroups(cgroup), removeConfig())
+		return errors.Join(rig.RemoveCgroups(cgroup), checkNothingIsLeft(ctx, before, dir), os.RemoveAll(dir), removeConfig())
 	}
 	if err != nil {
 		return nil, cleanUp, err
 	}
-	ctx := context.Background()
 	terraform, err := workspace.FindTerraform(ctx, dir)
 	if err != nil {
 		return nil, cleanUp, err
@@ -88,16 +94,55 @@ func nodes() int {
 	return replicas
 }
 
-// checkNothingIsLeft looks for what the sandbox should have taken with it.
-func checkNothingIsLeft(dir string) error {
+// footprint is what engines could leave on the machine: links, addresses and
+// firewall rules, mounts, names of network namespaces, and cgroups.
+func footprint(ctx context.Context) (map[string]bool, error) {
+	seen := map[string]bool{}
+	for _, pattern := range []string{"/sys/class/net/*", "/run/netns/*", "/var/run/docker/netns/*", "/sys/fs/cgroup/*", "/sys/fs/cgroup/*/*"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			seen[path] = true
+		}
+	}
 	mounts, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		seen["mount "+strings.TrimSpace(line)] = true
+	}
+	for _, command := range [][]string{{"iptables-save"}, {"ip", "-o", "address"}, {"ip", "route"}} {
+		out, err := exec.CommandContext(ctx, command[0], command[1:]...).Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", command[0], err)
+		}
+		for line := range strings.Lines(string(out)) {
+			if strings.HasPrefix(line, "#") {
+				continue // when it was printed
+			}
+			seen[command[0]+" "+counters.ReplaceAllString(strings.TrimSpace(line), "")] = true
+		}
+	}
+	return seen, nil
+}
+
+// counters are of packets and seconds: they change by themselves.
+var counters = regexp.MustCompile(`\[\d+:\d+\]|(valid|preferred)_lft \S+`)
+
+// checkNothingIsLeft looks for what the sandbox should have taken with it:
+// whatever was not there before, and processes.
+func checkNothingIsLeft(ctx context.Context, before map[string]bool, dir string) error {
+	after, err := footprint(ctx)
 	if err != nil {
 		return err
 	}
 	var left []string
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, dir) {
-			left = append(left, "mount "+strings.TrimSpace(line))
+	for _, thing := range slices.Sorted(maps.Keys(after)) {
+		if !before[thing] {
+			left = append(left, thing)
 		}
 	}
 	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")

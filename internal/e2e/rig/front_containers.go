@@ -183,6 +183,9 @@ func (f front) create(w http.ResponseWriter, c *call) error {
 	if err := json.Unmarshal(body, &known); err != nil {
 		return refuse(http.StatusBadRequest, "invalid JSON: %v", err)
 	}
+	// No two that want the same name, wherever they are to run.
+	f.rig.creating.Lock()
+	defer f.rig.creating.Unlock()
 	if err := f.checkName(c, c.URL.Query().Get("name")); err != nil {
 		return err
 	}

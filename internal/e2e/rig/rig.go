@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/moby/moby/api/types/swarm"
@@ -59,6 +60,7 @@ type Rig struct {
 	network     *sandbox.Switch
 	registry    *registry
 	watch       *watch
+	creating    sync.Mutex // held by UCP's front while it makes a container
 }
 
 // Start starts the engines and joins them. What it leaves behind when it fails
@@ -202,7 +204,7 @@ func poll(ctx context.Context, look func() (bool, error)) error {
 
 // Tools lists what the rig needs on the PATH and does not find.
 func Tools() (missing []string) {
-	for _, name := range []string{"dockerd", "containerd", "runc", "ip", "iptables"} {
+	for _, name := range []string{"dockerd", "containerd", "runc", "ip", "iptables", "iptables-save", "sshd", "ssh", "ssh-keygen"} {
 		if !found(name) {
 			missing = append(missing, name)
 		}
