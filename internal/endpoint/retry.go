@@ -78,7 +78,7 @@ func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error
 			} else {
 				last = e.take(req, resp, read)
 			}
-			return worthRepeating(resp, last), nil
+			return worthRepeating(resp, last) && !(attempts > 1 && passedOn(caller, resp)), nil
 		},
 	}
 	// Every attempt has been looked at by then, so neither the answer nor the error says anything new.
@@ -137,6 +137,18 @@ func worthRepeating(resp *http.Response, err error) bool {
 		return !ok || !dns.IsNotFound // a name that does not exist is a mistake in the configuration
 	}
 	return false
+}
+
+type passedOnKey struct{}
+
+// WithErrorsPassedOn returns a context for a call whose server passes another server's failure on as a status of 500.
+// That is repeated once, and not waited out as a fault of the server itself would be.
+func WithErrorsPassedOn(ctx context.Context) context.Context {
+	return context.WithValue(ctx, passedOnKey{}, true)
+}
+
+func passedOn(ctx context.Context, resp *http.Response) bool {
+	return resp != nil && resp.StatusCode == http.StatusInternalServerError && ctx.Value(passedOnKey{}) != nil
 }
 
 // address is the request's URL without what does not belong into errors.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
 // Images returns the tags and digests of the images that are present.
@@ -50,7 +52,7 @@ func (e *Engine) ImageDigests(ctx context.Context, ref string) ([]string, error)
 // RemoteImage asks the image's registry, through the engine, for its digest ("sha256:...").
 func (e *Engine) RemoteImage(ctx context.Context, ref string) (digest string, err error) {
 	what := "look up image " + ref + " in its registry"
-	image, err := call(ctx, e, callLimit, what, func(ctx context.Context, c *client.Client) (client.DistributionInspectResult, error) {
+	image, err := call(endpoint.WithErrorsPassedOn(ctx), e, callLimit, what, func(ctx context.Context, c *client.Client) (client.DistributionInspectResult, error) {
 		return c.DistributionInspect(ctx, ref, client.DistributionInspectOptions{})
 	})
 	return image.Descriptor.Digest.String(), err

@@ -12,6 +12,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// A registry that is down is the engine's answer, not a fault of the engine.
+func TestRegistryIsDown(t *testing.T) {
+	s := serveUCP(t, "1.37", handlers{"GET /distribution/docker/dtr:2.6.15/json": always(500, `{"message":"received unexpected HTTP status: 503 Service Unavailable"}`)})
+	_, err := s.engine().RemoteImage(t.Context(), "docker/dtr:2.6.15")
+	if err == nil || !strings.Contains(err.Error(), "503 Service Unavailable") {
+		t.Errorf("error %v", err)
+	}
+	if asked := s.asked("GET /v1.37/distribution"); len(asked) != 2 {
+		t.Errorf("asked %d times, want 2: %v", len(asked), asked)
+	}
+}
+
 func TestPull(t *testing.T) {
 	tests := map[string]struct {
 		stream   string
