@@ -45,7 +45,7 @@ func New(ctx context.Context, dir, terraform string) (*Workspace, error) {
 	if runtime.GOOS == "windows" {
 		plugin += ".exe"
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", plugin,
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", plugin,
 		"github.com/dtr-upgrade/terraform-provider-dtr")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the provider: %w\n%s", err, out)
