@@ -78,7 +78,7 @@ func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error
 			} else {
 				last = e.take(req, resp, read)
 			}
-			return worthRepeating(resp, last) && !(attempts > 1 && passedOn(caller, resp)), nil
+			return worthRepeating(resp, last) && (attempts == 1 || !passedOn(caller, resp)), nil
 		},
 	}
 	// Every attempt has been looked at by then, so neither the answer nor the error says anything new.

@@ -94,6 +94,14 @@ func (c *Cluster) AddImage(ref string, nodeNames ...string) {
 	}
 }
 
+// TagImage puts an image of another digest under a reference on one node, as
+// docker tag does there.
+func (c *Cluster) TagImage(nodeName, ref, digest string) {
+	c.engine.mu.Lock()
+	defer c.engine.mu.Unlock()
+	c.engine.addImage(c.engine.nodeByName(nodeName), ref, digest)
+}
+
 // AddBundle puts every image of a version on every node, as loading the
 // vendor's archive on each of them does.
 func (c *Cluster) AddBundle(version string) {

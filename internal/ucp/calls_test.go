@@ -119,7 +119,14 @@ var calls = map[string]struct {
 	},
 	"image": {
 		"GET /images/a/b:1/json",
-		func(ctx context.Context, e *Engine) (any, error) { return e.ImageDigests(ctx, "a/b:1") },
+		func(ctx context.Context, e *Engine) (any, error) { return e.ImageDigests(ctx, "a/b:1", "") },
+		[]string{"docker/dtr@" + digest},
+	},
+	"image on a node": {
+		"GET /images/json?filters=%7B%22node%22%3A%7B%22worker1%22%3Atrue%7D%7D",
+		func(ctx context.Context, e *Engine) (any, error) {
+			return e.ImageDigests(ctx, "docker/dtr:2.5.6", "worker1")
+		},
 		[]string{"docker/dtr@" + digest},
 	},
 	"remote image": {

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
 
@@ -17,18 +20,12 @@ import (
 // Images returns the tags and digests of the images that are present.
 // A node narrows it to that node, through UCP only; "" means anywhere.
 func (e *Engine) Images(ctx context.Context, node string) (map[string]bool, error) {
-	options := client.ImageListOptions{}
-	if node != "" {
-		options.Filters = client.Filters{}.Add("node", node)
-	}
-	list, err := call(ctx, e, callLimit, "list images", func(ctx context.Context, c *client.Client) (client.ImageListResult, error) {
-		return c.ImageList(ctx, options)
-	})
+	list, err := e.list(ctx, node)
 	if err != nil {
 		return nil, err
 	}
 	images := map[string]bool{}
-	for _, image := range list.Items {
+	for _, image := range list {
 		for _, ref := range image.RepoTags {
 			images[ref] = true
 		}
@@ -41,12 +38,42 @@ func (e *Engine) Images(ctx context.Context, node string) (map[string]bool, erro
 	return images, nil
 }
 
+func (e *Engine) list(ctx context.Context, node string) ([]image.Summary, error) {
+	options := client.ImageListOptions{}
+	if node != "" {
+		options.Filters = client.Filters{}.Add("node", node)
+	}
+	list, err := call(ctx, e, callLimit, "list images", func(ctx context.Context, c *client.Client) (client.ImageListResult, error) {
+		return c.ImageList(ctx, options)
+	})
+	return list.Items, err
+}
+
 // ImageDigests returns the repository digests ("docker/dtr@sha256:...") of an image that is present.
-func (e *Engine) ImageDigests(ctx context.Context, ref string) ([]string, error) {
+// A node narrows it to that node, through UCP only, where a tag may mean another image on each; "" means anywhere.
+// The error of an image that is not there is one for which errdefs.IsNotFound holds.
+func (e *Engine) ImageDigests(ctx context.Context, ref, node string) ([]string, error) {
+	if node != "" {
+		return e.imageDigestsOn(ctx, ref, node)
+	}
 	image, err := call(ctx, e, callLimit, "inspect image "+ref, func(ctx context.Context, c *client.Client) (client.ImageInspectResult, error) {
 		return c.ImageInspect(ctx, ref)
 	})
 	return image.RepoDigests, err
+}
+
+// imageDigestsOn finds the image in the node's list: UCP inspects an image on any node that has it.
+func (e *Engine) imageDigestsOn(ctx context.Context, ref, node string) ([]string, error) {
+	list, err := e.list(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	for _, image := range list {
+		if slices.Contains(image.RepoTags, ref) {
+			return image.RepoDigests, nil
+		}
+	}
+	return nil, fmt.Errorf("image %s on node %s: %w", ref, node, errdefs.ErrNotFound)
 }
 
 // RemoteImage asks the image's registry, through the engine, for its digest ("sha256:...").

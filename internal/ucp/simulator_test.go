@@ -137,7 +137,7 @@ func TestContainerFromBeginningToEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := e.ImageDigests(ctx, image); !cerrdefs.IsNotFound(err) {
+			if _, err := e.ImageDigests(ctx, image, ""); !cerrdefs.IsNotFound(err) {
 				t.Errorf("an image that is not there: error %v", err)
 			}
 			digest, err := e.RemoteImage(ctx, image)
@@ -154,7 +154,7 @@ func TestContainerFromBeginningToEnd(t *testing.T) {
 			if err := e.Pull(ctx, image, func(l string) { progress = append(progress, l) }); err != nil || len(progress) == 0 {
 				t.Errorf("%q, error %v", progress, err)
 			}
-			digests, err := e.ImageDigests(ctx, image)
+			digests, err := e.ImageDigests(ctx, image, "")
 			if err != nil || !slices.Contains(digests, "docker/dtr@"+digest) {
 				t.Errorf("digests %q, error %v", digests, err)
 			}

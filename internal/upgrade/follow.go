@@ -90,6 +90,9 @@ func (r *run) passLog(ctx context.Context, state containerState, ended chan<- st
 		case ended <- struct{}{}:
 		default:
 		}
+		if err == nil { // the bootstrapper has ended, which whoever follows it is about to find
+			pause.next = pause.longest
+		}
 		if pause.wait(ctx) != nil {
 			return
 		}

@@ -55,7 +55,7 @@ func (r *run) images(ctx context.Context, obs *Observation, hop transition.Hop) 
 		}
 	}
 	if want := r.o.Digests[hop.To.String()]; want != "" {
-		if err := checkDigest(ctx, engine, image, want); err != nil {
+		if err := checkDigest(ctx, engine, image, node, want); err != nil {
 			return err
 		}
 	}
@@ -109,8 +109,10 @@ func pull(ctx context.Context, engine *ucp.Engine, image string) error {
 	return nil
 }
 
-func checkDigest(ctx context.Context, engine *ucp.Engine, image, want string) error {
-	references, err := engine.ImageDigests(ctx, image)
+// checkDigest looks at the image where it is going to run: a tag may mean another
+// one on every node.
+func checkDigest(ctx context.Context, engine *ucp.Engine, image, node, want string) error {
+	references, err := engine.ImageDigests(ctx, image, node)
 	if err != nil {
 		return fmt.Errorf("read the digest of image %s: %w", image, err)
 	}

@@ -283,6 +283,32 @@ func TestRunRefusesAnotherDigest(t *testing.T) {
 	}
 }
 
+// UCP answers for any node that has the image; what counts is the one that runs
+// the bootstrapper.
+func TestRunRefusesAnotherDigestOnTheNode(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	const (
+		image    = "mirantis/dtr:2.6.15"
+		good     = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+		tampered = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	)
+	for _, node := range []string{"worker1", "worker2", "worker3"} {
+		sim.TagImage(node, image, good)
+	}
+	sim.TagImage("worker2", image, tampered)
+	o := to("2.6.15")
+	o.ExistingReplicaID = sim.ReplicaIDs()[1]
+	o.Digests = map[string]string{"2.6.15": good}
+	_, err := runUpgrade(t, c, o)
+	if failure := asError[*DigestError](t, err); !slices.Equal(failure.Got, []string{tampered}) {
+		t.Errorf("got digests %v", failure.Got)
+	}
+	if sim.BootstrapperRuns() > 0 {
+		t.Error("the bootstrapper ran all the same")
+	}
+}
+
 func TestRunNeverPullsWhenToldSo(t *testing.T) {
 	t.Parallel()
 	sim, c := start(t, "2.5.6")
