@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
@@ -122,18 +123,40 @@ func ids(all map[string]container.Summary) []string {
 	return list
 }
 
-// wantVersion fails the test unless every container of every replica runs the
-// version, and there are no others than those of replicas.
-func wantVersion(t testing.TB, version string) {
+// wantVersion fails the test unless every part of every replica runs its image of
+// the version, and there are no other containers than those.
+func wantVersion(t testing.TB, repository, version string) {
 	t.Helper()
-	parts := partsOf(t)
-	if len(parts) != 9*replicas {
-		t.Errorf("%d containers of replicas, want %d", len(parts), 9*replicas)
-	}
-	for name, c := range parts {
-		if !strings.HasSuffix(c.Image, ":"+version) || c.State != container.StateRunning {
-			t.Errorf("%s: %s, %s", name, c.Image, c.Status)
+	wantVersionOf(t, repository, version)
+}
+
+// wantVersionOf is wantVersion where the other parts than those named were not
+// replaced, and so run images of the usual repository.
+func wantVersionOf(t testing.TB, repository, version string, replaced ...string) {
+	t.Helper()
+	usual, _ := publish(t, version)
+	want := map[string]string{}
+	for k, n := range engines.Nodes[:replicas] {
+		for _, spec := range simulator.ReplicaContainers(repository, rig.Replica(k+1), func(string) string { return version }) {
+			image := spec.Config.Image
+			if len(replaced) > 0 && !slices.Contains(replaced, spec.Part) {
+				image = usual + strings.TrimPrefix(image, repository)
+			}
+			want[n.Name+"/"+spec.Name] = image
 		}
+	}
+	if len(want) != 9*replicas {
+		t.Fatalf("%d containers are wanted", len(want))
+	}
+	got := map[string]string{}
+	for name, c := range partsOf(t) {
+		got[name] = c.Image
+		if c.State != container.StateRunning {
+			got[name] += ", " + c.Status
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("containers of replicas (-want, +got):\n%s", diff)
 	}
 	for _, c := range engines.List() {
 		if _, _, ok := c.Component(); !ok {

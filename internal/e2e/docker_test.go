@@ -66,7 +66,7 @@ func TestWaysToTheEngine(t *testing.T) {
 				}
 			}
 			w.mustApply(t)
-			wantVersion(t, "2.6.15")
+			wantVersion(t, repository, "2.6.15")
 			started := 0
 			for _, e := range engines.Events() {
 				if e.Action == "start" && strings.HasPrefix(e.Name, "dtr-upgrade-") {

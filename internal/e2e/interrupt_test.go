@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,14 @@ func event(action, name string) moment {
 		_, err := engines.WaitFor(ctx, func(e rig.Event) bool {
 			return e.Action == action && strings.HasPrefix(e.Name, name)
 		})
+		return err
+	}
+}
+
+// startOf is the first start of a container of an image.
+func startOf(image string) moment {
+	return func(ctx context.Context) error {
+		_, err := engines.WaitFor(ctx, func(e rig.Event) bool { return e.Action == "start" && e.Image == image })
 		return err
 	}
 }
@@ -103,7 +112,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 		}
 	}
 	w.mustApply(t)
-	wantVersion(t, "2.6.15")
+	wantVersionOf(t, repository, "2.6.15", "rethinkdb", "jobrunner", "scanningstore")
 	if n := bootstrapperRuns(); n != 1 {
 		t.Errorf("%d bootstrapper runs", n)
 	}
@@ -135,7 +144,7 @@ func TestBootstrapperKilledFromOutside(t *testing.T) {
 				t.Error("the apply does not tell of exit status 137")
 			}
 			w.mustApply(t)
-			wantVersion(t, "2.6.15")
+			wantVersion(t, repository, "2.6.15")
 			if n := bootstrapperRuns(); n > 2 {
 				t.Errorf("%d bootstrapper runs", n)
 			}
@@ -144,55 +153,129 @@ func TestBootstrapperKilledFromOutside(t *testing.T) {
 	}
 }
 
+// disturbance is something that happens to a node while its neighbour's replica
+// is being replaced.
+type disturbance struct {
+	node string
+	// survives says whether the bootstrapper lives through it. Where it does not,
+	// the apply must say so, and the next one goes on.
+	survives bool
+	happens  func(t *testing.T, n *rig.Node)
+}
+
+func (d disturbance) run(t *testing.T) {
+	t.Helper()
+	c := lagging(t, "2.6.14", "2.6.15", "rethinkdb", "scanningstore")
+	repository, _ := publish(t, "2.6.15")
+	w := newStage(t, c, settings{Target: "2.6.15", Repository: repository})
+	err := w.applyUntil(t, event("start", "dtr-rethinkdb-"+rig.Replica(2)), func() { d.happens(t, engines.Node(d.node)) })
+	t.Logf("the apply: %v", err)
+	runs := 1
+	if d.survives {
+		if err != nil {
+			t.Error("the apply did not go on")
+		}
+	} else {
+		if err == nil || !strings.Contains(err.Error(), "The DTR bootstrapper failed") {
+			t.Error("the apply does not tell that the bootstrapper failed")
+		}
+		w.mustApply(t)
+		runs = 2
+	}
+	wantVersion(t, repository, "2.6.15")
+	if n := bootstrapperRuns(); n != runs {
+		t.Errorf("%d bootstrapper runs, want %d", n, runs)
+	}
+	w.wantNoChanges(t)
+}
+
 // An engine that is restarted takes the containers of its replica down for a
 // moment, and the bootstrapper for good where that runs on it.
 func TestEngineRestarted(t *testing.T) {
 	for _, name := range []string{"worker2", "worker1"} {
-		t.Run(name, func(t *testing.T) {
-			c := lagging(t, "2.6.14", "2.6.15", "rethinkdb", "scanningstore")
-			repository, _ := publish(t, "2.6.15")
-			w := newStage(t, c, settings{Target: "2.6.15", Repository: repository})
-			err := w.applyUntil(t, event("start", "dtr-rethinkdb-"+rig.Replica(2)), func() {
-				n := engines.Node(name)
-				if err := errors.Join(n.Stop(t.Context()), n.Start(t.Context())); err != nil {
-					t.Error(err)
-				}
-			})
-			t.Logf("the apply: %v", err)
-			if err != nil {
-				w.mustApply(t)
+		t.Run(name, disturbance{node: name, happens: func(t *testing.T, n *rig.Node) {
+			t.Helper()
+			if err := errors.Join(n.Stop(t.Context()), n.Start(t.Context())); err != nil {
+				t.Error(err)
 			}
-			wantVersion(t, "2.6.15")
-			w.wantNoChanges(t)
-		})
+		}}.run)
 	}
 }
 
-// A node that is off the network goes on, unseen.
+// A node that is off the network goes on, unseen. The bootstrapper on it has lost
+// UCP.
 func TestNodeCutOff(t *testing.T) {
-	for _, name := range []string{"worker3", "worker1"} {
-		t.Run(name, func(t *testing.T) {
-			c := lagging(t, "2.6.14", "2.6.15", "rethinkdb", "scanningstore")
-			repository, _ := publish(t, "2.6.15")
-			w := newStage(t, c, settings{Target: "2.6.15", Repository: repository})
-			err := w.applyUntil(t, event("start", "dtr-rethinkdb-"+rig.Replica(2)), func() {
-				n := engines.Node(name)
-				if err := n.Unplug(t.Context()); err != nil {
-					t.Error(err)
-				}
-				if err := engines.WaitUntilDown(t.Context(), n); err != nil {
-					t.Error(err)
-				}
-				if err := n.Plug(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
-			t.Logf("the apply: %v", err)
-			if err != nil {
-				w.mustApply(t)
+	for _, d := range []disturbance{{node: "worker3", survives: true}, {node: "worker1"}} {
+		d.happens = func(t *testing.T, n *rig.Node) {
+			t.Helper()
+			if err := n.Unplug(t.Context()); err != nil {
+				t.Error(err)
 			}
-			wantVersion(t, "2.6.15")
-			w.wantNoChanges(t)
-		})
+			if err := engines.WaitUntilDown(t.Context(), n); err != nil {
+				t.Error(err)
+			}
+			if err := n.Plug(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		t.Run(d.node, d.run)
+	}
+}
+
+// UCP that is away for a while, for the provider alone, is waited for: longer
+// than requests are repeated for.
+func TestUCPIsAwayInMidRollout(t *testing.T) {
+	c := lagging(t, "2.6.14", "2.6.15", "rethinkdb", "scanningstore")
+	repository, _ := publish(t, "2.6.15")
+	w := newStage(t, c, settings{Target: "2.6.15", Repository: repository})
+	const failures = 30
+	err := w.applyUntil(t, event("start", "dtr-rethinkdb-"+rig.Replica(2)), func() {
+		c.Inject(simulator.Fault{Service: simulator.ServiceEngine, Status: http.StatusBadGateway, Times: failures})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for _, r := range c.Requests() {
+		if r.Status == http.StatusBadGateway {
+			failed++
+		}
+	}
+	if failed != failures {
+		t.Errorf("UCP failed %d times, want %d", failed, failures)
+	}
+	wantVersion(t, repository, "2.6.15")
+	if n := bootstrapperRuns(); n != 1 {
+		t.Errorf("%d bootstrapper runs", n)
+	}
+	w.wantNoChanges(t)
+}
+
+// A bootstrapper that dies in the middle, says nothing of it and ends well is not
+// believed.
+func TestBootstrapperLies(t *testing.T) {
+	c := lagging(t, "2.6.14", "2.6.15", "rethinkdb", "scanningstore")
+	liar, _, err := engines.Publish(t.Context(), "liar/dtr", "2.6.15", simulator.EnvFaults+`={"DieAtReplica": 2, "ClaimSuccess": true}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := settings{Target: "2.6.15", Repository: liar}
+	w := newStage(t, c, s)
+	err = w.apply(t.Context())
+	if err == nil {
+		t.Fatal("the apply ended well")
+	}
+	for _, says := range []string{"is not whole at 2.6.15", "dtr-rethinkdb-" + rig.Replica(3)} {
+		if !strings.Contains(strings.Join(strings.Fields(err.Error()), " "), says) {
+			t.Errorf("the error does not say %q:\n%v", says, err)
+		}
+	}
+	repository, _ := publish(t, "2.6.15")
+	s.Repository = repository
+	w.write(t, s)
+	w.mustApply(t)
+	w.wantNoChanges(t)
+	if n := bootstrapperRuns(); n != 2 {
+		t.Errorf("%d bootstrapper runs", n)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/rig"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/sandbox"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
@@ -49,16 +51,18 @@ func prepare() (env []string, cleanUp func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := os.MkdirTemp("", "dtr-e2e-")
+	if err := sweep(); err != nil {
+		return nil, nil, err
+	}
+	dir, unlock, err := makeDir()
 	if err != nil {
 		return nil, nil, err
 	}
-	cgroup := filepath.Base(dir)
-	removeConfig, err := rig.MakeConfigDir()
 	cleanUp = func() error {
-		return errors.Join(rig.RemoveCgroups(cgroup), checkNothingIsLeft(ctx, before, dir), os.RemoveAll(dir), removeConfig())
+		defer unlock()
+		return errors.Join(checkNothingIsLeft(ctx, before, dir), remove(dir))
 	}
-	if err != nil {
+	if err := rig.MakeConfigDir(filepath.Join(dir, configDirMark)); err != nil {
 		return nil, cleanUp, err
 	}
 	terraform, err := workspace.FindTerraform(ctx, dir)
@@ -68,8 +72,60 @@ func prepare() (env []string, cleanUp func() error, err error) {
 	if _, err := workspace.New(ctx, dir, terraform); err != nil {
 		return nil, cleanUp, err
 	}
-	env = []string{envDir + "=" + dir, envTerraform + "=" + terraform, envCgroup + "=/" + cgroup}
+	env = []string{envDir + "=" + dir, envTerraform + "=" + terraform, envCgroup + "=/" + filepath.Base(dir)}
 	return env, cleanUp, buildProgram(ctx, program(dir))
+}
+
+const (
+	dirPattern    = "dtr-e2e-*"
+	lockFile      = "lock"
+	configDirMark = "made-config-dir"
+)
+
+// makeDir makes the directory of this run, which is locked for as long as the
+// process lives.
+func makeDir() (dir string, unlock func(), err error) {
+	if dir, err = os.MkdirTemp("", dirPattern); err != nil {
+		return "", nil, err
+	}
+	file, err := os.Create(filepath.Join(dir, lockFile))
+	if err != nil {
+		return "", nil, err
+	}
+	return dir, func() { _ = file.Close() }, unix.Flock(int(file.Fd()), unix.LOCK_EX)
+}
+
+// sweep removes what runs that were killed could not.
+func sweep() error {
+	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), dirPattern))
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		file, err := os.Open(filepath.Join(dir, lockFile))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // of a run that is about to begin
+		}
+		if err != nil {
+			return err
+		}
+		if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			err = remove(dir)
+		}
+		if err := errors.Join(err, file.Close()); err != nil {
+			return fmt.Errorf("remove what a run that was killed has left: %w", err)
+		}
+	}
+	return nil
+}
+
+// remove removes a run's directory and what belongs to it.
+func remove(dir string) error {
+	return errors.Join(
+		rig.RemoveCgroups(filepath.Base(dir)),
+		rig.RemoveConfigDir(filepath.Join(dir, configDirMark)),
+		os.RemoveAll(dir),
+	)
 }
 
 func program(dir string) string { return filepath.Join(dir, "dtr-simulator") }
@@ -94,36 +150,20 @@ func nodes() int {
 	return replicas
 }
 
-// footprint is what engines could leave on the machine: links, addresses and
-// firewall rules, mounts, names of network namespaces, and cgroups.
+// footprint is what engines would leave on the machine if they ran on it: links,
+// addresses, routes and firewall rules.
 func footprint(ctx context.Context) (map[string]bool, error) {
 	seen := map[string]bool{}
-	for _, pattern := range []string{"/sys/class/net/*", "/run/netns/*", "/var/run/docker/netns/*", "/sys/fs/cgroup/*", "/sys/fs/cgroup/*/*"} {
-		paths, err := filepath.Glob(pattern)
-		if err != nil {
-			return nil, err
-		}
-		for _, path := range paths {
-			seen[path] = true
-		}
-	}
-	mounts, err := os.ReadFile("/proc/mounts")
-	if err != nil {
-		return nil, err
-	}
-	for line := range strings.Lines(string(mounts)) {
-		seen["mount "+strings.TrimSpace(line)] = true
-	}
-	for _, command := range [][]string{{"iptables-save"}, {"ip", "-o", "address"}, {"ip", "route"}} {
+	for _, command := range [][]string{{"iptables-save"}, {"ip", "-o", "link"}, {"ip", "-o", "address"}, {"ip", "route"}} {
 		out, err := exec.CommandContext(ctx, command[0], command[1:]...).Output()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", command[0], err)
 		}
 		for line := range strings.Lines(string(out)) {
-			if strings.HasPrefix(line, "#") {
-				continue // when it was printed
+			// When it was printed, and the ports of other engines' containers.
+			if !strings.HasPrefix(line, "#") && !strings.Contains(line, "veth") {
+				seen[command[0]+" "+counters.ReplaceAllString(strings.TrimSpace(line), "")] = true
 			}
-			seen[command[0]+" "+counters.ReplaceAllString(strings.TrimSpace(line), "")] = true
 		}
 	}
 	return seen, nil
@@ -143,6 +183,15 @@ func checkNothingIsLeft(ctx context.Context, before map[string]bool, dir string)
 	for _, thing := range slices.Sorted(maps.Keys(after)) {
 		if !before[thing] {
 			left = append(left, thing)
+		}
+	}
+	mounts, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, dir) {
+			left = append(left, "mount "+strings.TrimSpace(line))
 		}
 	}
 	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")

@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/rig"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 )
 
@@ -70,10 +71,22 @@ func TestDigest(t *testing.T) {
 	w := newStage(t, c, s)
 	w.wantRefused(t, digest, other)
 
-	s.Repository = repository
+	// Nor where the tag means another image on the node that is to run it alone.
+	n := engines.Node("worker2")
+	if err := engines.Pull(t.Context(), []string{repository + ":2.6.15", tampered + ":2.6.15"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Docker.ImageTag(t.Context(), client.ImageTagOptions{Source: tampered + ":2.6.15", Target: repository + ":2.6.15"}); err != nil {
+		t.Fatal(err)
+	}
+	s.Repository, s.Replica = repository, rig.Replica(2)
+	w.write(t, s)
+	w.wantRefused(t, digest, other)
+
+	s.Replica = rig.Replica(3)
 	w.write(t, s)
 	w.mustApply(t)
-	wantVersion(t, "2.6.15")
+	wantVersion(t, repository, "2.6.15")
 }
 
 func TestImageIsNowhere(t *testing.T) {
@@ -105,5 +118,5 @@ func TestRegistryIsDown(t *testing.T) {
 	t.Cleanup(func() { engines.SetRegistryDown(false) })
 	w := newStage(t, c, settings{Target: "2.6.15", Repository: repository})
 	w.mustApply(t)
-	wantVersion(t, "2.6.15")
+	wantVersion(t, repository, "2.6.15")
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"text/template"
+	"time"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ import (
 // settings are what a configuration says besides the addresses.
 type settings struct {
 	Target     string
+	Replica    string // existing_replica_id, if any
 	Via        []string
 	Repository string
 	Pull       string
@@ -59,6 +61,9 @@ provider "dtr" {
 
 resource "dtr_upgrade" "main" {
   target_version = "{{.Target}}"
+{{- with .Replica}}
+  existing_replica_id = "{{.}}"
+{{- end}}
 {{- with .Via}}
   via = [{{range .}}"{{.}}", {{end}}]
 {{- end}}
@@ -109,9 +114,8 @@ func newStage(t testing.TB, c *simulator.Cluster, s settings) *stage {
 		w.Write("ca.pem", c.CACert()),
 		w.Write("secret.auto.tfvars", fmt.Sprintf("password = %q\n", c.Password())),
 		tf.SetEnv(w.Env()),
+		tf.SetLogProvider("DEBUG"), // before the path, or all is logged
 		tf.SetLogPath(w.logFile()),
-		tf.SetLogCore("ERROR"),
-		tf.SetLogProvider("DEBUG"),
 		tf.Init(t.Context()),
 	); err != nil {
 		t.Fatal(err)
@@ -206,10 +210,35 @@ func (w *stage) lastUpgrade(t testing.TB) lastUpgrade {
 }
 
 // kill ends Terraform and the provider, by the ids of their processes, at once
-// and without a word.
+// and without a word. It waits until both are there.
 func (w *stage) kill(t testing.TB) {
 	t.Helper()
-	killed := 0
+	limited, cancel := context.WithTimeout(t.Context(), answerLimit)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		pids := w.processes(t)
+		if len(pids) >= 2 {
+			for _, pid := range pids {
+				if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+					t.Errorf("kill %d: %v", pid, err)
+				}
+			}
+			return
+		}
+		select {
+		case <-limited.Done():
+			t.Fatalf("processes %v, where Terraform and the provider are two", pids)
+		case <-ticker.C:
+		}
+	}
+}
+
+// processes are Terraform and the provider: both, and nobody else, are in the
+// working directory.
+func (w *stage) processes(t testing.TB) (pids []int) {
+	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Fatal(err)
@@ -219,14 +248,9 @@ func (w *stage) kill(t testing.TB) {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		// Both of them, and nobody else, are in the working directory.
 		if cwd, err := os.Readlink(filepath.Join("/proc", entry.Name(), "cwd")); err == nil && cwd == w.Dir {
-			if err := unix.Kill(pid, unix.SIGKILL); err == nil {
-				killed++
-			}
+			pids = append(pids, pid)
 		}
 	}
-	if killed < 2 {
-		t.Errorf("killed %d processes, where Terraform and the provider are two", killed)
-	}
+	return pids
 }

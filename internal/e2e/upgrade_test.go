@@ -18,7 +18,7 @@ func TestUpgradeReplacesEveryContainer(t *testing.T) {
 	w.mustApply(t)
 	t.Logf("upgraded in %s", time.Since(began).Round(time.Millisecond))
 
-	wantVersion(t, "2.6.15")
+	wantVersion(t, repository, "2.6.15")
 	for _, id := range ids(partsOf(t)) {
 		if slices.Contains(before, id) {
 			t.Errorf("container %s is the one of before", id)

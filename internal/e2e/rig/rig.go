@@ -204,7 +204,7 @@ func poll(ctx context.Context, look func() (bool, error)) error {
 
 // Tools lists what the rig needs on the PATH and does not find.
 func Tools() (missing []string) {
-	for _, name := range []string{"dockerd", "containerd", "runc", "ip", "iptables", "iptables-save", "sshd", "ssh", "ssh-keygen"} {
+	for _, name := range []string{"dockerd", "docker", "containerd", "runc", "ip", "iptables", "iptables-save", "sshd", "ssh", "ssh-keygen"} {
 		if !found(name) {
 			missing = append(missing, name)
 		}
@@ -213,10 +213,21 @@ func Tools() (missing []string) {
 }
 
 // MakeConfigDir makes the directory that engines want to keep things in, which
-// is hidden from those of a rig, and returns what takes it away again.
-func MakeConfigDir() (remove func() error, err error) {
+// is hidden from those of a rig. Where there was none, the file mark says so.
+func MakeConfigDir(mark string) error {
 	if _, err := os.Stat(configDir); err == nil {
-		return func() error { return nil }, nil
+		return nil
 	}
-	return func() error { return os.Remove(configDir) }, os.MkdirAll(configDir, 0o755)
+	return errors.Join(os.WriteFile(mark, nil, 0o600), os.MkdirAll(configDir, 0o755))
+}
+
+// RemoveConfigDir takes the directory away again if the mark is there.
+func RemoveConfigDir(mark string) error {
+	if _, err := os.Stat(mark); err != nil {
+		return nil //nolint:nilerr // it was there before
+	}
+	if err := os.Remove(configDir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
