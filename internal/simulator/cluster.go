@@ -161,7 +161,7 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 	c.dtr = &dtr{
 		ctx: ctx, clock: clock(o.Speed), inventory: c.inventory, accounts: c.accounts, points: &c.points,
 		host: cmp.Or(o.Host, dtrListener.Addr().String()), ucpHost: ucpListener.Addr().String(), caPEM: caPEM,
-		reports: map[string]*report{}, dbUpdated: time.Now().Add(-24 * time.Hour),
+		reports: map[string]*report{}, scanner: scanner{version: 1200, updated: time.Now().Add(-24 * time.Hour)},
 	}
 	if !version.LessThan(semver.MustParse("2.6")) {
 		c.dtr.migration.optedIn, c.dtr.migration.done = true, true

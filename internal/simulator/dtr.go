@@ -37,8 +37,8 @@ type dtr struct {
 	turn      int // of the load balancer
 	gcLock    string
 	caches    []contentCache
-	dbUpdated time.Time // vulnerability database
-	jobs      []*job    // oldest first
+	scanner   scanner
+	jobs      []*job // oldest first
 	upgrades  upgrades
 	migration migration
 }
@@ -58,6 +58,7 @@ type call struct {
 	*http.Request
 	replica answerer
 	user    user
+	upload  *Upload // the file that came with it
 }
 
 // dtrError is an answer of the API that is not a success.
@@ -103,6 +104,7 @@ var dtrRoutes = []dtrRoute{
 	{"GET /api/v0/meta/cluster_status", adminOnly, "", (*dtr).clusterStatus},
 	{"GET /api/v0/meta/alerts", anyUser, "2.6", (*dtr).alerts},
 	{"GET /api/v0/imagescan/status", anyUser, "", (*dtr).scanStatus},
+	{"PUT /api/v0/imagescan/scan/update", adminOnly, "", (*dtr).updateDatabase},
 	{"GET /api/v0/workers", adminOnly, "", (*dtr).workers},
 	{"GET /api/v0/jobs", adminOnly, "", (*dtr).listJobs},
 	{"POST /api/v0/jobs", adminOnly, "", (*dtr).postJob},
@@ -133,7 +135,7 @@ func (d *dtr) handler() http.Handler {
 	mux.HandleFunc("GET /health", d.serveHealth)
 	mux.HandleFunc("GET /ca", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, d.caPEM) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
 			if _, pattern := mux.Handler(probe); pattern != "/" {
@@ -239,6 +241,11 @@ func (d *dtr) answer(rt dtrRoute, c *call) (status int, body any, err error) {
 		c.user = known
 		if rt.access == adminOnly && !c.user.admin {
 			return 0, nil, errNotAuthorized
+		}
+	}
+	if c.Method == http.MethodPut { // others are not to wait for an upload
+		if err := c.receive(); err != nil {
+			return 0, nil, err
 		}
 	}
 	d.mu.Lock()

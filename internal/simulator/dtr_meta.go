@@ -22,7 +22,7 @@ func (d *dtr) settings(c *call) (int, any, error) {
 		"dtrHost": d.host, "httpProxy": "", "httpsProxy": "", "jobHistoryToKeep": 0,
 		"logHost": "", "logLevel": "INFO", "logProtocol": "internal", "nfsHost": "", "nfsPath": "", "noProxy": "",
 		"replicaID": c.replica.id, "replicaSettings": replicas, "reportAnalytics": false,
-		"scanningEnableAutoRecheck": false, "scanningEnabled": true, "scanningSyncOnline": true, "sso": true,
+		"scanningEnableAutoRecheck": false, "scanningEnabled": !d.scanner.faults.Disabled, "scanningSyncOnline": true, "sso": true,
 		"storageVolume": "", "webTLSCA": d.caPEM, "webTLSCert": "",
 	}
 	if !c.replica.notBefore("2.5") {
@@ -50,8 +50,8 @@ func (d *dtr) settings(c *call) (int, any, error) {
 // the migration is for, and is on once that is done.
 func (d *dtr) features(c *call) (int, any, error) {
 	f := object{
-		"db_version": 1200, "mirroringLicensed": true, "promotionLicensed": true,
-		"scanningEnabled": true, "scanningLicensed": true, "ucpHost": d.ucpHost,
+		"db_version": d.scanner.version, "mirroringLicensed": true, "promotionLicensed": true,
+		"scanningEnabled": !d.scanner.faults.Disabled, "scanningLicensed": true, "ucpHost": d.ucpHost,
 	}
 	if c.replica.notBefore("2.5") {
 		f["metadataStoreOptedIn"] = d.migration.optedIn
@@ -61,18 +61,6 @@ func (d *dtr) features(c *call) (int, any, error) {
 }
 
 func (d *dtr) alerts(*call) (int, any, error) { return http.StatusOK, []object{}, nil }
-
-func (d *dtr) scanStatus(*call) (int, any, error) {
-	scanners := object{}
-	for _, id := range d.replicas() {
-		scanners[id] = object{"scannerType": 0, "version": []string{"1"}}
-	}
-	return http.StatusOK, object{
-		"db_updated_at": stamp(d.dbUpdated), "db_version": 1200, "lastDBUpdateFailed": false,
-		"lastVulnOverridesDBUpdateFailed": false, "replicas": scanners,
-		"scannerUpdatedAt": stamp(d.dbUpdated), "scanner_version": 3, "state": 0,
-	}, nil
-}
 
 func (d *dtr) workers(*call) (int, any, error) {
 	list := []object{}

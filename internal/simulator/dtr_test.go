@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -193,22 +192,6 @@ func TestJobCanBeCanceledAndDeleted(t *testing.T) {
 	if got := do(t, a.h, a.request(http.MethodDelete, "/api/v0/jobs/"+j.ID, "")); got.status != http.StatusNoContent || len(c.Jobs()) != 0 {
 		t.Errorf("%d, %d jobs left", got.status, len(c.Jobs()))
 	}
-}
-
-func TestScannerDatabaseUpdate(t *testing.T) {
-	t.Parallel()
-	c := simulatortest.Start(t, simulator.Options{Version: "2.6.8"})
-	a := newAPI(t, c)
-	updated := func() time.Time {
-		var s struct {
-			At time.Time `json:"db_updated_at"`
-		}
-		a.get("/api/v0/imagescan/status", &s)
-		return s.At
-	}
-	before := updated()
-	a.post("/api/v0/jobs", `{"action":"update_vuln_db"}`)
-	eventually(t, "the database is newer", func() bool { return updated().After(before) })
 }
 
 func TestContentCaches(t *testing.T) {

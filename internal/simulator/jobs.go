@@ -19,15 +19,16 @@ const (
 )
 
 const (
-	actionMigration = "metadatastoremigration"
-	actionUpdateDB  = "update_vuln_db"
-	actionSleep     = "sleep"
-	actionFalse     = "false"
+	actionMigration   = "metadatastoremigration"
+	actionUpdateDB    = "update_vuln_db"
+	actionUpdateOldDB = "nautilus_update_db" // its name up to 2.4
+	actionSleep       = "sleep"
+	actionFalse       = "false"
 )
 
 // jobActions that may be posted.
 var jobActions = []string{
-	actionMigration, actionUpdateDB, actionSleep, actionFalse, "nautilus_update_db", "scannedlayermigration",
+	actionMigration, actionUpdateDB, actionSleep, actionFalse, actionUpdateOldDB, "scannedlayermigration",
 	"tagmigration", "bloblinkmigration", "gc", "onlinegc", "onlinegc_metadata", "onlinegc_joblogs",
 }
 
@@ -123,7 +124,7 @@ func (d *dtr) claim(j *job) (context.Context, bool) {
 			continue
 		}
 		j.WorkerID = id
-		if word := d.migration.faults.Status; j.Action == actionMigration && word != "" {
+		if word := d.stuckAt(j.Action); word != "" {
 			j.setStatus(word)
 			return nil, true
 		}
@@ -134,6 +135,17 @@ func (d *dtr) claim(j *job) (context.Context, bool) {
 		return ctx, true
 	}
 	return nil, false
+}
+
+// stuckAt is the word that a job of the action shows instead of what happens.
+func (d *dtr) stuckAt(action string) string {
+	switch action {
+	case actionMigration:
+		return d.migration.faults.Status
+	case actionUpdateDB, actionUpdateOldDB:
+		return d.scanner.faults.Status
+	}
+	return ""
 }
 
 // watchWorkers orphans the jobs whose job runner's container is gone. The lock
@@ -155,9 +167,12 @@ func (d *dtr) work(ctx context.Context, j *job) (failure string) {
 	switch j.Action {
 	case actionMigration:
 		return d.migrate(ctx, j)
+	case actionUpdateDB, actionUpdateOldDB:
+		return d.load(ctx)
 	case actionFalse:
 		return "exit status 1"
 	case actionSleep:
+		d.points.reach(ctx, JobStarted)
 		_ = d.clock.sleep(ctx, sleepJobTime)
 	default:
 		_ = d.clock.sleep(ctx, otherJobTime)
@@ -168,6 +183,9 @@ func (d *dtr) work(ctx context.Context, j *job) (failure string) {
 // finish ends a job, and schedules its retry when it failed and has one left.
 // The lock must be held.
 func (d *dtr) finish(j *job, failure string) {
+	if j.Action == actionUpdateDB || j.Action == actionUpdateOldDB {
+		d.loaded(failure)
+	}
 	if failure != "" {
 		j.logf("%s failed: %s", j.Action, failure)
 		j.setStatus(statusErrored)
@@ -179,11 +197,8 @@ func (d *dtr) finish(j *job, failure string) {
 		}
 		return
 	}
-	switch j.Action {
-	case actionMigration:
+	if j.Action == actionMigration {
 		d.migration.optedIn, d.migration.done = true, true
-	case actionUpdateDB, "nautilus_update_db":
-		d.dbUpdated = time.Now()
 	}
 	j.logf("%s finished", j.Action)
 	j.setStatus(statusDone)

@@ -19,6 +19,10 @@ const (
 	MigrationStarted = "migration-started"
 	// MigrationFinished: an attempt did its work and is about to be called done.
 	MigrationFinished = "migration-finished"
+	// DatabaseUpdateStarted: a job that updates the vulnerability database is running.
+	DatabaseUpdateStarted = "database-update-started"
+	// JobStarted: a job that does nothing but sleep is running.
+	JobStarted = "job-started"
 )
 
 // ReplicaStarted is the point before the first container of the k-th replica

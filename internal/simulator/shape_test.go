@@ -154,6 +154,9 @@ func TestAnswersHaveTheShapesOfTheVendorsDescription(t *testing.T) {
 			check("Features", http.StatusOK, a.get("/api/v0/meta/features", nil))
 			check("Settings", http.StatusOK, a.get("/api/v0/meta/settings", nil))
 			check("ScanStatus", http.StatusOK, a.get("/api/v0/imagescan/status", nil))
+			if got := do(t, a.h, a.request(http.MethodPut, updatePath+"?online=true", "")); got.status != http.StatusOK || len(got.body) > 0 {
+				t.Errorf("the update of the vulnerability database answers %d %s", got.status, got.body)
+			}
 			check("ContentCache", http.StatusCreated, a.post("/api/v0/content_caches", `{"name":"n","host":"https://cache.example.com"}`))
 			check("[]ContentCache", http.StatusOK, a.get("/api/v0/content_caches", nil))
 			check("NewAPIToken", http.StatusOK, a.post("/api/v0/api_tokens?username="+c.Username(), `{"tokenLabel":"l"}`))
