@@ -167,16 +167,6 @@ func (c *Client) Workers(ctx context.Context) ([]Worker, error) {
 	return workers, nil
 }
 
-// ScanStatus is the state of the vulnerability database.
-// An APIError with code CodeScanningNotEnabled says that scanning is off.
-func (c *Client) ScanStatus(ctx context.Context) (ScanStatus, error) {
-	var s scanStatus
-	if err := c.get(ctx, "/api/v0/imagescan/status", nil, &s); err != nil {
-		return ScanStatus{}, err
-	}
-	return s.export(), nil
-}
-
 // ContentCaches lists the registered content caches.
 func (c *Client) ContentCaches(ctx context.Context) (caches []ContentCache, err error) {
 	err = c.get(ctx, "/api/v0/content_caches", nil, &caches)

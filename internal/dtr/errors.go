@@ -11,6 +11,8 @@ const (
 	CodeNotAuthorized      = "NOT_AUTHORIZED"
 	CodeNoSuchJob          = "NO_SUCH_JOB"
 	CodeScanningNotEnabled = "SCANNING_NOT_ENABLED"
+	// CodeScanningNotReady is that of an update of the vulnerability database that comes too early.
+	CodeScanningNotReady = "SCANNING_DB_NOT_READY"
 )
 
 // APIError is an answer of DTR, or of something in front of it, that is not a success.
@@ -59,3 +61,10 @@ func (e *LostJobError) Error() string {
 }
 
 func (e *LostJobError) Unwrap() error { return e.Err }
+
+// FileError says that a file could not be read on its way to DTR.
+type FileError struct{ Err error }
+
+func (e *FileError) Error() string { return e.Err.Error() }
+
+func (e *FileError) Unwrap() error { return e.Err }

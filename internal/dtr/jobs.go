@@ -24,12 +24,21 @@ type Job struct {
 	// ScheduledAt and LastUpdated are zero when DTR does not say.
 	ScheduledAt, LastUpdated  time.Time
 	RetriesLeft, RetriesTotal int
+	Parameters                map[string]string
+	CapacityMap               map[string]int
+	// Deadline and StopTimeout are durations as DTR writes them, empty for none.
+	Deadline, StopTimeout string
 }
 
 // JobFilter narrows a list of jobs.
 type JobFilter struct {
 	// Action is the name of the action; empty means any.
 	Action string
+	// Worker is the replica that runs the job; empty means any.
+	Worker string
+	// Running narrows it to jobs that a worker is at work on, or to those that none is; nil means any.
+	// A job whose status is no word that the vendor documents counts as both.
+	Running *bool
 	// Limit is how many of the newest are wanted; 0 means all.
 	Limit int
 }
@@ -49,7 +58,7 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	var jobs []Job
 	seen := map[string]bool{}
 	for start := 0; ; {
-		page, err := c.jobPage(ctx, f.Action, start, size)
+		page, err := c.jobPage(ctx, f, start, size)
 		if err != nil {
 			return nil, err
 		}
@@ -60,6 +69,9 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 				continue
 			}
 			seen[j.ID] = true
+			if !f.matches(j) {
+				continue
+			}
 			jobs = append(jobs, j.export())
 			if len(jobs) == f.Limit {
 				return jobs, nil
@@ -74,17 +86,27 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	}
 }
 
-func (c *Client) jobPage(ctx context.Context, action string, start, limit int) ([]job, error) {
-	if action == "" {
-		action = "any"
+// matches is what of the filter DTR may not have applied: it documents that running shows only the jobs that run, and not how to see the others.
+func (f JobFilter) matches(j job) bool {
+	if f.Worker != "" && f.Worker != j.WorkerID {
+		return false
+	}
+	phase, err := j.Status.Phase()
+	return f.Running == nil || err != nil || *f.Running == (phase == PhaseRunning)
+}
+
+func (c *Client) jobPage(ctx context.Context, f JobFilter, start, limit int) ([]job, error) {
+	running := "any"
+	if f.Running != nil && *f.Running {
+		running = "true"
 	}
 	var list struct {
 		Jobs []job `json:"jobs"`
 	}
 	err := c.get(ctx, jobsPath, url.Values{
-		"action":  {action},
-		"worker":  {"any"},
-		"running": {"any"},
+		"action":  {cmp.Or(f.Action, "any")},
+		"worker":  {cmp.Or(f.Worker, "any")},
+		"running": {running},
 		"start":   {strconv.Itoa(start)},
 		"limit":   {strconv.Itoa(limit)},
 	}, &list)

@@ -158,7 +158,7 @@ func TestJobErrors(t *testing.T) {
 	for name, f := range map[string]func(*Client) error{
 		"job":  func(c *Client) error { _, err := c.Job(t.Context(), ""); return err },
 		"logs": func(c *Client) error { _, err := c.JobLogs(t.Context(), "", 0); return err },
-		"run":  func(c *Client) error { _, err := c.RunJob(t.Context(), ""); return err },
+		"run":  func(c *Client) error { _, err := c.RunJob(t.Context(), "", nil); return err },
 	} {
 		s := serve(t, always(200, "{}"))
 		if err := f(s.client(t)); err == nil || len(s.asked()) > 0 {
@@ -216,7 +216,7 @@ func TestRunJob(t *testing.T) {
 			q := newQueue(3)
 			q.post = tt.post
 			s := serve(t, q.ServeHTTP)
-			j, err := s.client(t).RunJob(t.Context(), "onlinegc")
+			j, err := s.client(t).RunJob(t.Context(), "onlinegc", nil)
 			got := j.ID
 			if err != nil {
 				got = "error"
@@ -269,7 +269,7 @@ func TestRunJobCannotLook(t *testing.T) {
 		posted = r.Method == http.MethodPost
 		q.ServeHTTP(w, r)
 	})
-	_, err := s.client(t).RunJob(t.Context(), "onlinegc")
+	_, err := s.client(t).RunJob(t.Context(), "onlinegc", nil)
 	var unknown *LostJobError
 	if !errors.As(err, &unknown) || unknown.Action != "onlinegc" || q.posts != 1 {
 		t.Errorf("error %v after %d POSTs", err, q.posts)
@@ -278,7 +278,7 @@ func TestRunJobCannotLook(t *testing.T) {
 
 func TestRunJobBeforeAnything(t *testing.T) {
 	s := serve(t, always(401, `{"errors":[{"code":"NOT_AUTHENTICATED"}]}`))
-	_, err := s.client(t).RunJob(t.Context(), "onlinegc")
+	_, err := s.client(t).RunJob(t.Context(), "onlinegc", nil)
 	var api *APIError
 	if !errors.As(err, &api) || !api.Unauthorized() {
 		t.Errorf("error %v", err)
@@ -302,7 +302,7 @@ func TestRunJobRequest(t *testing.T) {
 		got = fmt.Sprintf("%s %s %s", r.URL.Path, r.Header.Get("Content-Type"), body[:n])
 		answer(w, 202, `{"id":"1","action":"onlinegc","status":"waiting"}`)
 	})
-	if _, err := s.client(t).RunJob(t.Context(), "onlinegc"); err != nil {
+	if _, err := s.client(t).RunJob(t.Context(), "onlinegc", nil); err != nil {
 		t.Fatal(err)
 	}
 	if want := `/api/v0/jobs application/json {"action":"onlinegc"}`; got != want {

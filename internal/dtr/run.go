@@ -11,41 +11,61 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
-// RunJob starts a job of the action now.
+// RunJob starts a job of the action now. The parameters, which may be nil, depend on the action.
 // When the answer is lost it looks for the job, and asks again, once, only when there is none: a job must not run twice.
 // A *LostJobError says that nobody can tell whether the job was started.
-func (c *Client) RunJob(ctx context.Context, action string) (Job, error) {
+func (c *Client) RunJob(ctx context.Context, action string, parameters map[string]string) (Job, error) {
 	if action == "" {
 		return Job{}, errors.New("the job's action is empty")
 	}
-	before, err := c.Jobs(ctx, JobFilter{Action: action, Limit: pageSize})
+	return c.begin(ctx, []string{action}, func() (Job, error) { return c.postJob(ctx, action, parameters) })
+}
+
+// begin sends a request that makes DTR start a job of one of the actions.
+func (c *Client) begin(ctx context.Context, actions []string, send func() (Job, error)) (Job, error) {
+	known := map[string]bool{}
+	before, err := c.jobsOf(ctx, actions)
 	if err != nil {
 		return Job{}, err
 	}
-	known := make(map[string]bool, len(before))
 	for _, j := range before {
 		known[j.ID] = true
 	}
 
 	for again := false; ; again = true {
-		started, err := c.postJob(ctx, action)
+		started, err := send()
 		if err == nil || !answerLost(err) {
 			return started, err
 		}
-		found, findErr := c.findNewJob(ctx, action, known, looks(err))
+		found, findErr := c.findNewJob(ctx, actions, known, looks(err))
 		switch {
 		case findErr != nil:
-			return Job{}, &LostJobError{Action: action, Err: errors.Join(err, findErr)}
+			return Job{}, &LostJobError{Action: actions[0], Err: errors.Join(err, findErr)}
 		case found != nil:
 			return *found, nil
 		case again:
-			return Job{}, &LostJobError{Action: action, Err: err}
+			return Job{}, &LostJobError{Action: actions[0], Err: err}
 		}
 	}
 }
 
-func (c *Client) postJob(ctx context.Context, action string) (j Job, err error) {
-	body, err := json.Marshal(map[string]string{"action": action})
+// jobsOf lists the latest jobs of some actions, one action after the other.
+func (c *Client) jobsOf(ctx context.Context, actions []string) (all []Job, err error) {
+	for _, action := range actions {
+		jobs, err := c.Jobs(ctx, JobFilter{Action: action, Limit: pageSize})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, jobs...)
+	}
+	return all, nil
+}
+
+func (c *Client) postJob(ctx context.Context, action string, parameters map[string]string) (j Job, err error) {
+	body, err := json.Marshal(struct {
+		Action     string            `json:"action"`
+		Parameters map[string]string `json:"parameters,omitempty"`
+	}{action, parameters})
 	if err != nil {
 		return Job{}, err
 	}
@@ -63,9 +83,10 @@ func answerLost(err error) bool {
 	if api, ok := errors.AsType[*APIError](err); ok {
 		return api.StatusCode >= http.StatusInternalServerError
 	}
+	_, unread := errors.AsType[*FileError](err)
 	_, untrusted := errors.AsType[*endpoint.CertificateError](err)
 	_, elsewhere := errors.AsType[*endpoint.RedirectError](err)
-	return !untrusted && !elsewhere
+	return !unread && !untrusted && !elsewhere
 }
 
 // looks is how often to look before the job counts as surely not there.
@@ -77,8 +98,8 @@ func looks(err error) int {
 	return 3
 }
 
-// findNewJob looks for a job of the action that was not known before, and returns nil when there is none.
-func (c *Client) findNewJob(ctx context.Context, action string, known map[string]bool, looks int) (*Job, error) {
+// findNewJob looks for a job of the actions that was not known before, and returns nil when there is none.
+func (c *Client) findNewJob(ctx context.Context, actions []string, known map[string]bool, looks int) (*Job, error) {
 	for i := range looks {
 		if i > 0 {
 			select {
@@ -87,12 +108,14 @@ func (c *Client) findNewJob(ctx context.Context, action string, known map[string
 			case <-time.After(c.endpoint.Limits().Pause(i, nil)):
 			}
 		}
-		jobs, err := c.Jobs(ctx, JobFilter{Action: action, Limit: pageSize})
-		if err != nil {
-			return nil, err
-		}
-		if found := oldestNewJob(jobs, known); found != nil {
-			return found, nil
+		for _, action := range actions {
+			jobs, err := c.jobsOf(ctx, []string{action})
+			if err != nil {
+				return nil, err
+			}
+			if found := oldestNewJob(jobs, known); found != nil {
+				return found, nil
+			}
 		}
 	}
 	return nil, nil

@@ -206,7 +206,7 @@ func TestRunJobOnCluster(t *testing.T) {
 			t.Parallel()
 			sim := simulatortest.Start(t, simulator.Options{Version: "2.6.15"})
 			c := connect(t, sim)
-			if _, err := c.RunJob(t.Context(), action); err != nil { // one that was there before
+			if _, err := c.RunJob(t.Context(), action, nil); err != nil { // one that was there before
 				t.Fatal(err)
 			}
 			known := jobsOf(sim, action)
@@ -215,7 +215,7 @@ func TestRunJobOnCluster(t *testing.T) {
 				sim.Inject(fault)
 			}
 			sim.ResetRequests()
-			j, err := c.RunJob(t.Context(), action)
+			j, err := c.RunJob(t.Context(), action, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -237,7 +237,7 @@ func TestJobToItsEnd(t *testing.T) {
 	t.Parallel()
 	sim := simulatortest.Start(t, simulator.Options{Version: "2.6.15"})
 	c := connect(t, sim)
-	j, err := c.RunJob(t.Context(), "false")
+	j, err := c.RunJob(t.Context(), "false", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,43 @@ type job struct {
 	LastUpdated  timestamp `json:"lastUpdated"`
 	RetriesLeft  int       `json:"retriesLeft"`
 	RetriesTotal int       `json:"retriesTotal"`
+	Parameters   texts     `json:"parameters"`
+	CapacityMap  counts    `json:"capacityMap"`
+	Deadline     string    `json:"deadline"`
+	StopTimeout  string    `json:"stopTimeout"`
+}
+
+// texts and counts are maps whose values DTR 2.5 does not type. What cannot be read is left out, as with a timestamp.
+type (
+	texts  map[string]string
+	counts map[string]int
+)
+
+func (t *texts) UnmarshalJSON(b []byte) error {
+	var values map[string]any
+	_ = json.Unmarshal(b, &values)
+	*t = make(texts, len(values))
+	for name, v := range values {
+		text, ok := v.(string)
+		if !ok {
+			whole, _ := json.Marshal(v)
+			text = string(whole)
+		}
+		(*t)[name] = text
+	}
+	return nil
+}
+
+func (c *counts) UnmarshalJSON(b []byte) error {
+	var values map[string]any
+	_ = json.Unmarshal(b, &values)
+	*c = make(counts, len(values))
+	for name, v := range values {
+		if n, ok := v.(float64); ok {
+			(*c)[name] = int(n)
+		}
+	}
+	return nil
 }
 
 func (j job) export() Job {
@@ -95,6 +132,10 @@ func (j job) export() Job {
 		LastUpdated:  j.LastUpdated.Time,
 		RetriesLeft:  j.RetriesLeft,
 		RetriesTotal: j.RetriesTotal,
+		Parameters:   j.Parameters,
+		CapacityMap:  j.CapacityMap,
+		Deadline:     j.Deadline,
+		StopTimeout:  j.StopTimeout,
 	}
 }
 

@@ -153,7 +153,7 @@ func (w *migrationWait) retrigger(ctx context.Context) error {
 		return w.failure(ctx, nil)
 	}
 	w.retriggers--
-	job, err := w.cluster.DTR.RunJob(ctx, w.action)
+	job, err := w.cluster.DTR.RunJob(ctx, w.action, nil)
 	switch {
 	case ctx.Err() != nil:
 		return w.detached(context.Cause(ctx))
