@@ -198,11 +198,12 @@ func TestReads(t *testing.T) {
 		"job": {
 			"/api/v0/jobs/a%2Fb",
 			`{"id":"a/b","retryFromID":"a/b","workerID":"0123456789ab","status":"running","scheduledAt":"2018-11-08T12:00:00.5Z","lastUpdated":"",
-			  "action":"onlinegc","retriesLeft":1,"retriesTotal":2,"capacityMap":null,"parameters":null,"deadline":"","stopTimeout":""}`,
+			  "action":"onlinegc","retriesLeft":1,"retriesTotal":2,"capacityMap":{"scan":2,"gc":"many"},"parameters":{"dry":"yes","keep":3},"deadline":"1h","stopTimeout":""}`,
 			func(c *Client) (any, error) { return c.Job(t.Context(), "a/b") },
 			Job{
 				ID: "a/b", RetryFromID: "a/b", WorkerID: "0123456789ab", Status: "running", ScheduledAt: at,
-				Action: "onlinegc", RetriesLeft: 1, RetriesTotal: 2,
+				Action: "onlinegc", RetriesLeft: 1, RetriesTotal: 2, Deadline: "1h",
+				CapacityMap: map[string]int{"scan": 2}, Parameters: map[string]string{"dry": "yes", "keep": "3"},
 			},
 		},
 		"log": {

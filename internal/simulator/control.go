@@ -165,3 +165,21 @@ func must(err error) {
 		panic(fmt.Sprintf("simulator: %v", err))
 	}
 }
+
+// ScheduleMigration has DTR start the metadata store migration by itself now, to
+// be retried where it fails.
+func (c *Cluster) ScheduleMigration() {
+	c.dtr.mu.Lock()
+	defer c.dtr.mu.Unlock()
+	c.dtr.schedule(Job{Action: actionMigration, RetriesLeft: migrationRetries, RetriesTotal: migrationRetries})
+}
+
+// DeleteJobs ends all jobs and has DTR forget them.
+func (c *Cluster) DeleteJobs() {
+	c.dtr.mu.Lock()
+	defer c.dtr.mu.Unlock()
+	for _, j := range c.dtr.jobs {
+		j.cancel()
+	}
+	c.dtr.jobs = nil
+}

@@ -91,35 +91,28 @@ type migrationWait struct {
 }
 
 func (w *migrationWait) wait(ctx context.Context) error {
-	pause := newPause(w.pace.Poll)
-	gone := outage{limit: w.pace.Outage}
 	w.since = time.Now()
-	for {
+	var failure error
+	err := poll(ctx, w.pace, func(ctx context.Context) (bool, error) {
 		m, err := w.lookAtMigration(ctx, w.hop, w.action)
-		unknown := (*dtr.UnknownStatusError)(nil)
-		switch {
-		case ctx.Err() != nil:
-			return w.detached(context.Cause(ctx))
-		case errors.As(err, &unknown):
+		if unknown := (*dtr.UnknownStatusError)(nil); errors.As(err, &unknown) {
 			w.last = m
-			return w.failure(ctx, err)
-		case fatal(err), gone.over(err):
-			return w.detached(err)
-		case err == nil:
-			w.note(ctx, m)
-			if m.phase == migrationDone {
-				return nil
-			}
-			if w.gaveUp() {
-				if err := w.retrigger(ctx); err != nil {
-					return err
-				}
-			}
+			failure = w.failure(ctx, err)
+			return true, nil
 		}
-		if err := pause.wait(ctx); err != nil {
-			return w.detached(err)
+		if err != nil {
+			return false, err
 		}
+		w.note(ctx, m)
+		if m.phase != migrationDone && w.gaveUp() {
+			failure = w.retrigger(ctx)
+		}
+		return m.phase == migrationDone || failure != nil, nil
+	})
+	if err != nil {
+		return w.detached(err)
 	}
+	return failure
 }
 
 // note takes the latest look and logs what is new in it.
@@ -170,13 +163,8 @@ func (w *migrationWait) detached(cause error) error {
 }
 
 func (w *migrationWait) failure(ctx context.Context, cause error) error {
-	failure := &MigrationError{Action: w.action, Job: w.last.job, Attempts: w.last.attempts, URL: w.cluster.DTR.URL(), Cause: cause}
-	if w.last.job.ID != "" {
-		lines, err := w.cluster.DTR.JobLogs(ctx, w.last.job.ID, tailLength)
-		if err != nil {
-			tflog.Warn(ctx, "The migration job's log could not be read", map[string]any{"job_id": w.last.job.ID, "error": err.Error()})
-		}
-		failure.Log = lines
+	return &MigrationError{
+		Action: w.action, Job: w.last.job, Attempts: w.last.attempts, URL: w.cluster.DTR.URL(), Cause: cause,
+		Log: jobLog(ctx, w.cluster.DTR, w.last.job.ID),
 	}
-	return failure
 }

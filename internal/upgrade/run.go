@@ -217,7 +217,8 @@ func (r *run) followUp(ctx context.Context) {
 	case scan.DBUpdatedAt.Before(r.report.StartedAt):
 		warn(FollowUpVulnerabilityDatabase, "The vulnerability database is older than the upgrade",
 			fmt.Sprintf("It was updated at %s, before this upgrade began.", scan.DBUpdatedAt.UTC().Format(time.RFC3339)),
-			"Download it again: under System > Security in DTR's web interface, or by a PUT to /api/v0/imagescan/scan/update?online=true.")
+			"A dtr_vulnerability_database whose dtr_version is this resource's current_version downloads it again now. "+
+				"Without one, download it under System > Security in DTR's web interface, or by a PUT to /api/v0/imagescan/scan/update?online=true.")
 	}
 	if limit := r.o.MaxInterruption; limit > 0 && r.report.LongestInterruption > limit {
 		warn(FollowUpInterruption, "The upgrade interrupted DTR for longer than expected",

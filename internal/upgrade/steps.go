@@ -96,3 +96,25 @@ func (o *outage) over(err error) bool {
 	}
 	return time.Since(o.since) > o.limit
 }
+
+// poll looks again and again until there is nothing more to wait for. What is out
+// of reach is waited for as long as the pace allows. The error is that of the
+// last look, or the cause for which the context ended.
+func poll(ctx context.Context, pace Pace, look func(context.Context) (done bool, err error)) error {
+	pause := newPause(pace.Poll)
+	gone := outage{limit: pace.Outage}
+	for {
+		done, err := look(ctx)
+		switch {
+		case err == nil && done:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case fatal(err), gone.over(err):
+			return err
+		}
+		if err := pause.wait(ctx); err != nil {
+			return err
+		}
+	}
+}

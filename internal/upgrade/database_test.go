@@ -1,0 +1,204 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+)
+
+const updatePath = "/api/v0/imagescan/scan/update"
+
+// updates counts the requests for another vulnerability database.
+func updates(sim *simulator.Cluster) (n int) {
+	for _, c := range changes(sim) {
+		if c == "PUT "+updatePath {
+			n++
+		}
+	}
+	return n
+}
+
+func databaseFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "db.tar")
+	if err := os.WriteFile(file, []byte(strings.Repeat("vulnerability ", 1<<17)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestUpdateDatabase(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{"", databaseFile(t)} {
+		for _, tt := range []struct {
+			name    string
+			faults  simulator.DatabaseFaults
+			fault   simulator.Fault
+			updates int
+		}{
+			{name: "well", updates: 1},
+			{name: "too early", faults: simulator.DatabaseFaults{NotReady: 2}, updates: 3},
+			{name: "lost", fault: simulator.Fault{Method: http.MethodPut, Reset: true, Times: 1}, updates: 2},
+			{name: "answer lost", fault: simulator.Fault{Method: http.MethodPut, AfterEffect: true, Times: 1}, updates: 1},
+			{name: "DTR away while it is waited for", fault: simulator.Fault{Path: "/api/v0/imagescan/status", Status: 502, Times: 9}, updates: 1},
+		} {
+			t.Run(tt.name+" "+filepath.Base(source), func(t *testing.T) {
+				t.Parallel()
+				sim, c := start(t, "2.6.15")
+				sim.SetDatabase(tt.faults)
+				before := must[dtr.ScanStatus](t)(c.DTR.ScanStatus(t.Context()))
+				if tt.fault.Status != 0 { // not before the update has begun
+					sim.At(simulator.DatabaseUpdateStarted, func() { sim.Inject(tt.fault) })
+				} else if tt.fault.Method != "" {
+					sim.Inject(tt.fault)
+				}
+				status, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{File: source, Pace: testPace})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !status.DBUpdatedAt.After(before.DBUpdatedAt) || status.DBVersion == before.DBVersion {
+					t.Errorf("before %+v, after %+v", before, status)
+				}
+				if n := updates(sim); n != tt.updates || len(sim.Jobs()) != 1 || len(sim.Uploads()) != min(len(source), 1) {
+					t.Errorf("%d requests, jobs %+v, uploads %+v", n, sim.Jobs(), sim.Uploads())
+				}
+			})
+		}
+	}
+}
+
+func TestUpdateDatabaseFails(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		faults simulator.DatabaseFaults
+		pace   func(*Pace)
+		want   func(*DatabaseError) bool
+	}{
+		{"fails", simulator.DatabaseFaults{Fail: 1}, nil, func(e *DatabaseError) bool {
+			return e.Failed() && e.Cause == nil && strings.Contains(strings.Join(e.Log, "\n"), "checksum mismatch")
+		}},
+		{"brings nothing newer", simulator.DatabaseFaults{Same: true}, func(p *Pace) { p.Consistent = time.Millisecond }, func(e *DatabaseError) bool {
+			return !e.Failed() && e.Cause == nil && e.Job.Status == "done" && e.After.DBUpdatedAt.Equal(e.Before.DBUpdatedAt)
+		}},
+		{"unknown status", simulator.DatabaseFaults{Status: "levitating"}, nil, func(e *DatabaseError) bool {
+			var unknown *dtr.UnknownStatusError
+			return errors.As(e, &unknown) && unknown.Word == "levitating"
+		}},
+		{"canceled", simulator.DatabaseFaults{Status: "canceled"}, nil, (*DatabaseError).Failed},
+		{"never ready", simulator.DatabaseFaults{NotReady: 1 << 20}, func(p *Pace) { p.Healthy = time.Millisecond }, func(e *DatabaseError) bool {
+			var api *dtr.APIError
+			return errors.As(e, &api) && api.Code == dtr.CodeScanningNotReady && e.Job.ID == ""
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.6.15")
+			sim.SetDatabase(tt.faults)
+			pace := testPace
+			if tt.pace != nil {
+				tt.pace(&pace)
+			}
+			_, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{Pace: pace})
+			failure := asError[*DatabaseError](t, err)
+			if !tt.want(failure) || failure.URL == "" {
+				t.Errorf("failure %+v", failure)
+			}
+		})
+	}
+}
+
+// TestUpdateDatabaseAfterAFailure holds that the mark of an earlier failure is
+// not taken for that of this update, and that it ends with it.
+func TestUpdateDatabaseAfterAFailure(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.6.15")
+	sim.SetDatabase(simulator.DatabaseFaults{Fail: 1})
+	if _, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{Pace: testPace}); err == nil {
+		t.Fatal("the first update did not fail")
+	}
+	status := must[dtr.ScanStatus](t)(UpdateDatabase(within(t), c.DTR, DatabaseOptions{Pace: testPace}))
+	if status.LastDBUpdateFailed || updates(sim) != 2 {
+		t.Errorf("status %+v after %d requests", status, updates(sim))
+	}
+}
+
+func TestUpdateDatabaseRefused(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.6.15")
+	sim.SetDatabase(simulator.DatabaseFaults{Disabled: true})
+	_, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{Pace: testPace})
+	if api := asError[*dtr.APIError](t, err); api.Code != dtr.CodeScanningNotEnabled {
+		t.Errorf("error %v", err)
+	}
+	sim.SetDatabase(simulator.DatabaseFaults{})
+	for name, file := range map[string]string{"missing": filepath.Join(t.TempDir(), "none"), "a directory": t.TempDir()} {
+		if _, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{File: file, Pace: testPace}); err != nil {
+			asError[*dtr.FileError](t, err)
+		} else {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if n := updates(sim); n > 0 {
+		t.Errorf("%d requests were made", n)
+	}
+}
+
+// TestUpdateDatabaseIsResumed cuts an update short while DTR works on it. The next
+// one waits for a download; for a file it cannot know whose content is on its way.
+func TestUpdateDatabaseIsResumed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		file    string
+		updates int
+	}{"online": {"", 1}, "file": {databaseFile(t), 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.6.15")
+			release := sim.Hold(simulator.DatabaseUpdateStarted)
+			defer release()
+			ctx, cancel := context.WithCancel(within(t))
+			defer cancel()
+			sim.At(simulator.DatabaseUpdateStarted, cancel)
+			o := DatabaseOptions{File: tt.file, Pace: testPace}
+			_, err := UpdateDatabase(ctx, c.DTR, o)
+			asError[*JobDetachedError](t, err)
+
+			again := make(chan error, 1)
+			go func() {
+				_, err := UpdateDatabase(within(t), c.DTR, o)
+				again <- err
+			}()
+			waitFor(t, sim, "/api/v0/jobs", len(sim.Requests()))
+			release()
+			if err := <-again; err != nil {
+				t.Fatal(err)
+			}
+			if n := updates(sim); n != tt.updates || len(sim.Jobs()) != tt.updates {
+				t.Errorf("%d requests, jobs %+v", n, sim.Jobs())
+			}
+		})
+	}
+}
+
+// waitFor waits until the path has been asked for after the first so many requests.
+func waitFor(t *testing.T, sim *simulator.Cluster, path string, after int) {
+	t.Helper()
+	for ctx := within(t); ctx.Err() == nil; runtime.Gosched() {
+		for _, r := range sim.Requests()[after:] {
+			if r.Path == path && r.Status != 0 {
+				return
+			}
+		}
+	}
+	t.Fatalf("%s was not asked for", path)
+}
