@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -24,6 +25,7 @@ import (
 var (
 	_ provider.Provider              = (*dtrProvider)(nil)
 	_ provider.ProviderWithFunctions = (*dtrProvider)(nil)
+	_ provider.ProviderWithActions   = (*dtrProvider)(nil)
 )
 
 type dtrProvider struct {
@@ -202,11 +204,15 @@ func (p *dtrProvider) Configure(ctx context.Context, req provider.ConfigureReque
 func (p *dtrProvider) userAgent() string { return "terraform-provider-dtr/" + p.version }
 
 func (p *dtrProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{newUpgradeResource}
+	return []func() resource.Resource{newUpgradeResource, newDatabaseResource}
 }
 
 func (p *dtrProvider) DataSources(context.Context) []func() datasource.DataSource {
-	return nil
+	return []func() datasource.DataSource{newClusterDataSource, newReleasesDataSource, newJobDataSource, newJobsDataSource}
+}
+
+func (p *dtrProvider) Actions(context.Context) []func() action.Action {
+	return []func() action.Action{newJobAction}
 }
 
 func (p *dtrProvider) Functions(context.Context) []func() function.Function {

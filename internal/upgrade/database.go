@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 )
@@ -281,4 +282,17 @@ func (u *databaseUpdate) failure(ctx context.Context, cause error) error {
 	return &DatabaseError{
 		Job: u.job, Before: u.before, After: u.after, Cause: cause, URL: u.client.URL(), Log: jobLog(ctx, u.client, u.job.ID),
 	}
+}
+
+// InspectDatabase reads DTR's external host and the state of its vulnerability
+// database.
+func InspectDatabase(ctx context.Context, client *dtr.Client) (host string, status dtr.ScanStatus, err error) {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		settings, err := client.Settings(groupCtx)
+		host = externalHost(client.URL(), settings)
+		return err
+	})
+	group.Go(func() (err error) { status, err = client.ScanStatus(groupCtx); return err })
+	return host, status, group.Wait()
 }

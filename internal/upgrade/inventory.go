@@ -76,17 +76,23 @@ func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
 	return inventory, inventory.check(settings)
 }
 
-// newInventory sorts containers by replica and part. The address that DTR was
-// asked at stands in for an external host that is not set.
+// externalHost is DTR's external host. The address that DTR was asked at stands in
+// for one that is not set.
+func externalHost(address string, settings dtr.Settings) string {
+	if settings.DTRHost != "" {
+		return settings.DTRHost
+	}
+	_, host, _ := strings.Cut(address, "://")
+	return host
+}
+
+// newInventory sorts containers by replica and part.
 func newInventory(address string, settings dtr.Settings, containers []ucp.Container) *Inventory {
 	replicas := make(map[string]*Replica)
 	for id, s := range settings.Replicas {
 		replicas[id] = &Replica{ID: id, Node: s.Node, Containers: map[string]Container{}}
 	}
-	inventory := &Inventory{Host: settings.DTRHost}
-	if inventory.Host == "" {
-		_, inventory.Host, _ = strings.Cut(address, "://")
-	}
+	inventory := &Inventory{Host: externalHost(address, settings)}
 	for _, c := range containers {
 		node, part, id, ok := bootstrap.ParseContainerName(c.Name)
 		if !ok {

@@ -197,14 +197,7 @@ func (p *preflight) replicaHealth() {
 	if p.finishes() {
 		severity = Warning
 	}
-	now := p.obs.Status.Date
-	if now.IsZero() { // then by the latest report of any replica
-		for _, t := range p.obs.Status.Timestamp {
-			if now.Before(t) {
-				now = t
-			}
-		}
-	}
+	now := clockOf(p.obs.Status)
 	for _, r := range p.obs.Replicas {
 		health, reported := p.obs.Status.Health[r.ID]
 		at := p.obs.Status.Timestamp[r.ID]
@@ -222,6 +215,20 @@ func (p *preflight) replicaHealth() {
 				fmt.Sprintf("Replica %s on node %s reported last at %s, %s ago.", r.ID, r.Node, at.UTC().Format(time.RFC3339), now.Sub(at).Round(time.Second)), todo)
 		}
 	}
+}
+
+// clockOf is DTR's own time of a status; where it does not tell it, that of the
+// latest report of any replica.
+func clockOf(status dtr.ClusterStatus) time.Time {
+	now := status.Date
+	if now.IsZero() {
+		for _, t := range status.Timestamp {
+			if now.Before(t) {
+				now = t
+			}
+		}
+	}
+	return now
 }
 
 // existingReplica is part of the health check that cannot be skipped: there is

@@ -1,0 +1,116 @@
+package provider
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework/action"
+	"github.com/hashicorp/terraform-plugin-framework/action/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+// The longest of DTR's jobs, a migration or a garbage collection of a large
+// registry, take hours.
+const defaultJobTimeout = 6 * time.Hour
+
+var (
+	_ action.Action              = (*jobRunAction)(nil)
+	_ action.ActionWithConfigure = (*jobRunAction)(nil)
+)
+
+// jobRunAction runs one job of DTR. An interrupted action can end in exit status
+// 0, so that nothing that must not be missed is an action: the next invocation
+// joins what still runs.
+type jobRunAction struct {
+	conn *connection // nil until the provider is configured
+}
+
+func newJobAction() action.Action { return &jobRunAction{} }
+
+type jobActionModel struct {
+	Action     types.String   `tfsdk:"action"`
+	Parameters types.Map      `tfsdk:"parameters"`
+	Wait       types.Bool     `tfsdk:"wait"`
+	Timeouts   timeouts.Value `tfsdk:"timeouts"`
+}
+
+func (a *jobRunAction) Metadata(_ context.Context, req action.MetadataRequest, resp *action.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_job"
+}
+
+func (a *jobRunAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *action.SchemaResponse) {
+	limits, _ := timeouts.AttributesWithOpts(ctx, timeouts.Opts{
+		InvokeDescription: "How long the job is waited for; 6 hours by default. The job goes on after it.",
+	}).(schema.SingleNestedAttribute)
+	limits.MarkdownDescription = "Time limits, such as `\"90m\"`."
+
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Runs one job of DTR and waits for its end, the retries that DTR makes by itself included. " +
+			"A job of the same action and parameters that waits or runs already is joined instead of being started a second time. " +
+			"Needs Terraform 1.14. An upgrade is no action: see `dtr_upgrade`.",
+		Attributes: map[string]schema.Attribute{
+			"action": schema.StringAttribute{
+				Required: true,
+				MarkdownDescription: "What the job does: `metadatastoremigration`, `onlinegc`, `onlinegc_metadata`, `onlinegc_joblogs`, `gc`, `update_vuln_db`, and whatever else the DTR knows. " +
+					"An action that DTR does not know is refused when the job is to be started.",
+				Validators: []validator.String{jobAction()},
+			},
+			"parameters": schema.MapAttribute{
+				Optional:            true,
+				ElementType:         types.StringType,
+				MarkdownDescription: "What the job is started with; it depends on the action. Without any, whatever job of the action is at work is joined.",
+			},
+			"wait": schema.BoolAttribute{
+				Optional:            true,
+				MarkdownDescription: "Whether the job's end is waited for; `true` by default. With `false` its outcome is not known: read it with the data source `dtr_job`.",
+			},
+			"timeouts": limits,
+		},
+	}
+}
+
+func (a *jobRunAction) Configure(_ context.Context, req action.ConfigureRequest, resp *action.ConfigureResponse) {
+	a.conn = connectionOf(req.ProviderData, &resp.Diagnostics)
+}
+
+func (a *jobRunAction) Invoke(ctx context.Context, req action.InvokeRequest, resp *action.InvokeResponse) {
+	var m jobActionModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	limit, diags := m.Timeouts.Invoke(ctx, defaultJobTimeout)
+	resp.Diagnostics.Append(diags...)
+	parameters := map[string]string{}
+	resp.Diagnostics.Append(m.Parameters.ElementsAs(ctx, &parameters, false)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	cluster, err := a.conn.cluster()
+	if err != nil {
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	ctx, cancel := begin(ctx, "invoke", limit)
+	defer cancel()
+	_, err = upgrade.RunJob(ctx, cluster.DTR, upgrade.JobOptions{
+		Action:     m.Action.ValueString(),
+		Parameters: parameters,
+		Detach:     !m.Wait.IsNull() && !m.Wait.ValueBool(),
+		Progress:   func(text string) { resp.SendProgress(action.InvokeProgressEvent{Message: text}) },
+		Pace:       a.conn.pace,
+	})
+	if err != nil {
+		err = whatAnswers(ctx, cluster, err)
+	}
+	resp.Diagnostics.Append(diagnose(err)...)
+}
+
+// jobAction checks the name of an action. Which there are depends on the release.
+func jobAction() stringCheck {
+	return matching(`^[a-z0-9_]+$`, "the name of a DTR job's action", "metadatastoremigration")
+}

@@ -1,0 +1,241 @@
+package provider
+
+import (
+	"context"
+	"maps"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+)
+
+// defaultJobs is how many jobs DTR itself lists unless asked for more.
+const defaultJobs = 10
+
+var (
+	_ datasource.DataSourceWithConfigure = (*jobDataSource)(nil)
+	_ datasource.DataSourceWithConfigure = (*jobsDataSource)(nil)
+)
+
+// jobModel is a job as both data sources show it.
+type jobModel struct {
+	ID           string            `tfsdk:"id"`
+	RetryFromID  string            `tfsdk:"retry_from_id"`
+	WorkerID     types.String      `tfsdk:"worker_id"`
+	Action       string            `tfsdk:"action"`
+	Status       string            `tfsdk:"status"`
+	Phase        string            `tfsdk:"phase"`
+	ScheduledAt  types.String      `tfsdk:"scheduled_at"`
+	LastUpdated  types.String      `tfsdk:"last_updated"`
+	RetriesLeft  int64             `tfsdk:"retries_left"`
+	RetriesTotal int64             `tfsdk:"retries_total"`
+	Parameters   map[string]string `tfsdk:"parameters"`
+	CapacityMap  map[string]int64  `tfsdk:"capacity_map"`
+	Deadline     string            `tfsdk:"deadline"`
+	StopTimeout  string            `tfsdk:"stop_timeout"`
+}
+
+func newJobModel(j dtr.Job) jobModel {
+	capacity := map[string]int64{}
+	for name, n := range j.CapacityMap {
+		capacity[name] = int64(n)
+	}
+	parameters := j.Parameters
+	if parameters == nil {
+		parameters = map[string]string{}
+	}
+	return jobModel{
+		ID: j.ID, RetryFromID: j.RetryFromID, WorkerID: textOrNull(j.WorkerID), Action: j.Action,
+		Status: string(j.Status), Phase: phaseWord(j.Status), ScheduledAt: timeValue(j.ScheduledAt), LastUpdated: timeValue(j.LastUpdated),
+		RetriesLeft: int64(j.RetriesLeft), RetriesTotal: int64(j.RetriesTotal),
+		Parameters: parameters, CapacityMap: capacity, Deadline: j.Deadline, StopTimeout: j.StopTimeout,
+	}
+}
+
+// phaseWord sums up what the releases of DTR have more than one word for.
+func phaseWord(s dtr.JobStatus) string {
+	switch phase, _ := s.Phase(); phase {
+	case dtr.PhaseWaiting:
+		return "waiting"
+	case dtr.PhaseRunning:
+		return "running"
+	case dtr.PhaseDone:
+		return "done"
+	case dtr.PhaseFailed:
+		return "failed"
+	case dtr.PhaseStopped:
+		return "stopped"
+	}
+	return "unknown"
+}
+
+func textOrNull(s string) types.String {
+	if s == "" {
+		return types.StringNull()
+	}
+	return types.StringValue(s)
+}
+
+// jobAttributes are those of a job.
+func jobAttributes() map[string]schema.Attribute {
+	text := func(description string) schema.StringAttribute {
+		return schema.StringAttribute{Computed: true, MarkdownDescription: description}
+	}
+	number := func(description string) schema.Int64Attribute {
+		return schema.Int64Attribute{Computed: true, MarkdownDescription: description}
+	}
+	return map[string]schema.Attribute{
+		"id":            text("The job's id."),
+		"retry_from_id": text("The id of the job that this one tries again; its own for a first attempt."),
+		"worker_id":     text("The replica that runs the job, or ran it; null while it waits for one."),
+		"action":        text("What the job does, such as `onlinegc`."),
+		"status":        text("DTR's word for the job's state; the words differ between its releases."),
+		"phase":         text("What the word means: `waiting`, `running`, `done`, `failed`, `stopped` (canceled or deleted), or `unknown` for a word that is not documented."),
+		"scheduled_at":  text("When the job was scheduled (RFC 3339, UTC)."),
+		"last_updated":  text("When its status changed last (RFC 3339, UTC)."),
+		"retries_left":  number("How often DTR tries the job again should it fail."),
+		"retries_total": number("How often DTR was to try the first attempt again."),
+		"parameters":    schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "What the job was started with."},
+		"capacity_map":  schema.MapAttribute{Computed: true, ElementType: types.Int64Type, MarkdownDescription: "What the job needs of its worker."},
+		"deadline":      text("How long the job may run, as DTR writes it; empty for no limit."),
+		"stop_timeout":  text("How long the job may take to stop, as DTR writes it; empty for no limit."),
+	}
+}
+
+type jobDataSource struct{ dataSource }
+
+func newJobDataSource() datasource.DataSource { return &jobDataSource{} }
+
+type jobDataModel struct {
+	jobModel
+	LogLines types.Int64 `tfsdk:"log_lines"`
+	Log      types.List  `tfsdk:"log"`
+}
+
+func (d *jobDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_job"
+}
+
+func (d *jobDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	attributes := jobAttributes()
+	maps.Copy(attributes, map[string]schema.Attribute{
+		"id": schema.StringAttribute{
+			Required:            true,
+			MarkdownDescription: "The job's id, as DTR shows it under System > Job Logs and as `dtr_jobs` lists it.",
+			Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+		},
+		"log_lines": schema.Int64Attribute{
+			Optional:            true,
+			MarkdownDescription: "How many of the last lines of the job's log are read; none by default.",
+			Validators:          []validator.Int64{int64validator.AtLeast(1)},
+		},
+		"log": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The last lines of the job's log; null without `log_lines`."},
+	})
+	resp.Schema = schema.Schema{MarkdownDescription: "One job of DTR's job queue, and the end of its log.", Attributes: attributes}
+}
+
+func (d *jobDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var id types.String
+	var lines types.Int64
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("id"), &id)...)
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("log_lines"), &lines)...)
+	cluster, ok := d.cluster(&resp.Diagnostics)
+	if !ok || resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	defer cancel()
+	job, err := cluster.DTR.Job(ctx, id.ValueString())
+	m := jobDataModel{jobModel: newJobModel(job), LogLines: lines, Log: types.ListNull(types.StringType)}
+	if err == nil && !lines.IsNull() {
+		var log []string
+		log, err = cluster.DTR.JobLogs(ctx, job.ID, int(lines.ValueInt64()))
+		m.Log = texts(log)
+	}
+	if err != nil {
+		resp.Diagnostics.Append(diagnose(whatAnswers(ctx, cluster, err))...)
+		return
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+type jobsDataSource struct{ dataSource }
+
+func newJobsDataSource() datasource.DataSource { return &jobsDataSource{} }
+
+type jobsDataModel struct {
+	Action  types.String `tfsdk:"action"`
+	Worker  types.String `tfsdk:"worker"`
+	Running types.Bool   `tfsdk:"running"`
+	Limit   types.Int64  `tfsdk:"limit"`
+	Jobs    []jobModel   `tfsdk:"jobs"`
+}
+
+func (d *jobsDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_jobs"
+}
+
+func (d *jobsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "The jobs of DTR's job queue, newest first.",
+		Attributes: map[string]schema.Attribute{
+			"action": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "The action of the jobs, such as `metadatastoremigration`; any by default.",
+				Validators:          []validator.String{jobAction()},
+			},
+			"worker": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "The id of the replica that runs the jobs, or ran them; any by default.",
+				Validators:          []validator.String{replicaID()},
+			},
+			"running": schema.BoolAttribute{
+				Optional:            true,
+				MarkdownDescription: "Whether a worker is at work on the jobs; either by default.",
+			},
+			"limit": schema.Int64Attribute{
+				Optional:            true,
+				MarkdownDescription: "How many of the newest are listed at most; `10` by default.",
+				Validators:          []validator.Int64{int64validator.AtLeast(1)},
+			},
+			"jobs": schema.ListNestedAttribute{
+				Computed:            true,
+				MarkdownDescription: "The jobs, newest first. A job that DTR tries again is listed once an attempt.",
+				NestedObject:        schema.NestedAttributeObject{Attributes: jobAttributes()},
+			},
+		},
+	}
+}
+
+func (d *jobsDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m jobsDataModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	cluster, ok := d.cluster(&resp.Diagnostics)
+	if !ok || resp.Diagnostics.HasError() {
+		return
+	}
+	filter := dtr.JobFilter{
+		Action: m.Action.ValueString(), Worker: m.Worker.ValueString(), Running: m.Running.ValueBoolPointer(), Limit: defaultJobs,
+	}
+	if !m.Limit.IsNull() {
+		filter.Limit = int(m.Limit.ValueInt64())
+	}
+	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	defer cancel()
+	jobs, err := cluster.DTR.Jobs(ctx, filter)
+	if err != nil {
+		resp.Diagnostics.Append(diagnose(whatAnswers(ctx, cluster, err))...)
+		return
+	}
+	m.Jobs = make([]jobModel, len(jobs))
+	for i, j := range jobs {
+		m.Jobs[i] = newJobModel(j)
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}

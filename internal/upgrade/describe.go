@@ -1,0 +1,127 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// Description is a cluster as it is, for people to look at; nothing is judged.
+type Description struct {
+	*Inventory
+
+	Status    dtr.ClusterStatus
+	Scan      *dtr.ScanStatus // nil while scanning is switched off
+	Caches    []dtr.ContentCache
+	Nodes     []ucp.Node
+	Version   ucp.Version
+	Migration Migration
+}
+
+// Migration is where the metadata store's migration stands.
+type Migration struct {
+	State MigrationState
+	Job   dtr.Job // the latest attempt; zero when DTR lists none
+}
+
+// MigrationState is a word for it.
+type MigrationState string
+
+// The states of the metadata store's migration.
+const (
+	MigrationPending MigrationState = "pending" // it belongs to the upgrade to 2.6, or DTR is about to start it
+	MigrationRunning MigrationState = "running"
+	MigrationDone    MigrationState = "done"
+	MigrationFailed  MigrationState = "failed"  // for good: DTR does not try again
+	MigrationUnknown MigrationState = "unknown" // a status word that nobody published, or no trace of it
+)
+
+// Describe reads a cluster. The requests go out side by side.
+func Describe(ctx context.Context, c Cluster) (*Description, error) {
+	d := &Description{}
+	var features dtr.Features
+	var jobs []dtr.Job
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { d.Inventory, err = Inspect(ctx, c); return err })
+	group.Go(func() (err error) { d.Status, err = c.DTR.ClusterStatus(ctx); return err })
+	group.Go(func() (err error) { features, err = c.DTR.Features(ctx); return err })
+	group.Go(func() (err error) { d.Caches, err = c.DTR.ContentCaches(ctx); return err })
+	group.Go(func() (err error) {
+		jobs, err = c.DTR.Jobs(ctx, dtr.JobFilter{Action: metadataStoreMigration, Limit: recentJobs})
+		return err
+	})
+	group.Go(func() error {
+		scan, err := c.DTR.ScanStatus(ctx)
+		if api, ok := errors.AsType[*dtr.APIError](err); ok && api.Code == dtr.CodeScanningNotEnabled {
+			return nil
+		}
+		d.Scan = &scan
+		return err
+	})
+	group.Go(func() error {
+		engine, err := c.UCP.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		group.Go(func() (err error) { d.Nodes, err = engine.Nodes(ctx); return err })
+		group.Go(func() (err error) { d.Version, err = engine.Version(ctx); return err })
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	obs := &Observation{Inventory: d.Inventory, Features: features, Jobs: map[string][]dtr.Job{metadataStoreMigration: jobs}}
+	d.Migration = obs.migrationState()
+	return d, nil
+}
+
+// migrationState judges the migration by its jobs, and by what is left of it once
+// DTR has dropped them.
+func (obs *Observation) migrationState() Migration {
+	m, err := judgeMigration(obs.Jobs[metadataStoreMigration], time.Time{})
+	state := Migration{State: MigrationUnknown, Job: m.job}
+	if err != nil {
+		return state
+	}
+	switch m.phase {
+	case migrationRunning:
+		state.State = MigrationRunning
+	case migrationRetrying:
+		state.State = MigrationPending
+	case migrationDone:
+		state.State = MigrationDone
+	case migrationGaveUp:
+		state.State = MigrationFailed
+	case migrationAbsent:
+		current := obs.CurrentVersion()
+		switch {
+		case obs.Features.OnlineGCEnabled:
+			state.State = MigrationDone
+		case current != nil && (current.Major() < 2 || current.Major() == 2 && current.Minor() <= 6):
+			state.State = MigrationPending
+		}
+	}
+	return state
+}
+
+// Stale says whether a replica has not reported its health for too long, measured
+// by DTR's own clock. One that never has is.
+func (d *Description) Stale(replica string) bool {
+	at, reported := d.Status.Timestamp[replica]
+	return !reported || clockOf(d.Status).Sub(at) > staleAfter
+}
+
+// Engine is the version of the engine on a node, "" when UCP does not show it.
+func (d *Description) Engine(node string) string {
+	for _, n := range d.Nodes {
+		if n.Hostname == node {
+			return n.EngineVersion
+		}
+	}
+	return ""
+}
