@@ -2,13 +2,13 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"log"
 	"os"
 	"runtime/debug"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/provider"
 )
@@ -27,11 +27,12 @@ func main() {
 	attach := flag.Bool("debug", false, "run until interrupted, for a debugger to attach to")
 	flag.Parse()
 
-	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
-		Address:         "registry.terraform.io/dtr-upgrade/dtr",
-		Debug:           *attach,
-		ProtocolVersion: 6,
-	})
+	var options []tf6server.ServeOpt
+	if *attach {
+		options = append(options, tf6server.WithManagedDebug())
+	}
+	// providerserver.Serve would do the same, and link protocol 5 as well: half a megabyte.
+	err := tf6server.Serve("registry.terraform.io/dtr-upgrade/dtr", providerserver.NewProtocol6(provider.New(version)()), options...)
 	if err != nil {
 		log.Fatal(err)
 	}
