@@ -33,8 +33,11 @@ func TestDatabaseUpdate(t *testing.T) {
 	content := strings.Repeat("vulnerability ", 1<<18) // 3.5 MiB, more than what is buffered on the way
 	sum := sha256.Sum256([]byte(content))
 	methods := map[string]func(*testing.T, *dtr.Client) error{
-		"online=true":  func(t *testing.T, c *dtr.Client) error { t.Helper(); return c.SyncDatabase(t.Context()) },
-		"online=false": func(t *testing.T, c *dtr.Client) error { t.Helper(); return c.UploadDatabase(t.Context(), "db.tar", strings.NewReader(content), int64(len(content))) },
+		"online=true": func(t *testing.T, c *dtr.Client) error { t.Helper(); return c.SyncDatabase(t.Context()) },
+		"online=false": func(t *testing.T, c *dtr.Client) error {
+			t.Helper()
+			return c.UploadDatabase(t.Context(), "db.tar", strings.NewReader(content), int64(len(content)))
+		},
 	}
 	for name, c := range map[string]struct {
 		fault    simulator.Fault
