@@ -19,6 +19,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/registry"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
@@ -59,6 +60,7 @@ func TestDiagnostics(t *testing.T) {
 	const image, container = "docker/dtr:2.6.15", "dtr-upgrade-dtr.example.com"
 	passed := fmt.Errorf("timeouts.update of %s passed", 6*time.Hour)
 	refused := errors.New("dial tcp 192.0.2.1:443: connect: connection refused")
+	database := dtr.ScanStatus{DBVersion: 1200, DBUpdatedAt: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)}
 	_, downgrade := transition.Hops(v("2.7.4"), versions("2.6.8"))
 	_, skip := transition.Hops(v("2.5.6"), versions("2.7.8"))
 	_, badVia := transition.Hops(v("2.5.6"), versions("2.7.0", "2.8.13"))
@@ -140,6 +142,33 @@ func TestDiagnostics(t *testing.T) {
 		{"UCP: no administrator", &ucp.APIError{Service: "UCP", StatusCode: 403, Method: "GET", Path: "/api/ucp/config-toml"}},
 		{"UCP: bad gateway", &ucp.APIError{Service: "UCP", StatusCode: 502, Method: "GET", Path: "/ca"}},
 		{"engine: no access", &ucp.APIError{Service: "the Docker Engine at tcp://node1.example.com:2376", StatusCode: 403, Method: "GET", Path: "/_ping"}},
+		{"interrupted while a job runs", &upgrade.JobDetachedError{Action: "onlinegc", Job: "f7d4f3c2", URL: "https://dtr.example.com", Cause: context.Canceled}},
+		{"time-out before a job is known", &upgrade.JobDetachedError{Action: "update_vuln_db", URL: "https://dtr.example.com", Cause: passed}},
+		{"job failed", &upgrade.JobError{
+			Action: "onlinegc", Job: dtr.Job{ID: "f7d4f3c2", Status: "errored"}, Attempts: 1, URL: "https://dtr.example.com", Log: []string{"out of disk space"},
+		}},
+		{"job with an unknown status", &upgrade.JobError{
+			Action: "onlinegc", Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Attempts: 1, URL: "https://dtr.example.com", Cause: &dtr.UnknownStatusError{Word: "levitating"},
+		}},
+		{"job gone", &upgrade.JobError{
+			Action: "onlinegc", Job: dtr.Job{ID: "f7d4f3c2", Status: "running"}, Attempts: 1, URL: "https://dtr.example.com", Cause: errors.New("DTR does not list it any more"),
+		}},
+		{"no such job", &dtr.APIError{StatusCode: 404, Code: dtr.CodeNoSuchJob, Method: "GET", Path: "/api/v0/jobs/f7d4f3c2"}},
+		{"scanning not enabled", &dtr.APIError{StatusCode: 400, Code: dtr.CodeScanningNotEnabled, Method: "GET", Path: "/api/v0/imagescan/status"}},
+		{"database failed", &upgrade.DatabaseError{
+			Job: dtr.Job{ID: "f7d4f3c2", Status: "errored"}, Before: database, After: dtr.ScanStatus{LastDBUpdateFailed: true}, URL: "https://dtr.example.com",
+			Log: []string{"checksum mismatch"},
+		}},
+		{"database failed without a job", &upgrade.DatabaseError{After: dtr.ScanStatus{LastDBUpdateFailed: true}, URL: "https://dtr.example.com"}},
+		{"database no newer", &upgrade.DatabaseError{Job: dtr.Job{ID: "f7d4f3c2", Status: "done"}, Before: database, After: database, URL: "https://dtr.example.com"}},
+		{"database with an unknown status", &upgrade.DatabaseError{
+			Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Before: database, URL: "https://dtr.example.com", Cause: &dtr.UnknownStatusError{Word: "levitating"},
+		}},
+		{"scanner not ready", &upgrade.DatabaseError{Before: database, URL: "https://dtr.example.com", Cause: &dtr.APIError{
+			StatusCode: 400, Code: dtr.CodeScanningNotReady, Method: "PUT", Path: "/api/v0/imagescan/scan/update",
+		}}},
+		{"database file", &dtr.FileError{Err: errors.New("open db.tar: no such file or directory")}},
+		{"no tags", &registry.Error{Repository: "registry.example.com/mirror/dtr", StatusCode: 404}},
 		{"certificate", &endpoint.CertificateError{Service: "UCP", Host: "ucp.example.com", Roots: "the system's root certificates", Err: errors.New("x509: certificate signed by unknown authority")}},
 		{"redirect", &endpoint.RedirectError{From: "https://dtr.example.com/api/v0/meta/settings", To: "https://login.example.com/"}},
 		{"unreachable", &endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused}},
@@ -155,6 +184,9 @@ func TestDiagnostics(t *testing.T) {
 	write("plan without a look", diag.Diagnostics{notChecked(&notConnectedError{[]string{"url"}})})
 	write("cluster moved", diag.Diagnostics{moved("2.5.6", "2.6.15")})
 	write("destroy", diag.Diagnostics{forgotten(&state)})
+	write("destroy of a vulnerability database", diag.Diagnostics{databaseForgotten(host)})
+	write("scanning switched off", diag.Diagnostics{scanningSwitchedOff(host)})
+	write("data source of a provider that is not connected", diag.Diagnostics{notConnectedData(&notConnectedError{[]string{"url"}})})
 	write("gone", diag.Diagnostics{gone(host, &dtr.NotDTRError{URL: "https://dtr.example.com", Reason: "its docs.json is not there"})})
 	write("import of another cluster", diag.Diagnostics{otherCluster("registry.example.com", host)})
 	write("state of another cluster", diag.Diagnostics{changedCluster(host, "registry.example.com")})

@@ -61,13 +61,22 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 	for _, m := range secretVariable.FindAllStringSubmatch(text, -1) {
 		v[m[1]] = config.StringVariable(c.Password())
 	}
-	if strings.Contains(text, `resource "dtr_`) && !strings.Contains(text, `provider "dtr"`) {
+	if (strings.Contains(text, `resource "dtr_`) || strings.Contains(text, `data "dtr_`)) && !strings.Contains(text, `provider "dtr"`) {
 		text += connectionConfig
 		v = variables(c, "")
 	}
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	must(os.WriteFile(ca, []byte(c.CACert()), 0o600))
+	database := databaseFile(t, "database")
+	mirror, registryCA := registryOf(t, "", "", "2.6.15")
+	registryFile := filepath.Join(t.TempDir(), "registry-ca.pem")
+	must(os.WriteFile(registryFile, []byte(registryCA), 0o600))
+	if strings.Contains(text, `"registry-ca.pem"`) { // a registry that Terraform itself asks, and no engine
+		text = strings.ReplaceAll(text, "registry.example.com", strings.TrimPrefix(mirror.URL, "https://"))
+	}
 	return strings.NewReplacer(
+		`"vulnerabilities.tar"`, `"`+database+`"`,
+		`"registry-ca.pem"`, `"`+registryFile+`"`,
 		"https://dtr.example.com", c.DTRURL(),
 		"https://ucp.example.com", c.UCPURL(),
 		"ssh://operator@node1.example.com", c.DockerHost(),
@@ -86,7 +95,9 @@ func TestExamples(t *testing.T) {
 			t.Setenv("DTR_CA_CERT", cluster.CACert())
 			t.Setenv("UCP_CA", cluster.CACert())
 			cluster.AddMirror("registry.example.com/mirror/dtr")
+			cluster.SetMigration(simulator.MigrationFaults{AlreadyDone: true}) // a job to look at
 			text, v := example(t, dir, cluster)
+			text, actions := withoutActions(t, text)
 			resource.UnitTest(t, resource.TestCase{
 				ProtoV6ProviderFactories: factories(),
 				Steps: []resource.TestStep{{
@@ -96,6 +107,7 @@ func TestExamples(t *testing.T) {
 					ExpectNonEmptyPlan: strings.Contains(text, `resource "`) || strings.Contains(text, `output "`),
 				}},
 			})
+			planActions(t, cluster, actions)
 			onlyReads(t, cluster)
 		})
 	}
