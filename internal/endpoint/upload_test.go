@@ -28,7 +28,7 @@ func (c *counting) Read(b []byte) (int, error) {
 
 // large is a body that no buffer on the way takes in.
 func large() (*counting, int64) {
-	const length = 16 << 20
+	const length = 32 << 20
 	return &counting{r: io.LimitReader(strings.NewReader(strings.Repeat("x", length)), length)}, length
 }
 
@@ -100,10 +100,11 @@ func TestSendFailsOnce(t *testing.T) {
 func TestSendEndsWithItsContext(t *testing.T) {
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
+	sent := make(chan struct{})
 	inTheMiddle := func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1<<10)
 		cancel(why)
-		_, _ = io.Copy(io.Discard, r.Body)
+		<-sent
 	}
 	limited, cancelLimit := context.WithTimeoutCause(t.Context(), time.Millisecond, why)
 	defer cancelLimit()
@@ -118,6 +119,12 @@ func TestSendEndsWithItsContext(t *testing.T) {
 		body, length := large()
 		if err := send(serve(t, c.serve).endpoint(t), c.ctx, body, length, &answer{}); !errors.Is(err, why) {
 			t.Errorf("%s: error %v, want the cause", name, err)
+		}
+		if name == "in the middle" {
+			close(sent)
+			if body.read == length {
+				t.Error("all of the body was read, and hardly any of it was taken")
+			}
 		}
 	}
 }
