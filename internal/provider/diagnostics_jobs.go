@@ -26,7 +26,8 @@ func jobError(err error) diag.Diagnostics {
 	)
 	switch {
 	case errors.As(err, &detached):
-		return failure(jobDetached(detached))
+		seen, todo := jobDetached(detached)
+		return failure("Terraform stopped waiting for a job of DTR", seen, todo)
 	case errors.As(err, &job):
 		return failure(jobFailed(job))
 	case errors.As(err, &database):
@@ -47,15 +48,13 @@ func jobError(err error) diag.Diagnostics {
 	return nil
 }
 
-func jobDetached(e *upgrade.JobDetachedError) (summary, seen, todo string) {
+func jobDetached(e *upgrade.JobDetachedError) (seen, todo string) {
 	seen = fmt.Sprintf("Action: %s\nReason: %s", e.Action, reason(e.Cause))
 	where := fmt.Sprintf("Look at %s under System > Job Logs", e.URL)
 	if e.Job == "" {
-		return "Terraform stopped waiting for a job of DTR", seen + "\nWhether DTR has started the job is not known.",
-			where + ". Run Terraform again: it looks for the job first."
+		return seen + "\nWhether DTR has started the job is not known.", where + ". Run Terraform again: it looks for the job first."
 	}
-	return "Terraform stopped waiting for a job of DTR",
-		fmt.Sprintf("%s\nJob: %s\nThe job goes on by itself; it was not stopped.", seen, e.Job),
+	return fmt.Sprintf("%s\nJob: %s\nThe job goes on by itself; it was not stopped.", seen, e.Job),
 		where + " to see how it ends, or run Terraform again: while the job is at work it is waited for."
 }
 
@@ -75,9 +74,9 @@ func jobFailed(e *upgrade.JobError) (summary, seen, todo string) {
 }
 
 func databaseFailed(e *upgrade.DatabaseError) (summary, seen, todo string) {
-	seen = fmt.Sprintf("Job: %s\nStatus: %s", orNone(e.Job.ID), orNone(string(e.Job.Status)))
-	if e.Job.ID == "" {
-		seen = "Job: none"
+	seen = "Job: " + orNone(e.Job.ID)
+	if e.Job.ID != "" {
+		seen += "\nStatus: " + string(e.Job.Status)
 	}
 	if !e.Before.DBUpdatedAt.IsZero() {
 		seen += fmt.Sprintf("\nDatabase: version %d of %s", e.Before.DBVersion, e.Before.DBUpdatedAt.UTC().Format(time.RFC3339))

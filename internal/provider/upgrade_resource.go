@@ -104,14 +104,8 @@ func (r *upgradeResource) Read(ctx context.Context, req resource.ReadRequest, re
 	ctx, cancel := begin(ctx, "read", limit)
 	defer cancel()
 	seen, err := r.inspect(ctx)
-	var notDTR *dtr.NotDTRError
-	switch {
-	case errors.As(err, &notDTR):
-		resp.Diagnostics.Append(gone(m.ID.ValueString(), notDTR))
-		resp.State.RemoveResource(ctx)
-		return
-	case err != nil:
-		resp.Diagnostics.Append(diagnose(err)...)
+	if err != nil {
+		notSeen(ctx, m.ID.ValueString(), err, resp)
 		return
 	}
 	if known := m.ID.ValueString(); known != "" && !strings.EqualFold(known, seen.Host) {
@@ -203,6 +197,18 @@ func (r *upgradeResource) inspect(ctx context.Context) (*upgrade.Inventory, erro
 		return nil, whatAnswers(ctx, cluster, err)
 	}
 	return seen, nil
+}
+
+// notSeen answers a refresh whose look has failed. Nothing but positive proof
+// removes a resource.
+func notSeen(ctx context.Context, id string, err error, resp *resource.ReadResponse) {
+	var notDTR *dtr.NotDTRError
+	if !errors.As(err, &notDTR) {
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	resp.Diagnostics.Append(gone(id, notDTR))
+	resp.State.RemoveResource(ctx)
 }
 
 // whatAnswers replaces the error of a look by a *dtr.NotDTRError where something
