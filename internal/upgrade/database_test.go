@@ -203,3 +203,52 @@ func waitFor(t *testing.T, sim *simulator.Cluster, path string, after int) {
 	}
 	t.Fatalf("%s was not asked for", path)
 }
+
+// TestDatabaseJudge holds when an update counts as done, and when as failed.
+func TestDatabaseJudge(t *testing.T) {
+	t.Parallel()
+	was := dtr.ScanStatus{DBUpdatedAt: epoch}
+	newer, same := dtr.ScanStatus{DBUpdatedAt: epoch.Add(time.Second)}, was
+	wasFailed := dtr.ScanStatus{DBUpdatedAt: epoch, LastDBUpdateFailed: true}
+	newerFailed := dtr.ScanStatus{DBUpdatedAt: epoch.Add(time.Second), LastDBUpdateFailed: true}
+	never := dtr.ScanStatus{}
+	for _, tt := range []struct {
+		name          string
+		phase         migrationPhase
+		before, after dtr.ScanStatus
+		late          bool // the status of the job has not changed for long
+		want          string
+	}{
+		{"job done, newer", migrationDone, was, newer, false, "done"},
+		{"job done, the first database", migrationDone, never, newer, false, "done"},
+		{"job done, not seen yet", migrationDone, was, same, false, "wait"},
+		{"job done, no newer", migrationDone, was, same, true, "failed"},
+		{"job done, newer, and said to have failed", migrationDone, was, newerFailed, false, "wait"},
+		{"job done, newer, and still said to have failed", migrationDone, was, newerFailed, true, "failed"},
+		{"job runs, newer", migrationRunning, was, newer, true, "wait"},
+		{"job failed, newer", migrationGaveUp, was, newer, false, "failed"},
+		{"job failed, is to be tried again", migrationRetrying, was, newerFailed, false, "wait"},
+		{"job failed, and is not tried again", migrationRetrying, was, newerFailed, true, "failed"},
+		{"no job, newer", migrationAbsent, was, newer, false, "done"},
+		{"no job, nothing new", migrationAbsent, was, same, true, "wait"},
+		{"no job, failed", migrationAbsent, was, wasFailed, false, "failed"},
+		{"no job, failed before", migrationAbsent, wasFailed, wasFailed, true, "wait"},
+		{"no job, failed before, newer", migrationAbsent, wasFailed, newer, false, "done"},
+		{"no job, newer, failed before and said so still", migrationAbsent, wasFailed, newerFailed, true, "wait"},
+	} {
+		u := &databaseUpdate{pace: DefaultPace, before: tt.before, after: tt.after, since: time.Now()}
+		if tt.late {
+			u.since = u.since.Add(-time.Hour)
+		}
+		got := "wait"
+		switch done, failed := u.judge(migration{phase: tt.phase}); {
+		case done:
+			got = "done"
+		case failed:
+			got = "failed"
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

@@ -59,7 +59,7 @@ func TestUnderWay(t *testing.T) {
 		{"done levitating running", 2},
 	} {
 		var jobs []dtr.Job
-		for _, s := range strings.FieldsSeq(tt.statuses) {
+		for s := range strings.FieldsSeq(tt.statuses) {
 			jobs = append(jobs, dtr.Job{ID: s, Status: dtr.JobStatus(s)})
 		}
 		got, found := underWay(jobs, func(dtr.Job) bool { return true })
