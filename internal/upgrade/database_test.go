@@ -240,14 +240,7 @@ func TestDatabaseJudge(t *testing.T) {
 		if tt.late {
 			u.since = u.since.Add(-time.Hour)
 		}
-		got := "wait"
-		switch done, failed := u.judge(migration{phase: tt.phase}); {
-		case done:
-			got = "done"
-		case failed:
-			got = "failed"
-		}
-		if got != tt.want {
+		if got := verdict(u.judge(migration{phase: tt.phase})); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}

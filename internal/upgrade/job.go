@@ -106,23 +106,21 @@ func (w *jobWait) wait(ctx context.Context) (dtr.Job, error) {
 			return false, err
 		}
 		m, err := judgeMigration(attemptsOf(w.first, jobs), time.Time{})
-		switch {
-		case err != nil:
+		if m.job.ID != "" {
 			w.note(ctx, m.job)
-			failure = w.failure(ctx, m, err)
-		case m.phase == migrationAbsent:
-			// Deleted, or a list that lags behind.
-			if time.Since(w.since) > w.pace.MigrationStart {
-				failure = w.failure(ctx, migration{job: w.job, attempts: 1}, errJobGone)
-			}
-			return failure != nil, nil
-		default:
-			w.note(ctx, m.job)
-			if m.phase == migrationGaveUp || m.phase == migrationRetrying && time.Since(w.since) > w.pace.MigrationStart {
-				failure = w.failure(ctx, m, nil)
-			}
 		}
-		return m.phase == migrationDone || failure != nil, nil
+		if err != nil {
+			failure = w.failure(ctx, m.attempts, err)
+			return true, nil
+		}
+		done, failed := w.judge(m)
+		switch {
+		case failed && m.phase == migrationAbsent:
+			failure = w.failure(ctx, 1, errJobGone)
+		case failed:
+			failure = w.failure(ctx, m.attempts, nil)
+		}
+		return done || failed, nil
 	})
 	if err != nil {
 		return w.job, &JobDetachedError{Action: w.o.Action, Job: w.job.ID, URL: w.client.URL(), Cause: err}
@@ -132,10 +130,23 @@ func (w *jobWait) wait(ctx context.Context) (dtr.Job, error) {
 
 var errJobGone = errors.New("DTR does not list it any more")
 
-func (w *jobWait) failure(ctx context.Context, m migration, cause error) error {
-	return &JobError{
-		Action: w.o.Action, Job: m.job, Attempts: m.attempts, URL: w.client.URL(), Cause: cause, Log: jobLog(ctx, w.client, m.job.ID),
+// judge says whether the job is done, or has failed. A retry that DTR is to make,
+// and a job that is not listed, which may be a list that lags behind, are waited
+// for, though not for ever.
+func (w *jobWait) judge(m migration) (done, failed bool) {
+	switch m.phase {
+	case migrationDone:
+		return true, false
+	case migrationGaveUp:
+		return false, true
+	case migrationRetrying, migrationAbsent:
+		return false, time.Since(w.since) > w.pace.MigrationStart
 	}
+	return false, false
+}
+
+func (w *jobWait) failure(ctx context.Context, attempts int, cause error) error {
+	return &JobError{Action: w.o.Action, Job: w.job, Attempts: attempts, URL: w.client.URL(), Cause: cause, Log: jobLog(ctx, w.client, w.job.ID)}
 }
 
 // note takes the latest look and tells what is new in it.

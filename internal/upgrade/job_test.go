@@ -189,6 +189,44 @@ func TestRunJobDetaches(t *testing.T) {
 	}
 }
 
+// TestJobJudge holds what is waited for, and what not for ever.
+func TestJobJudge(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		phase      migrationPhase
+		soon, late string
+	}{
+		{migrationRunning, "wait", "wait"},
+		{migrationDone, "done", "done"},
+		{migrationGaveUp, "failed", "failed"},
+		{migrationRetrying, "wait", "failed"},
+		{migrationAbsent, "wait", "failed"},
+	} {
+		for late, want := range map[bool]string{false: tt.soon, true: tt.late} {
+			w := &jobWait{pace: DefaultPace, since: time.Now()}
+			if late {
+				w.since = w.since.Add(-time.Hour)
+			}
+			if got := verdict(w.judge(migration{phase: tt.phase})); got != want {
+				t.Errorf("phase %d, late %t: %s, want %s", tt.phase, late, got, want)
+			}
+		}
+	}
+}
+
+// verdict is a word for what a wait comes to.
+func verdict(done, failed bool) string {
+	switch {
+	case done && !failed:
+		return "done"
+	case failed && !done:
+		return "failed"
+	case !done && !failed:
+		return "wait"
+	}
+	return "both"
+}
+
 func TestRunJobThatIsDeleted(t *testing.T) {
 	t.Parallel()
 	sim, c := start(t, "2.6.15")
