@@ -19,6 +19,11 @@ const (
 	MigrationStarted = "migration-started"
 	// MigrationFinished: an attempt did its work and is about to be called done.
 	MigrationFinished = "migration-finished"
+	// ServiceUpdating: the update of a swarm service has begun, no task is
+	// replaced yet.
+	ServiceUpdating = "service-updating"
+	// ServiceRollingBack: a swarm service has its old spec back, its tasks do not.
+	ServiceRollingBack = "service-rolling-back"
 )
 
 // ReplicaStarted is the point before the first container of the k-th replica
