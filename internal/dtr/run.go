@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
@@ -26,22 +24,13 @@ func (c *Client) RunJob(ctx context.Context, action string) (Job, error) {
 	for _, j := range before {
 		known[j.ID] = true
 	}
-
-	for again := false; ; again = true {
-		started, err := c.postJob(ctx, action)
-		if err == nil || !answerLost(err) {
-			return started, err
-		}
-		found, findErr := c.findNewJob(ctx, action, known, looks(err))
-		switch {
-		case findErr != nil:
-			return Job{}, &LostJobError{Action: action, Err: errors.Join(err, findErr)}
-		case found != nil:
-			return *found, nil
-		case again:
-			return Job{}, &LostJobError{Action: action, Err: err}
-		}
-	}
+	return createOnce(ctx, c,
+		func(ctx context.Context) (Job, error) { return c.postJob(ctx, action) },
+		func(ctx context.Context) (*Job, error) {
+			jobs, err := c.Jobs(ctx, JobFilter{Action: action, Limit: pageSize})
+			return oldestNewJob(jobs, known), err
+		},
+		func(err error) error { return &LostJobError{Action: action, Err: err} })
 }
 
 func (c *Client) postJob(ctx context.Context, action string) (j Job, err error) {
@@ -56,46 +45,6 @@ func (c *Client) postJob(ctx context.Context, action string) (j Job, err error) 
 		return err
 	})
 	return j, err
-}
-
-// answerLost reports whether the request may have been carried out in spite of the error.
-func answerLost(err error) bool {
-	if api, ok := errors.AsType[*APIError](err); ok {
-		return api.StatusCode >= http.StatusInternalServerError
-	}
-	_, untrusted := errors.AsType[*endpoint.CertificateError](err)
-	_, elsewhere := errors.AsType[*endpoint.RedirectError](err)
-	return !untrusted && !elsewhere
-}
-
-// looks is how often to look before the job counts as surely not there.
-// A request that is still under way somewhere gets time to arrive; one that never left needs none.
-func looks(err error) int {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return 1
-	}
-	return 3
-}
-
-// findNewJob looks for a job of the action that was not known before, and returns nil when there is none.
-func (c *Client) findNewJob(ctx context.Context, action string, known map[string]bool, looks int) (*Job, error) {
-	for i := range looks {
-		if i > 0 {
-			select {
-			case <-ctx.Done():
-				return nil, context.Cause(ctx)
-			case <-time.After(c.endpoint.Limits().Pause(i, nil)):
-			}
-		}
-		jobs, err := c.Jobs(ctx, JobFilter{Action: action, Limit: pageSize})
-		if err != nil {
-			return nil, err
-		}
-		if found := oldestNewJob(jobs, known); found != nil {
-			return found, nil
-		}
-	}
-	return nil, nil
 }
 
 // oldestNewJob picks, of jobs that are listed newest first, the first attempt: DTR may have tried it again by now,

@@ -20,8 +20,8 @@ type service struct {
 	spec             serviceSpec
 	previous         *serviceSpec
 	status           *swarm.UpdateStatus
-	tasks            []*task // oldest first
-	rollout          int     // counts them: one ends when the next begins
+	tasks            []*task       // oldest first
+	rollout          int           // counts them: one ends when the next begins
 	settled          chan struct{} // closed when the last rollout has ended
 }
 
