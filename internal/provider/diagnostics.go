@@ -84,6 +84,9 @@ func diagnose(err error) diag.Diagnostics {
 	case errors.As(err, &mixed):
 		return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(path.Root("target_version"), mixed.Summary(), mixed.Detail())}
 	}
+	if diags := cacheError(err); diags != nil {
+		return diags
+	}
 	return clientError(err)
 }
 
