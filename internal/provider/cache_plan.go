@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -79,19 +78,16 @@ func (p *cachePlan) registration() {
 
 // against takes over what was seen, or says why nothing was.
 func (p *cachePlan) against(seen *upgrade.CacheState, err error) diag.Diagnostics {
-	var missing *upgrade.CacheMissingError
+	p.seen = seen
 	switch {
-	case err == nil:
-		p.seen = seen
+	case err == nil && seen.Workload.Problem != nil && (p.changed || !p.model.Version.IsNull()):
+		return diagnose(seen.Workload.Problem)
+	case err == nil, !p.changed && mayHeal(err):
 		return nil
-	case errors.As(err, &missing) && p.prior != nil && !p.changed && p.model.Version.IsNull():
-		return nil // nothing is asked of what is not there
-	case !mayHeal(err):
-		return diagnose(err)
-	case p.prior == nil || p.changed:
+	case mayHeal(err):
 		return diag.Diagnostics{notChecked(err)}
 	}
-	return nil
+	return diagnose(err)
 }
 
 // live plans against the cache as it was seen, if it was.

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -85,9 +84,14 @@ func (r *cacheResource) Read(ctx context.Context, req resource.ReadRequest, resp
 	}
 	ctx, cancel := begin(ctx, "read", limit)
 	defer cancel()
-	state, _, diags := r.observe(ctx, &m)
+	options, _, diags := m.options(ctx, r.conn)
 	resp.Diagnostics.Append(diags...)
-	if state == nil {
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	state, err := r.look(ctx, options)
+	if err != nil {
+		resp.Diagnostics.Append(diagnose(err)...)
 		return
 	}
 	registration, ok := state.Find(m.ID.ValueString(), m.Name.ValueString())
@@ -149,12 +153,7 @@ func (r *cacheResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 func (r *cacheResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
 	defer cancel()
-	cluster, err := r.conn.cluster()
-	if err != nil {
-		resp.Diagnostics.Append(diagnose(err)...)
-		return
-	}
-	state, err := upgrade.ObserveCache(ctx, cluster, upgrade.CacheOptions{})
+	state, err := r.look(ctx, upgrade.CacheOptions{})
 	if err != nil {
 		resp.Diagnostics.Append(diagnose(err)...)
 		return
@@ -174,33 +173,17 @@ func (r *cacheResource) ImportState(ctx context.Context, req resource.ImportStat
 	}
 }
 
-// observe looks at a cache. There is no state next to an error; that nothing runs
-// the cache is none, and told apart.
-func (r *cacheResource) observe(ctx context.Context, m *cacheModel) (*upgrade.CacheState, *upgrade.CacheMissingError, diag.Diagnostics) {
-	options, ok, diags := m.options(ctx, r.conn)
-	if diags.HasError() || !ok {
-		return nil, nil, diags
-	}
-	state, err := r.look(ctx, options)
-	var missing *upgrade.CacheMissingError
-	if errors.As(err, &missing) {
-		return state, missing, diags
-	}
-	diags.Append(diagnose(err)...)
-	return state, nil, diags
-}
-
+// look looks at a cache. There is no state next to an error.
 func (r *cacheResource) look(ctx context.Context, o upgrade.CacheOptions) (*upgrade.CacheState, error) {
 	cluster, err := r.conn.cluster()
 	if err != nil {
 		return nil, err
 	}
 	state, err := upgrade.ObserveCache(ctx, cluster, o)
-	var missing *upgrade.CacheMissingError
-	if err != nil && !errors.As(err, &missing) {
+	if err != nil {
 		return nil, whatAnswers(ctx, cluster, err)
 	}
-	return state, err
+	return state, nil
 }
 
 // run makes the cache what the model says, and fills in what the plan left open.

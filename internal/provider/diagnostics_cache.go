@@ -36,6 +36,10 @@ func cacheError(err error) diag.Diagnostics {
 	case errors.As(err, &missing):
 		return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(path.Root(missing.Kind), "What runs the content cache is not there",
 			sentence(missing)+"\n\nDeploy the cache first, or correct the name. The registration in DTR was not touched.")}
+	case errors.As(err, &ambiguous) && ambiguous.Node != "":
+		return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(path.Root(upgrade.KindContainer), "Several nodes have a container of that name",
+			fmt.Sprintf("Container: %s\nNode: %s\nNodes: %s\n\nUCP makes no second container of a name, so none of them can be replaced. Rename those on the other nodes.",
+				ambiguous.Name, ambiguous.Node, strings.Join(ambiguous.Nodes, ", ")))}
 	case errors.As(err, &ambiguous):
 		return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(path.Root(upgrade.KindContainer), "Several nodes have a container of that name",
 			fmt.Sprintf("Container: %s\nNodes: %s\n\nSet node to the one that is meant.", ambiguous.Name, strings.Join(ambiguous.Nodes, ", ")))}

@@ -76,7 +76,9 @@ type protocol struct {
 	ctx      context.Context
 	server   tfprotov6.ProviderServer
 	provider tftypes.Type
-	upgrade  *tfprotov6.Schema
+	schemas  map[string]*tfprotov6.Schema
+	typeName string            // of the resource that it is about
+	resource *tfprotov6.Schema // of that resource
 }
 
 func newProtocol(t testing.TB, opts ...Option) *protocol {
@@ -84,8 +86,15 @@ func newProtocol(t testing.TB, opts ...Option) *protocol {
 	p := &protocol{t: t, ctx: t.Context(), server: providerserver.NewProtocol6(New("test", opts...)())()}
 	schema, err := p.server.GetProviderSchema(p.ctx, &tfprotov6.GetProviderSchemaRequest{})
 	p.ok(err, schema.Diagnostics)
-	p.provider, p.upgrade = schema.Provider.ValueType(), schema.ResourceSchemas["dtr_upgrade"]
-	return p
+	p.provider, p.schemas = schema.Provider.ValueType(), schema.ResourceSchemas
+	return p.of("dtr_upgrade")
+}
+
+// of speaks of another resource from now on, over the same connection.
+func (p *protocol) of(typeName string) *protocol {
+	other := *p
+	other.typeName, other.resource = typeName, p.schemas[typeName]
+	return &other
 }
 
 // ok fails the test on an error.
@@ -121,11 +130,11 @@ func (p *protocol) configure(config values) []*tfprotov6.Diagnostic {
 	return append(validated.Diagnostics, configured.Diagnostics...)
 }
 
-// validate is what terraform validate asks of a dtr_upgrade.
+// validate is what terraform validate asks of a resource.
 func (p *protocol) validate(config values) []*tfprotov6.Diagnostic {
 	p.t.Helper()
 	resp, err := p.server.ValidateResourceConfig(p.ctx, &tfprotov6.ValidateResourceConfigRequest{
-		TypeName: "dtr_upgrade", Config: p.dynamic(value(p.t, p.upgrade.ValueType(), config)),
+		TypeName: p.typeName, Config: p.dynamic(value(p.t, p.resource.ValueType(), config)),
 	})
 	p.ok(err, nil)
 	return resp.Diagnostics
@@ -139,10 +148,10 @@ type planned struct {
 	config tftypes.Value
 }
 
-// plan plans a dtr_upgrade. No prior state is a create, no config a destroy.
+// plan plans a resource. No prior state is a create, no config a destroy.
 func (p *protocol) plan(prior, config values) planned {
 	p.t.Helper()
-	typ := p.upgrade.ValueType()
+	typ := p.resource.ValueType()
 	null := tftypes.NewValue(typ, nil)
 	priorValue, configValue, proposed := null, null, null
 	if prior != nil {
@@ -152,7 +161,7 @@ func (p *protocol) plan(prior, config values) planned {
 		configValue = value(p.t, typ, config)
 		// What Terraform proposes: the configuration, and what was computed before.
 		propose := maps.Clone(config)
-		for _, a := range p.upgrade.Block.Attributes {
+		for _, a := range p.resource.Block.Attributes {
 			if a.Computed && prior != nil {
 				propose[a.Name] = prior[a.Name]
 			}
@@ -160,7 +169,7 @@ func (p *protocol) plan(prior, config values) planned {
 		proposed = value(p.t, typ, propose)
 	}
 	resp, err := p.server.PlanResourceChange(p.ctx, &tfprotov6.PlanResourceChangeRequest{
-		TypeName:         "dtr_upgrade",
+		TypeName:         p.typeName,
 		PriorState:       p.dynamic(priorValue),
 		ProposedNewState: p.dynamic(proposed),
 		Config:           p.dynamic(configValue),
@@ -193,13 +202,13 @@ func (p *protocol) apply(prior, config values) applied {
 	p.ok(nil, p.plan(prior, config).diags)
 	planned := p.plan(prior, config)
 	p.ok(nil, planned.diags)
-	typ := p.upgrade.ValueType()
+	typ := p.resource.ValueType()
 	priorValue := tftypes.NewValue(typ, nil)
 	if prior != nil {
 		priorValue = value(p.t, typ, prior)
 	}
 	resp, err := p.server.ApplyResourceChange(p.ctx, &tfprotov6.ApplyResourceChangeRequest{
-		TypeName:       "dtr_upgrade",
+		TypeName:       p.typeName,
 		PriorState:     p.dynamic(priorValue),
 		PlannedState:   planned.raw.PlannedState,
 		Config:         p.dynamic(planned.config),
@@ -213,7 +222,7 @@ func (p *protocol) apply(prior, config values) applied {
 func (p *protocol) read(prior values) applied {
 	p.t.Helper()
 	resp, err := p.server.ReadResource(p.ctx, &tfprotov6.ReadResourceRequest{
-		TypeName: "dtr_upgrade", CurrentState: p.dynamic(value(p.t, p.upgrade.ValueType(), prior)),
+		TypeName: p.typeName, CurrentState: p.dynamic(value(p.t, p.resource.ValueType(), prior)),
 	})
 	p.ok(err, nil)
 	return applied{diags: resp.Diagnostics, state: p.fields(resp.NewState), raw: resp.NewState}
@@ -222,7 +231,7 @@ func (p *protocol) read(prior values) applied {
 // importState imports a cluster.
 func (p *protocol) importState(id string) applied {
 	p.t.Helper()
-	resp, err := p.server.ImportResourceState(p.ctx, &tfprotov6.ImportResourceStateRequest{TypeName: "dtr_upgrade", ID: id})
+	resp, err := p.server.ImportResourceState(p.ctx, &tfprotov6.ImportResourceStateRequest{TypeName: p.typeName, ID: id})
 	p.ok(err, nil)
 	a := applied{diags: resp.Diagnostics}
 	if len(resp.ImportedResources) > 0 {
@@ -269,7 +278,7 @@ func (a applied) number(t testing.TB, name string) int {
 // fields takes an object apart, nil for null.
 func (p *protocol) fields(d *tfprotov6.DynamicValue) map[string]tftypes.Value {
 	p.t.Helper()
-	v, err := d.Unmarshal(p.upgrade.ValueType())
+	v, err := d.Unmarshal(p.resource.ValueType())
 	p.ok(err, nil)
 	if v.IsNull() {
 		return nil

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,9 @@ type Workload struct {
 	// Settled says that it runs the version that is asked for, and nothing else,
 	// and that nothing of a change is left to do.
 	Settled bool
+	// Problem is why it cannot be worked on: a *CacheMissingError, a
+	// *CacheLeftoverError or a *CacheAmbiguousError.
+	Problem error
 }
 
 // CacheReport is what became of a content cache.
@@ -70,9 +74,8 @@ func (s *CacheState) Find(id, name string) (dtr.ContentCache, bool) {
 	return found, ok
 }
 
-// ObserveCache looks at a content cache and changes nothing. Its errors are a
-// *CacheMissingError, next to a state that is whole but for the workload, a
-// *CacheLeftoverError, a *CacheAmbiguousError, and those of the clients.
+// ObserveCache looks at a content cache and changes nothing. Its errors are those
+// of the clients.
 func ObserveCache(ctx context.Context, c Cluster, o CacheOptions) (*CacheState, error) {
 	registered, err := c.DTR.ContentCaches(ctx)
 	if err != nil {
@@ -85,11 +88,20 @@ func ObserveCache(ctx context.Context, c Cluster, o CacheOptions) (*CacheState, 
 	case o.Container != "":
 		state.Workload, err = newCacheRun(c, o).observeContainer(ctx)
 	}
-	var missing *CacheMissingError
-	if err != nil && !errors.As(err, &missing) {
+	if isProblem(err) {
+		state.Workload.Problem, err = err, nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	return state, err
+	return state, nil
+}
+
+func isProblem(err error) bool {
+	var missing *CacheMissingError
+	var leftover *CacheLeftoverError
+	var ambiguous *CacheAmbiguousError
+	return errors.As(err, &missing) || errors.As(err, &leftover) || errors.As(err, &ambiguous)
 }
 
 // CheckCacheName says whether the registration that is wanted can be made: a
@@ -124,8 +136,8 @@ func newCacheRun(c Cluster, o CacheOptions) *cacheRun {
 // RunCache makes a content cache what it is to be: first what it runs, then its
 // registration, so that DTR never has one that does not answer. The id is that of
 // the registration so far, or "". It returns a report in every case.
-// Errors: those of ObserveCache, *CacheTakenError, *CacheUpdateError,
-// *CacheProbeError and *CacheDetachedError.
+// Errors: those of ObserveCache and the problems of a Workload, *CacheTakenError,
+// *CacheUpdateError, *CacheProbeError and *CacheDetachedError.
 func RunCache(ctx context.Context, c Cluster, o CacheOptions, id string) (*CacheReport, error) {
 	r := newCacheRun(c, o)
 	report := &CacheReport{ID: id}
@@ -146,7 +158,7 @@ func (r *cacheRun) run(ctx context.Context, report *CacheReport) error {
 	if err != nil {
 		return r.stoppedBy(ctx, err)
 	}
-	if err := CheckCacheName(state.Registered, r.o, report.ID); err != nil {
+	if err := cmp.Or(state.Workload.Problem, CheckCacheName(state.Registered, r.o, report.ID)); err != nil {
 		return err
 	}
 	ours, registered := state.Find(report.ID, r.o.Name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -36,7 +37,10 @@ const (
 
 // cachePair is the container that runs the cache, and the one that it is
 // replacing; either may be missing.
-type cachePair struct{ current, old *ucp.Container }
+type cachePair struct {
+	current, old *ucp.Container
+	nodes        []string // that have containers of these names
+}
 
 // findPair looks for them on all nodes, or on the one that is asked for.
 func (r *cacheRun) findPair(ctx context.Context, engine *ucp.Engine) (cachePair, error) {
@@ -45,29 +49,28 @@ func (r *cacheRun) findPair(ctx context.Context, engine *ucp.Engine) (cachePair,
 		return cachePair{}, err
 	}
 	var p cachePair
-	var nodes []string
 	for _, c := range all {
-		if r.o.Node != "" && c.Node != r.o.Node {
-			continue
-		}
+		which := &p.current
 		switch baseName(c.Name) {
 		case r.o.Container:
-			if p.current != nil {
-				nodes = append(nodes, p.current.Node)
-			}
-			p.current = &c
 		case r.o.Container + replacedSuffix:
-			if p.old != nil {
-				nodes = append(nodes, p.old.Node)
-			}
-			p.old = &c
+			which = &p.old
+		default:
+			continue
+		}
+		if !slices.Contains(p.nodes, c.Node) {
+			p.nodes = append(p.nodes, c.Node)
+		}
+		if r.o.Node == "" || c.Node == r.o.Node {
+			*which = &c
 		}
 	}
+	slices.Sort(p.nodes)
 	switch {
 	case p.current == nil && p.old == nil:
 		return p, r.missing(KindContainer, r.o.Container)
-	case len(nodes) > 0:
-		return p, &CacheAmbiguousError{Name: r.o.Container, Nodes: append(nodes, p.any().Node)}
+	case len(p.nodes) > 1 && r.o.Node == "":
+		return p, &CacheAmbiguousError{Name: r.o.Container, Nodes: p.nodes}
 	case p.current != nil && p.old != nil && p.current.Labels[labelReplaces] != p.old.ID:
 		return p, &CacheLeftoverError{Container: r.o.Container, Leftover: baseName(p.old.Name), Node: p.old.Node}
 	}
@@ -101,6 +104,9 @@ func (r *cacheRun) observeContainer(ctx context.Context) (Workload, error) {
 	if state.Status == stateRunning {
 		w.Version = imageVersion(state.Image)
 		w.Settled = r.o.Version != nil && p.current != nil && p.old == nil && sameImage(state.Image, r.image(state.Image))
+	}
+	if r.o.Version != nil && !w.Settled && len(p.nodes) > 1 {
+		w.Problem = &CacheAmbiguousError{Name: r.o.Container, Nodes: p.nodes, Node: r.o.Node}
 	}
 	return w, nil
 }

@@ -39,6 +39,7 @@ func (e *CacheMissingError) Error() string {
 type CacheAmbiguousError struct {
 	Name  string
 	Nodes []string
+	Node  string // that was asked for; the container there cannot be replaced, since UCP makes no second one of the name
 }
 
 func (e *CacheAmbiguousError) Error() string {

@@ -1,0 +1,101 @@
+package provider
+
+import (
+	"path"
+	"regexp"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+)
+
+const (
+	cacheService   = "dtr-cache_cache"
+	cacheContainer = "dtr-cache"
+	cacheBefore    = "docker/dtr-content-cache:2.6.8"
+	cacheAfter     = "mirantis/dtr-content-cache:2.6.15"
+)
+
+// cachePlanner speaks of content caches.
+func cachePlanner(t *testing.T, c *simulator.Cluster) *protocol {
+	t.Helper()
+	return planner(t, c).of("dtr_content_cache")
+}
+
+// cacheConfig is a cache of the cluster, with what else is given.
+func cacheConfig(c *simulator.Cluster, more values) values {
+	return in(values{"name": "main", "host": c.CacheURL(), "probe": values{"ca_cert": c.CACert()}}, more)
+}
+
+// onService and onContainer run the version.
+func onService(c *simulator.Cluster, version string) values {
+	return cacheConfig(c, values{"version": version, "service": values{}})
+}
+
+func onContainer(c *simulator.Cluster, version string) values {
+	return cacheConfig(c, values{"version": version, "container": values{}})
+}
+
+// serviceUpdates counts the updates that were sent.
+func serviceUpdates(c *simulator.Cluster) int {
+	return len(sent(c, "POST", "/services/*/update"))
+}
+
+func TestCacheServiceFollowsVersion(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	cluster.AddCacheService(simulator.CacheService{Image: cacheBefore + "@sha256:92c7f9c92844bbbb5d0a101b22f7c2a7949e40f8ea90c8b3bc396879d95e899a", Replicas: 2})
+	p := cachePlanner(t, cluster)
+	config := onService(cluster, "2.6.15")
+	got := p.plan(nil, config)
+	expect(t, got.diags, "")
+	if !got.after["current_version"].Equal(tftypes.NewValue(tftypes.String, "2.6.15")) {
+		t.Errorf("current_version is planned as %s", got.after["current_version"])
+	}
+	onlyReads(t, cluster)
+	done := p.apply(nil, config)
+	expect(t, done.diags, "")
+	if len(done.diags) > 0 {
+		t.Error(render(done.diags))
+	}
+	if s := cluster.ServiceState(cacheService); s.Image != cacheAfter || s.UpdateState != "completed" || len(s.Running) != 2 {
+		t.Errorf("%+v", s)
+	}
+	if caches := cluster.Caches(); len(caches) != 1 || caches[0].ID != done.text("id") || caches[0].Host != cluster.CacheURL() {
+		t.Errorf("%+v", caches)
+	}
+	steady(t, p, done, config)
+	if n := serviceUpdates(cluster); n != 1 {
+		t.Errorf("%d updates", n)
+	}
+}
+
+func TestCacheContainerFollowsVersion(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	cluster.AddCacheContainer(cacheContainer, cacheBefore, "worker2")
+	p := cachePlanner(t, cluster)
+	config := onContainer(cluster, "2.6.15")
+	done := p.apply(nil, config)
+	expect(t, done.diags, "")
+	for _, c := range cluster.Containers() {
+		if c.Name == cacheContainer && (c.Node != "worker2" || c.Image != cacheAfter || !c.Running() || c.Labels["keep"] != "me") {
+			t.Errorf("%+v", c)
+		}
+	}
+	steady(t, p, done, config)
+}
+
+// sent lists the requests of a method whose path without the API version matches
+// the pattern.
+func sent(c *simulator.Cluster, method, pattern string) (requests []simulator.Request) {
+	for _, r := range c.Requests() {
+		if ok, _ := path.Match(pattern, apiPrefix.ReplaceAllString(r.Path, "")); ok && r.Method == method {
+			requests = append(requests, r)
+		}
+	}
+	return requests
+}
+
+var apiPrefix = regexp.MustCompile(`^/v1\.\d+`)
