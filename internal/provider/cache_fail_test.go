@@ -2,9 +2,7 @@ package provider
 
 import (
 	"context"
-	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -312,15 +310,4 @@ func TestCacheProbe(t *testing.T) {
 			}
 		})
 	}
-}
-
-// cacheRequests lists the requests to DTR that change registrations, in short.
-func cacheRequests(c *simulator.Cluster) (short []string) {
-	for _, r := range c.Requests() {
-		if r.Service == simulator.ServiceDTR && r.Method != http.MethodGet {
-			method, _, _ := strings.Cut(r.Method+" "+r.Path, "/")
-			short = append(short, strings.TrimSpace(method))
-		}
-	}
-	return short
 }

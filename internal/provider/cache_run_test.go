@@ -1,10 +1,13 @@
 package provider
 
 import (
+	"encoding/json"
 	"path"
 	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
@@ -85,6 +88,95 @@ func TestCacheContainerFollowsVersion(t *testing.T) {
 		}
 	}
 	steady(t, p, done, config)
+}
+
+// TestCacheSameVersion holds that nothing is sent to a cache that runs what it
+// should, whatever of the registry and the digest its image shows.
+func TestCacheSameVersion(t *testing.T) {
+	t.Parallel()
+	for name, image := range map[string]string{
+		"as it is":    cacheAfter,
+		"in long":     "docker.io/" + cacheAfter,
+		"with digest": cacheAfter + "@sha256:92c7f9c92844bbbb5d0a101b22f7c2a7949e40f8ea90c8b3bc396879d95e899a",
+		"mirrored":    "registry.example.com/mirror/dtr-content-cache:2.6.15",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := start(t, "2.6.15")
+			cluster.AddMirror("registry.example.com/mirror/dtr")
+			cluster.AddCacheService(simulator.CacheService{Image: image})
+			before := cluster.ServiceState(cacheService)
+			p := cachePlanner(t, cluster)
+			config := onService(cluster, "2.6.15")
+			done := p.apply(nil, config)
+			expect(t, done.diags, "")
+			if after := cluster.ServiceState(cacheService); serviceUpdates(cluster) > 0 || after.Version != before.Version {
+				t.Errorf("the service was changed: %+v", after)
+			}
+			steady(t, p, done, config)
+		})
+	}
+}
+
+// TestCacheOutOfStep holds that a cache on another version than DTR is said to be.
+func TestCacheOutOfStep(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	cluster.AddCacheService(simulator.CacheService{Image: cacheBefore})
+	done := cachePlanner(t, cluster).apply(nil, onService(cluster, "2.7.8"))
+	expect(t, done.diags, "Warning: Content cache main is out of step with DTR\n  at version\n\nThe cache runs 2.7.8, and DTR runs 2.6.15.")
+}
+
+// TestCacheImageChoice holds where the image of another version comes from.
+func TestCacheImageChoice(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before string
+		config values
+		want   string
+	}{
+		"vendor's":         {cacheBefore, nil, cacheAfter},
+		"latest":           {"docker/dtr-content-cache:latest", nil, cacheAfter},
+		"mirror stays":     {"registry.example.com/mirror/dtr-content-cache:2.6.8", nil, "registry.example.com/mirror/dtr-content-cache:2.6.15"},
+		"as it is written": {cacheBefore, values{"repository": "registry.example.com/mirror/dtr-content-cache"}, "registry.example.com/mirror/dtr-content-cache:2.6.15"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := start(t, "2.6.15")
+			cluster.AddMirror("registry.example.com/mirror/dtr")
+			cluster.AddCacheService(simulator.CacheService{Image: c.before})
+			config := onService(cluster, "2.6.15")
+			if c.config != nil {
+				config["image"] = c.config
+			}
+			expect(t, cachePlanner(t, cluster).apply(nil, config).diags, "")
+			if s := cluster.ServiceState(cacheService); s.Image != c.want {
+				t.Errorf("%s, want %s", s.Image, c.want)
+			}
+		})
+	}
+}
+
+// TestCacheSpecStays holds that an update changes nothing of a service but its
+// image.
+func TestCacheSpecStays(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	cluster.AddCacheService(simulator.CacheService{Image: cacheBefore, Order: "start-first", FailureAction: "rollback"})
+	before := cluster.ServiceState(cacheService).Spec
+	expect(t, cachePlanner(t, cluster).apply(nil, onService(cluster, "2.6.15")).diags, "")
+	var want, got map[string]any
+	must(json.Unmarshal(before, &want))
+	must(json.Unmarshal(cluster.ServiceState(cacheService).Spec, &got))
+	want["TaskTemplate"].(map[string]any)["ContainerSpec"].(map[string]any)["Image"] = cacheAfter
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the spec (-want +got):\n%s", diff)
+	}
+	for _, r := range sent(cluster, "POST", "/services/*/update") {
+		if strings.Contains(r.Query, "rollback") {
+			t.Errorf("asked for %s", r.Query)
+		}
+	}
 }
 
 // sent lists the requests of a method whose path without the API version matches

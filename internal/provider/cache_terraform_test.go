@@ -1,0 +1,114 @@
+package provider
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+)
+
+const cacheAddressInState = "dtr_content_cache.this"
+
+// cacheOf is a configuration of a cache, with what else is given.
+func cacheOf(c *simulator.Cluster, more string) string {
+	return fmt.Sprintf(`
+	resource "dtr_content_cache" "this" {
+	  name  = "main"
+	  host  = %q
+	  probe = { ca_cert = var.ca_cert }
+	  %s
+	}
+`, c.CacheURL(), more)
+}
+
+// TestCacheWithUpgrade takes DTR and its cache through an upgrade in one apply, the
+// cache after DTR.
+func TestCacheWithUpgrade(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.5.6")
+	cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6", Replicas: 2})
+	config := upgradeTo() + cacheOf(cluster, `
+	  version = dtr_upgrade.this.current_version
+	  service = {}`)
+	knows := func(version string) plancheck.PlanCheck {
+		return plancheck.ExpectKnownValue(cacheAddressInState, attribute("current_version"), knownvalue.StringExact(version))
+	}
+	runsNow := func(version string) statecheck.StateCheck {
+		return statecheck.ExpectKnownValue(cacheAddressInState, attribute("current_version"), knownvalue.StringExact(version))
+	}
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(),
+		Steps: []resource.TestStep{
+			{
+				Config: config, ConfigVariables: variables(cluster, "2.5.6"),
+				ConfigStateChecks: []statecheck.StateCheck{runsNow("2.5.6")},
+			},
+			{
+				Config: config, ConfigVariables: variables(cluster, "2.6.15"),
+				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+					plancheck.ExpectResourceAction(cacheAddressInState, plancheck.ResourceActionUpdate), knows("2.6.15"),
+				}},
+				ConfigStateChecks: []statecheck.StateCheck{runsNow("2.6.15")},
+			},
+			{
+				ResourceName: cacheAddressInState, ImportState: true, ImportStateId: "main", ImportStateVerify: true,
+				ImportStateVerifyIgnore: []string{"version", "current_version", "service", "probe"},
+				Config:                  config, ConfigVariables: variables(cluster, "2.6.15"),
+			},
+		},
+		CheckDestroy: func(*terraform.State) error {
+			if s := cluster.ServiceState(cacheService); len(s.Running) != 2 || s.Image != cacheAfter || len(cluster.Caches()) > 0 {
+				return fmt.Errorf("service %+v, registered %+v", s, cluster.Caches())
+			}
+			return nil
+		},
+	})
+	var upgraded, updated bool
+	for _, r := range cluster.Requests() {
+		updated = updated || len(sent(cluster, "POST", "/services/*/update")) > 0
+		if p := apiPrefix.ReplaceAllString(r.Path, ""); r.Method == "DELETE" && r.Bootstrapper() && len(p) > 0 {
+			upgraded = true
+		}
+	}
+	if !upgraded || !updated || serviceUpdates(cluster) != 1 {
+		t.Errorf("upgraded %t, updates of the service %d", upgraded, serviceUpdates(cluster))
+	}
+}
+
+// TestCacheVersionToCome creates upgrade and cache together, where the plan does not
+// know the version yet.
+func TestCacheVersionToCome(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.8")
+	cluster.AddCacheContainer(cacheContainer, cacheBefore, "worker1")
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(),
+		Steps: []resource.TestStep{{
+			Config: upgradeTo() + `
+	resource "terraform_data" "version" {
+	  input = dtr_upgrade.this.current_version
+	}
+` + cacheOf(cluster, `
+	  version   = terraform_data.version.output
+	  container = {}`),
+			ConfigVariables: variables(cluster, "2.6.15"),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				plancheck.ExpectUnknownValue(cacheAddressInState, attribute("current_version")),
+			}},
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.ExpectKnownValue(cacheAddressInState, attribute("current_version"), knownvalue.StringExact("2.6.15")),
+			},
+		}},
+	})
+	for _, ct := range cluster.Containers() {
+		if ct.Name == cacheContainer && (ct.Image != cacheAfter || !ct.Running()) {
+			t.Errorf("%+v", ct)
+		}
+	}
+}
