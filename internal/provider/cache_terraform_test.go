@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
 )
 
 const cacheAddressInState = "dtr_content_cache.this"
@@ -33,7 +34,7 @@ func TestCacheWithUpgrade(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.5.6")
 	cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6", Replicas: 2})
-	config := upgradeTo() + cacheOf(cluster, `
+	config := workspace.RequiredProviders + upgradeTo() + cacheOf(cluster, `
 	  version = dtr_upgrade.this.current_version
 	  service = {}`)
 	knows := func(version string) plancheck.PlanCheck {
@@ -69,15 +70,14 @@ func TestCacheWithUpgrade(t *testing.T) {
 			return nil
 		},
 	})
-	var upgraded, updated bool
-	for _, r := range cluster.Requests() {
-		updated = updated || len(sent(cluster, "POST", "/services/*/update")) > 0
-		if p := apiPrefix.ReplaceAllString(r.Path, ""); r.Method == "DELETE" && r.Bootstrapper() && len(p) > 0 {
-			upgraded = true
-		}
+	updates := sent(cluster, "POST", "/services/*/update")
+	if len(updates) != 1 {
+		t.Fatalf("%d updates of the service", len(updates))
 	}
-	if !upgraded || !updated || serviceUpdates(cluster) != 1 {
-		t.Errorf("upgraded %t, updates of the service %d", upgraded, serviceUpdates(cluster))
+	for _, r := range cluster.Requests() {
+		if r.Bootstrapper() && r.At.After(updates[0].At) {
+			t.Errorf("the bootstrapper was still at work: %s %s", r.Method, r.Path)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func (e *Engine) get(ctx context.Context, what, path string, into any) error {
 
 // post sends JSON, once. The result is dropped when into is nil.
 func (e *Engine) post(ctx context.Context, what, path string, query url.Values, body json.RawMessage, into any) error {
-	return e.exchange(ctx, what, endpoint.Request{Method: http.MethodPost, Path: path, Query: query, JSON: body}, into)
+	return e.exchange(ctx, what, endpoint.Request{Method: http.MethodPost, Path: path, Query: query, JSON: body, Limit: callLimit}, into)
 }
 
 func (e *Engine) exchange(ctx context.Context, what string, r endpoint.Request, into any) error {
