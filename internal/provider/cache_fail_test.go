@@ -263,6 +263,32 @@ func TestCacheContainersNotOurs(t *testing.T) {
 	})
 }
 
+// TestCacheProbeIsNotForgotten holds that a cache that did not answer after an
+// update is asked again by the next apply, which has nothing else to do.
+func TestCacheProbeIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	cluster.AddCacheService(simulator.CacheService{Image: cacheBefore})
+	p := impatient(t, cluster, func(p *upgrade.Pace) { p.CacheAnswer = 50 * time.Millisecond })
+	state := p.apply(nil, onService(cluster, "2.6.8"))
+	mend := cluster.Inject(simulator.Fault{Service: simulator.ServiceCache, Status: 503})
+	config := onService(cluster, "2.6.15")
+	for range 2 {
+		state = p.apply(state.values(), config)
+		expect(t, state.diags, "Error: The content cache does not answer\n")
+		if state.text("version") != "2.6.8" || state.text("current_version") != "2.6.15" {
+			t.Errorf("version %s, current_version %s", state.text("version"), state.text("current_version"))
+		}
+	}
+	mend()
+	state = p.apply(state.values(), config)
+	expect(t, state.diags, "")
+	if n := serviceUpdates(cluster); n != 1 {
+		t.Errorf("%d updates", n)
+	}
+	steady(t, p, state, config)
+}
+
 // TestCacheProbe holds that a cache that does not answer is not registered, and
 // that a probe that cannot succeed fails before anything is changed.
 func TestCacheProbe(t *testing.T) {

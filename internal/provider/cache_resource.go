@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
@@ -66,7 +67,7 @@ func (r *cacheResource) Create(ctx context.Context, req resource.CreateRequest, 
 	}
 	ctx, cancel := begin(ctx, "create", limit)
 	defer cancel()
-	_, diags = r.run(ctx, &m, "")
+	_, diags = r.run(ctx, &m, nil)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return // without a state: the next create finds what this one has made
@@ -116,7 +117,7 @@ func (r *cacheResource) Update(ctx context.Context, req resource.UpdateRequest, 
 	}
 	ctx, cancel := begin(ctx, "update", limit)
 	defer cancel()
-	report, diags := r.run(ctx, &plan, prior.ID.ValueString())
+	report, diags := r.run(ctx, &plan, &prior)
 	resp.Diagnostics.Append(diags...)
 	next := plan
 	if diags.HasError() {
@@ -187,7 +188,8 @@ func (r *cacheResource) look(ctx context.Context, o upgrade.CacheOptions) (*upgr
 }
 
 // run makes the cache what the model says, and fills in what the plan left open.
-func (r *cacheResource) run(ctx context.Context, m *cacheModel, id string) (*upgrade.CacheReport, diag.Diagnostics) {
+// There is no prior in a create.
+func (r *cacheResource) run(ctx context.Context, m, prior *cacheModel) (*upgrade.CacheReport, diag.Diagnostics) {
 	diags := m.check()
 	options, _, d := m.options(ctx, r.conn)
 	diags.Append(d...)
@@ -197,6 +199,12 @@ func (r *cacheResource) run(ctx context.Context, m *cacheModel, id string) (*upg
 	cluster, err := r.conn.cluster()
 	if err != nil {
 		return nil, diagnose(err)
+	}
+	id := ""
+	if prior != nil {
+		id = prior.ID.ValueString()
+		// The state takes a version over only once it is reached.
+		options.Applied, _ = transition.ParseWire(prior.Version.ValueString())
 	}
 	report, err := upgrade.RunCache(ctx, cluster, options, id)
 	diags.Append(findings(report.Warnings)...)

@@ -23,6 +23,9 @@ type CacheOptions struct {
 
 	// Version is what the cache is to run; nil leaves it as it is.
 	Version *semver.Version
+	// Applied is the version that the last run that succeeded has seen to, nil when
+	// there was none. Another one is not believed before the cache has answered.
+	Applied *semver.Version
 	// Service is the swarm service that runs it, Container the container that does,
 	// on Node if that is not empty. At most one of the two is set.
 	Service         string
@@ -164,7 +167,8 @@ func (r *cacheRun) run(ctx context.Context, report *CacheReport) error {
 	ours, registered := state.Find(report.ID, r.o.Name)
 	register := !registered || ours.Name != r.o.Name || !sameHost(ours.Host, r.o.Host)
 	deploy := r.o.Version != nil && !state.Workload.Settled
-	if register || deploy {
+	doubted := register || deploy || r.o.Version != nil && (r.o.Applied == nil || !r.o.Applied.Equal(r.o.Version))
+	if doubted {
 		if err := r.checkProbe(ctx); err != nil {
 			return err
 		}
@@ -174,7 +178,7 @@ func (r *cacheRun) run(ctx context.Context, report *CacheReport) error {
 			return r.stoppedBy(ctx, err)
 		}
 	}
-	if register || deploy {
+	if doubted {
 		if err := r.probe(ctx); err != nil {
 			return r.stoppedBy(ctx, err)
 		}
