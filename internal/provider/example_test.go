@@ -86,6 +86,8 @@ func TestExamples(t *testing.T) {
 			t.Setenv("DTR_CA_CERT", cluster.CACert())
 			t.Setenv("UCP_CA", cluster.CACert())
 			cluster.AddMirror("registry.example.com/mirror/dtr")
+			cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6"})
+			cluster.AddCacheContainer("dtr-cache", "docker/dtr-content-cache:2.5.6", "worker3")
 			text, v := example(t, dir, cluster)
 			resource.UnitTest(t, resource.TestCase{
 				ProtoV6ProviderFactories: factories(),
