@@ -34,12 +34,16 @@ func TestCacheServiceFails(t *testing.T) {
 		running []string // meanwhile
 	}{
 		"image not to be had, pause": {
-			simulator.CacheService{Replicas: 2}, gone,
-			[]string{"State: paused\n", "Message: update paused due to failure or early termination of task ", "No such image: " + cacheAfter}, []string{cacheBefore},
+			simulator.CacheService{Replicas: 2},
+			gone,
+			[]string{"State: paused\n", "Message: update paused due to failure or early termination of task ", "No such image: " + cacheAfter},
+			[]string{cacheBefore},
 		},
 		"image not to be had, roll back": {
-			simulator.CacheService{FailureAction: "rollback"}, gone,
-			[]string{"State: rollback_completed\n", "No such image: " + cacheAfter}, []string{cacheBefore},
+			simulator.CacheService{FailureAction: "rollback"},
+			gone,
+			[]string{"State: rollback_completed\n", "No such image: " + cacheAfter},
+			[]string{cacheBefore},
 		},
 		"image not to be had, start first and pause": {
 			simulator.CacheService{Order: "start-first"}, gone, []string{"State: paused\n"}, []string{cacheBefore},

@@ -64,7 +64,9 @@ func (s *service) describe() any {
 	}{
 		s.id,
 		swarm.Meta{Version: swarm.Version{Index: s.version}, CreatedAt: s.created, UpdatedAt: s.updated},
-		s.spec, s.previous, swarm.Endpoint{}, s.status,
+		s.spec, s.previous,
+		swarm.Endpoint{},
+		s.status,
 	}
 }
 

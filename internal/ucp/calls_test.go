@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/moby/moby/api/types/swarm"
 )
 
 const digest = "sha256:92c7f9c92844bbbb5d0a101b22f7c2a7949e40f8ea90c8b3bc396879d95e899a"
@@ -45,7 +43,7 @@ func engine1706() handlers {
 
 var serviceFixture = Service{
 	ID: "ozfsuj7dblzwjo4ewftavhcdy", Name: "dtr-cache_cache",
-	version: swarm.Version{Index: 1043}, raw: json.RawMessage(`{"Spec":{"TaskTemplate":{"ContainerSpec":{"Image":"a:1"}}}}`),
+	version: 1043, raw: json.RawMessage(`{"Spec":{"TaskTemplate":{"ContainerSpec":{"Image":"a:1"}}}}`),
 }
 
 // calls are all methods of an engine, with the request that each one makes.
@@ -108,7 +106,7 @@ var calls = map[string]struct {
 		},
 		[]any{
 			serviceFixture.ID, "dtr-cache_cache", "docker/dtr-content-cache:2.5.6@" + digest, 2,
-			swarm.UpdateStatePaused, "update paused due to failure or early termination of task 0kxk",
+			UpdatePaused, "update paused due to failure or early termination of task 0kxk",
 		},
 	},
 	"set the image of a service": {

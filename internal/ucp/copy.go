@@ -33,11 +33,11 @@ const labelSwarmID = "com.docker.swarm.id"
 // Volumes without a name are shared. An original that removes itself when it is stopped is an error.
 func (e *Engine) Copy(ctx context.Context, id string, s CopySpec) (newID string, err error) {
 	var o original
-	if err := e.get(ctx, "inspect container "+id, "/containers/"+url.PathEscape(id)+"/json", &o); err != nil {
+	if err := e.get(ctx, "inspect container "+id, "/containers/"+url.PathEscape(id)+"/json", nil, &o); err != nil {
 		return "", err
 	}
 	var image struct{ Config object }
-	if err := e.get(ctx, "inspect image "+o.Image, "/images/"+url.PathEscape(o.Image)+"/json", &image); err != nil {
+	if err := e.get(ctx, "inspect image "+o.Image, "/images/"+url.PathEscape(o.Image)+"/json", nil, &image); err != nil {
 		return "", err
 	}
 	body, others, err := o.request(image.Config, s)

@@ -34,7 +34,7 @@ const cacheImageID = "sha256:d74508fb6632491cea586a1fd7d748dfc5274cd6fdfedee309e
 // container's text.
 func aCache(change ...string) handlers {
 	return handlers{
-		"GET /containers/x/json": func(w http.ResponseWriter, r *http.Request) {
+		"GET /containers/x/json": func(w http.ResponseWriter, _ *http.Request) {
 			text := recorded("cache.json")
 			for i := 0; i < len(change); i += 2 {
 				if !strings.Contains(text, change[i]) {

@@ -14,8 +14,8 @@ import (
 // A description that is to be sent back therefore travels as it was written.
 
 // get reads JSON.
-func (e *Engine) get(ctx context.Context, what, path string, into any) error {
-	return e.exchange(ctx, what, endpoint.Request{Path: path}, into)
+func (e *Engine) get(ctx context.Context, what, path string, query url.Values, into any) error {
+	return e.exchange(ctx, what, endpoint.Request{Path: path, Query: query}, into)
 }
 
 // post sends JSON, once. The result is dropped when into is nil.

@@ -9,9 +9,23 @@ import (
 	"strconv"
 
 	cerrdefs "github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/swarm"
-	"github.com/moby/moby/client"
 )
+
+// UpdateState says how far the update of a service is; it is empty when there was none.
+type UpdateState string
+
+// The states of an update.
+const (
+	Updating          UpdateState = "updating"
+	UpdatePaused      UpdateState = "paused"
+	UpdateCompleted   UpdateState = "completed"
+	RollbackStarted   UpdateState = "rollback_started"
+	RollbackPaused    UpdateState = "rollback_paused"
+	RollbackCompleted UpdateState = "rollback_completed"
+)
+
+// TaskRunning is the state of a task that runs, and of one that is to.
+const TaskRunning = "running"
 
 // Service is a swarm service.
 type Service struct {
@@ -21,39 +35,50 @@ type Service struct {
 	// Replicas is how many tasks there are to be; -1 when the number of nodes decides.
 	Replicas int
 	// UpdateState and UpdateMessage tell how far the last update is; both are empty when there was none.
-	UpdateState   swarm.UpdateState
+	UpdateState   UpdateState
 	UpdateMessage string
 
-	version swarm.Version
+	version uint64
 	raw     json.RawMessage
 }
+
+// serviceWire is as much of a service as is looked at.
+type serviceWire struct {
+	ID      string
+	Version struct{ Index uint64 }
+	Spec    struct {
+		Name         string
+		TaskTemplate taskSpecWire
+		Mode         struct{ Replicated *struct{ Replicas *int } }
+	}
+	UpdateStatus struct{ State, Message string }
+}
+
+type taskSpecWire struct{ ContainerSpec struct{ Image string } }
 
 // Service reads a swarm service, by its whole name or id. cerrdefs.IsNotFound holds when there is none.
 func (e *Engine) Service(ctx context.Context, name string) (Service, error) {
 	what := "inspect service " + name
-	r, err := call(ctx, e, callLimit, what, func(ctx context.Context, c *client.Client) (client.ServiceInspectResult, error) {
-		r, err := c.ServiceInspect(ctx, name, client.ServiceInspectOptions{})
-		if err == nil && r.Service.ID != name && r.Service.Spec.Name != name {
-			err = fmt.Errorf("%w: no service has that name", cerrdefs.ErrNotFound) // the engine takes the beginning of an id as well
-		}
-		return r, err
-	})
-	if err != nil {
+	var raw json.RawMessage
+	if err := e.get(ctx, what, "/services/"+url.PathEscape(name), nil, &raw); err != nil {
 		return Service{}, err
 	}
-	spec := r.Service.Spec
-	s := Service{ID: r.Service.ID, Name: spec.Name, Replicas: -1, version: r.Service.Version, raw: r.Raw}
-	if c := spec.TaskTemplate.ContainerSpec; c != nil {
-		s.Image = c.Image
+	var w serviceWire
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return Service{}, e.failed(ctx, what, err)
 	}
-	if m := spec.Mode.Replicated; m != nil {
+	if w.ID != name && w.Spec.Name != name { // the engine takes the beginning of an id as well
+		return Service{}, e.failed(ctx, what, fmt.Errorf("%w: no service has that name", cerrdefs.ErrNotFound))
+	}
+	s := Service{
+		ID: w.ID, Name: w.Spec.Name, Image: w.Spec.TaskTemplate.ContainerSpec.Image, Replicas: -1,
+		UpdateState: UpdateState(w.UpdateStatus.State), UpdateMessage: w.UpdateStatus.Message, version: w.Version.Index, raw: raw,
+	}
+	if m := w.Spec.Mode.Replicated; m != nil {
 		s.Replicas = 1
 		if m.Replicas != nil {
-			s.Replicas = int(min(*m.Replicas, 1<<20)) //nolint:gosec // bounded
+			s.Replicas = *m.Replicas
 		}
-	}
-	if u := r.Service.UpdateStatus; u != nil {
-		s.UpdateState, s.UpdateMessage = u.State, u.Message
 	}
 	return s, nil
 }
@@ -74,7 +99,7 @@ func (e *Engine) SetServiceImage(ctx context.Context, s Service, image string) e
 	if err != nil {
 		return fmt.Errorf("the spec of service %s: %w", s.Name, err)
 	}
-	query := url.Values{"version": {strconv.FormatUint(s.version.Index, 10)}}
+	query := url.Values{"version": {strconv.FormatUint(s.version, 10)}}
 	return e.post(ctx, "update service "+s.Name, "/services/"+url.PathEscape(s.ID)+"/update", query, spec, nil)
 }
 
@@ -103,31 +128,31 @@ func replaceMember(object, by json.RawMessage, path ...string) (json.RawMessage,
 type Task struct {
 	ID, Image string
 	// Desired is what the swarm wants of it, State what it is.
-	Desired, State swarm.TaskState
+	Desired, State string
 	// Error is why it failed.
 	Error string
 }
 
 // Tasks lists the tasks of a service, those that were replaced among them.
 func (e *Engine) Tasks(ctx context.Context, s Service) ([]Task, error) {
-	options := client.TaskListOptions{Filters: client.Filters{}.Add("service", s.ID)}
-	list, err := call(ctx, e, callLimit, "list the tasks of service "+s.Name, func(ctx context.Context, c *client.Client) (client.TaskListResult, error) {
-		return c.TaskList(ctx, options)
-	})
+	filter, err := json.Marshal(map[string]map[string]bool{"service": {s.ID: true}})
 	if err != nil {
 		return nil, err
 	}
+	var list []struct {
+		ID, ServiceID, DesiredState string
+		Spec                        taskSpecWire
+		Status                      struct{ State, Err string }
+	}
+	if err := e.get(ctx, "list the tasks of service "+s.Name, "/tasks", url.Values{"filters": {string(filter)}}, &list); err != nil {
+		return nil, err
+	}
 	var tasks []Task
-	for _, t := range list.Items {
+	for _, t := range list {
 		// The filter is the engine's; the match is ours.
-		if t.ServiceID != s.ID {
-			continue
+		if t.ServiceID == s.ID {
+			tasks = append(tasks, Task{ID: t.ID, Image: t.Spec.ContainerSpec.Image, Desired: t.DesiredState, State: t.Status.State, Error: t.Status.Err})
 		}
-		task := Task{ID: t.ID, Desired: t.DesiredState, State: t.Status.State, Error: t.Status.Err}
-		if c := t.Spec.ContainerSpec; c != nil {
-			task.Image = c.Image
-		}
-		tasks = append(tasks, task)
 	}
 	return tasks, nil
 }

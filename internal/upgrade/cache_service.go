@@ -8,7 +8,6 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
-	"github.com/moby/moby/api/types/swarm"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -30,7 +29,7 @@ func (r *cacheRun) observeService(ctx context.Context) (Workload, error) {
 	w := Workload{Version: runningVersion(s, tasks)}
 	if r.o.Version != nil {
 		want := r.image(s.Image)
-		over := s.UpdateState == "" || s.UpdateState == swarm.UpdateStateCompleted || s.UpdateState == swarm.UpdateStateRollbackCompleted
+		over := s.UpdateState == "" || s.UpdateState == ucp.UpdateCompleted || s.UpdateState == ucp.RollbackCompleted
 		w.Settled = over && sameImage(s.Image, want) && len(taskProblems(s, tasks, want)) == 0
 	}
 	return w, nil
@@ -54,11 +53,11 @@ func runningVersion(s ucp.Service, tasks []ucp.Task) *semver.Version {
 	var lowest *semver.Version
 	wanted := 0
 	for _, t := range tasks {
-		if t.Desired != swarm.TaskStateRunning {
+		if t.Desired != ucp.TaskRunning {
 			continue
 		}
 		wanted++
-		if t.State != swarm.TaskStateRunning {
+		if t.State != ucp.TaskRunning {
 			continue
 		}
 		v := imageVersion(t.Image)
@@ -81,14 +80,14 @@ func taskProblems(s ucp.Service, tasks []ucp.Task, image string) []string {
 	var problems []string
 	wanted := 0
 	for _, t := range tasks {
-		if t.Desired != swarm.TaskStateRunning {
+		if t.Desired != ucp.TaskRunning {
 			continue
 		}
 		wanted++
 		switch {
 		case !sameImage(t.Image, image):
 			problems = append(problems, fmt.Sprintf("task %s has image %s", t.ID, t.Image))
-		case t.State != swarm.TaskStateRunning:
+		case t.State != ucp.TaskRunning:
 			problems = append(problems, withError(fmt.Sprintf("task %s is %s", t.ID, t.State), t.Error))
 		}
 	}
@@ -130,12 +129,12 @@ func (r *cacheRun) updateService(ctx context.Context, engine *ucp.Engine) error 
 		}
 		image := r.image(s.Image)
 		has, state := sameImage(s.Image, image), s.UpdateState
-		paused := state == swarm.UpdateStatePaused || state == swarm.UpdateStateRollbackPaused
-		back := state == swarm.UpdateStateRollbackStarted || state == swarm.UpdateStateRollbackCompleted || state == swarm.UpdateStateRollbackPaused
+		paused := state == ucp.UpdatePaused || state == ucp.RollbackPaused
+		back := state == ucp.RollbackStarted || state == ucp.RollbackCompleted || state == ucp.RollbackPaused
 		switch {
 		case has && !paused, sent && (has || back):
 			return r.awaitService(ctx, engine, image)
-		case state == swarm.UpdateStateRollbackStarted: // of an update before this run
+		case state == ucp.RollbackStarted: // of an update before this run
 		default:
 			tflog.Info(ctx, "Service is being updated", map[string]any{"service": s.Name, "image": image, "image_before": s.Image})
 			err := engine.SetServiceImage(ctx, s, image)
@@ -179,16 +178,16 @@ func (r *cacheRun) awaitService(ctx context.Context, engine *ucp.Engine, image s
 		}
 		has := sameImage(s.Image, image)
 		switch s.UpdateState {
-		case swarm.UpdateStateUpdating, swarm.UpdateStateRollbackStarted:
+		case ucp.Updating, ucp.RollbackStarted:
 			notThere = since{}
 			return false, nil
-		case swarm.UpdateStatePaused, swarm.UpdateStateRollbackPaused:
+		case ucp.UpdatePaused, ucp.RollbackPaused:
 			return failed(string(s.UpdateState), taskErrors(tasks, image))
-		case swarm.UpdateStateRollbackCompleted:
+		case ucp.RollbackCompleted:
 			if !has {
 				return failed(string(s.UpdateState), taskErrors(tasks, image))
 			}
-		case "", swarm.UpdateStateCompleted:
+		case "", ucp.UpdateCompleted:
 			if !has {
 				return failed("somebody else gave it "+s.Image, nil)
 			}

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/moby/moby/api/types/swarm"
-
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -16,16 +14,16 @@ const (
 )
 
 // aTask is a task that is to run.
-func aTask(image string, state swarm.TaskState) ucp.Task {
-	return ucp.Task{ID: "t", Image: image, Desired: swarm.TaskStateRunning, State: state}
+func aTask(image string, state string) ucp.Task {
+	return ucp.Task{ID: "t", Image: image, Desired: ucp.TaskRunning, State: state}
 }
 
 // TestTasksOfService holds what the tasks of a service say of its version, and of
 // whether an update of it is over.
 func TestTasksOfService(t *testing.T) {
 	t.Parallel()
-	const running, preparing = swarm.TaskStateRunning, swarm.TaskStatePreparing
-	gone := ucp.Task{ID: "g", Image: oldCache, Desired: swarm.TaskStateShutdown, State: running} // is being stopped
+	const running, preparing = ucp.TaskRunning, "preparing"
+	gone := ucp.Task{ID: "g", Image: oldCache, Desired: "shutdown", State: running} // is being stopped
 	for name, c := range map[string]struct {
 		replicas int
 		image    string
@@ -86,7 +84,8 @@ func TestSameImage(t *testing.T) {
 func TestFindRegistration(t *testing.T) {
 	t.Parallel()
 	s := &CacheState{Registered: []dtr.ContentCache{
-		{ID: "1", Name: "main", Host: "https://one.example.com"}, {ID: "2", Name: "other", Host: "https://two.example.com"},
+		{ID: "1", Name: "main", Host: "https://one.example.com"},
+		{ID: "2", Name: "other", Host: "https://two.example.com"},
 		{ID: "3", Name: "main", Host: "https://three.example.com"},
 	}}
 	for _, c := range []struct{ id, name, want string }{
