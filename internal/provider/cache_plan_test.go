@@ -181,10 +181,14 @@ func TestCacheRead(t *testing.T) {
 	}{
 		"as it was":               {func(*simulator.Cluster, string) {}, "", map[string]string{"current_version": "2.6.15", "host": "https://cache.example.com"}},
 		"not registered any more": {func(c *simulator.Cluster, id string) { c.RemoveCache(id) }, "Warning: The content cache is no longer registered\n", nil},
-		"registered by hand": {func(c *simulator.Cluster, id string) {
+		"registered by hand, the same": {func(c *simulator.Cluster, id string) {
+			c.RemoveCache(id)
+			c.AddCache("main", "https://cache.example.com/")
+		}, "", map[string]string{"host": "https://cache.example.com", "current_version": "2.6.15"}},
+		"registered by hand, another": {func(c *simulator.Cluster, id string) {
 			c.RemoveCache(id)
 			c.AddCache("main", "https://elsewhere.example.com")
-		}, "", map[string]string{"host": "https://elsewhere.example.com", "current_version": "2.6.15"}},
+		}, "Warning: The content cache is no longer registered\n", nil},
 		"service gone":      {func(c *simulator.Cluster, _ string) { c.RemoveService(cacheService) }, "", map[string]string{"current_version": "null"}},
 		"service with half": {func(c *simulator.Cluster, _ string) { c.KillContainer(taskContainer(c)) }, "", map[string]string{"current_version": "null"}},
 	} {
@@ -248,6 +252,7 @@ func TestCacheRegistration(t *testing.T) {
 		"one of a name, and no":    {values{"host": next}, nil, times(post, 2), "INVALID_PARAMETERS", []string{"POST", "DELETE", "POST", "POST"}, []string{old}},
 		"refused":                  {values{"name": "other"}, nil, times(post, 0), "INVALID_PARAMETERS", []string{"POST"}, []string{old}},
 		"the old one stays":        {values{"host": next}, nil, &simulator.Fault{Service: simulator.ServiceDTR, Method: "DELETE", Status: 500}, "DTR answers with an error", []string{"POST", "DELETE", "DELETE", "DELETE"}, []string{old, next}},
+		"next to a twin":           {values{"timeouts": values{"read": "1m"}}, []simulator.ContentCache{{Name: "main", Host: "https://twin.example.com"}}, nil, "", nil, []string{old, "https://twin.example.com"}},
 		"nothing but the timeouts": {values{"timeouts": values{"read": "1m"}}, nil, nil, "", nil, []string{old}},
 	} {
 		t.Run(name, func(t *testing.T) {

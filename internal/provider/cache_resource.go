@@ -95,7 +95,7 @@ func (r *cacheResource) Read(ctx context.Context, req resource.ReadRequest, resp
 		resp.Diagnostics.Append(diagnose(err)...)
 		return
 	}
-	registration, ok := state.Find(m.ID.ValueString(), m.Name.ValueString())
+	registration, ok := state.Find(m.ID.ValueString(), m.Name.ValueString(), m.Host.ValueString())
 	if !ok {
 		resp.Diagnostics.Append(cacheGone(&m))
 		resp.State.RemoveResource(ctx)

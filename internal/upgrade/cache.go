@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,15 +61,15 @@ type CacheReport struct {
 	State    *CacheState // at the end; nil when it could not be looked at
 }
 
-// Find picks the registration with the id or, where that one is gone, the one
-// that is called so.
-func (s *CacheState) Find(id, name string) (dtr.ContentCache, bool) {
+// Find picks the registration with the id or, where that one is gone, one that is
+// the same in all else. One that shares the name alone may be anybody's.
+func (s *CacheState) Find(id, name, host string) (dtr.ContentCache, bool) {
 	found, ok := dtr.ContentCache{}, false
 	for _, c := range s.Registered {
 		switch {
 		case c.ID == id:
 			return c, true
-		case c.Name == name:
+		case c.Name == name && SameHost(c.Host, host):
 			found, ok = c, true
 		}
 	}
@@ -112,7 +111,7 @@ func isProblem(err error) bool {
 // that of the registration that there is, or "".
 func CheckCacheName(registered []dtr.ContentCache, o CacheOptions, id string) error {
 	for _, c := range registered {
-		if c.ID != id && c.Name == o.Name && !sameHost(c.Host, o.Host) {
+		if c.ID != id && c.Name == o.Name && !SameHost(c.Host, o.Host) {
 			return &CacheTakenError{Cache: c, Wanted: o.Host}
 		}
 	}
@@ -120,9 +119,7 @@ func CheckCacheName(registered []dtr.ContentCache, o CacheOptions, id string) er
 }
 
 // SameHost compares the addresses of content caches.
-func SameHost(a, b string) bool { return sameHost(a, b) }
-
-func sameHost(a, b string) bool {
+func SameHost(a, b string) bool {
 	return strings.EqualFold(strings.TrimSuffix(a, "/"), strings.TrimSuffix(b, "/"))
 }
 
@@ -161,11 +158,16 @@ func (r *cacheRun) run(ctx context.Context, report *CacheReport) error {
 	if err != nil {
 		return r.stoppedBy(ctx, err)
 	}
-	if err := cmp.Or(state.Workload.Problem, CheckCacheName(state.Registered, r.o, report.ID)); err != nil {
-		return err
+	if state.Workload.Problem != nil {
+		return state.Workload.Problem
 	}
-	ours, registered := state.Find(report.ID, r.o.Name)
-	register := !registered || ours.Name != r.o.Name || !sameHost(ours.Host, r.o.Host)
+	ours, registered := state.Find(report.ID, r.o.Name, r.o.Host)
+	register := !registered || ours.Name != r.o.Name || !SameHost(ours.Host, r.o.Host)
+	if register {
+		if err := CheckCacheName(state.Registered, r.o, report.ID); err != nil {
+			return err
+		}
+	}
 	deploy := r.o.Version != nil && !state.Workload.Settled
 	doubted := register || deploy || r.o.Version != nil && (r.o.Applied == nil || !r.o.Applied.Equal(r.o.Version))
 	if doubted {
@@ -208,7 +210,7 @@ func (r *cacheRun) deploy(ctx context.Context) error {
 // a registration: the new one is made first, so that there is one at any time.
 func (r *cacheRun) register(ctx context.Context, all []dtr.ContentCache, ours dtr.ContentCache, registered bool) (id string, err error) {
 	for _, c := range all { // made by a run that was cut short, or by hand
-		if c.Name == r.o.Name && sameHost(c.Host, r.o.Host) {
+		if c.Name == r.o.Name && SameHost(c.Host, r.o.Host) {
 			tflog.Info(ctx, "Content cache is registered already", map[string]any{"cache": c.Name, "cache_id": c.ID})
 			id = c.ID
 		}
@@ -287,6 +289,9 @@ func (r *cacheRun) outOfStep(ctx context.Context) Findings {
 // image is what the cache is to run, seen from what it runs.
 func (r *cacheRun) image(running string) string {
 	repository, _ := splitImage(running)
+	if repository == "sha256" { // an id, which does not tell where it is from
+		repository = ""
+	}
 	return bootstrap.CacheImage(r.o.Repository, repository, r.o.Version)
 }
 

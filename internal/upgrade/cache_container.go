@@ -96,8 +96,12 @@ func (r *cacheRun) observeContainer(ctx context.Context) (Workload, error) {
 		return Workload{}, err
 	}
 	var w Workload
+	serving := p.any()
+	if p.current != nil && p.old != nil && !running(*p.current) {
+		serving = p.old
+	}
 	// The list shows an id where the tag has moved on.
-	state, err := engine.Container(ctx, p.any().ID)
+	state, err := engine.Container(ctx, serving.ID)
 	if err != nil {
 		return w, err
 	}
@@ -226,7 +230,7 @@ func (r *cacheRun) start(ctx context.Context, engine *ucp.Engine, p cachePair) e
 func (r *cacheRun) awaitContainer(ctx context.Context, engine *ucp.Engine, id, image string) error {
 	var problem string
 	var started time.Time
-	var up, down since
+	var up, down, steady since
 	seen := func() []string { return []string{problem} }
 	return r.watch(ctx, seen, func(ctx context.Context) (bool, error) {
 		s, err := engine.Container(ctx, id)
@@ -250,9 +254,9 @@ func (r *cacheRun) awaitContainer(ctx context.Context, engine *ucp.Engine, id, i
 		case down.longer(r.pace.Consistent, !running), running && s.Health != "" && up.longer(r.pace.Healthy, s.Health != healthy):
 			return failed()
 		}
-		steady := running && s.StartedAt.Equal(started)
+		same := running && s.StartedAt.Equal(started)
 		started = s.StartedAt
-		return steady && (s.Health == "" || s.Health == healthy), nil
+		return steady.longer(r.pace.Poll, same) && (s.Health == "" || s.Health == healthy), nil
 	})
 }
 

@@ -88,11 +88,33 @@ func TestFindRegistration(t *testing.T) {
 		{ID: "2", Name: "other", Host: "https://two.example.com"},
 		{ID: "3", Name: "main", Host: "https://three.example.com"},
 	}}
-	for _, c := range []struct{ id, name, want string }{
-		{"1", "main", "1"}, {"3", "main", "3"}, {"2", "main", "2"}, {"9", "other", "2"}, {"", "other", "2"}, {"9", "nobody", ""}, {"", "", ""},
+	for _, c := range []struct{ id, name, host, want string }{
+		{"1", "main", "https://one.example.com", "1"},
+		{"3", "main", "https://one.example.com", "3"},
+		{"2", "main", "https://one.example.com", "2"},
+		{"9", "other", "https://two.example.com/", "2"},
+		{"", "main", "https://three.example.com", "3"},
+		{"9", "other", "https://one.example.com", ""}, // has the name, and may be anybody's
+		{"9", "nobody", "https://one.example.com", ""},
+		{"", "", "", ""},
 	} {
-		if got, ok := s.Find(c.id, c.name); got.ID != c.want || ok != (c.want != "") {
-			t.Errorf("%q, %q: %q, want %q", c.id, c.name, got.ID, c.want)
+		if got, ok := s.Find(c.id, c.name, c.host); got.ID != c.want || ok != (c.want != "") {
+			t.Errorf("%+v: %q", c, got.ID)
+		}
+	}
+}
+
+// TestCacheImageOfID holds that the id of an image is not taken for a repository.
+func TestCacheImageOfID(t *testing.T) {
+	t.Parallel()
+	r := newCacheRun(Cluster{}, CacheOptions{Version: version("2.6.15")})
+	for running, want := range map[string]string{
+		"sha256:d74508fb6632491cea586a1fd7d748dfc5274cd6fdfedee309ecdcbc2bf5cb82": newCache,
+		oldCache: newCache,
+		"registry.example.com:5000/a/b@sha256:00": "registry.example.com:5000/a/b:2.6.15",
+	} {
+		if got := r.image(running); got != want {
+			t.Errorf("%s: %s, want %s", running, got, want)
 		}
 	}
 }
