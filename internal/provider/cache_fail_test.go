@@ -2,7 +2,9 @@ package provider
 
 import (
 	"context"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +138,42 @@ func TestCacheStopsWaiting(t *testing.T) {
 			if n := serviceUpdates(cluster); n != updates {
 				t.Errorf("%d updates were sent, want %d", n, updates)
 			}
+			steady(t, p, done, config)
+		})
+	}
+}
+
+// TestCacheContainerInterrupted holds that an interrupt does not leave a container
+// half replaced: the copy runs, or the old one still does.
+func TestCacheContainerInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"/images/create", "/containers/*/rename", "/containers/create", "/containers/*/stop", "/containers/*/start"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			cluster := start(t, "2.6.15")
+			cluster.AddCacheContainer(cacheContainer, cacheBefore, "worker2")
+			cluster.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: step, Delay: 50 * time.Millisecond, Times: 1})
+			p := cachePlanner(t, cluster)
+			ctx, cancel := context.WithCancel(p.ctx)
+			defer cancel()
+			go func() {
+				for len(sent(cluster, "POST", step)) == 0 && ctx.Err() == nil {
+					runtime.Gosched()
+				}
+				cancel()
+			}()
+			p.ctx = ctx
+			config := onContainer(cluster, "2.6.15")
+			expect(t, p.apply(nil, config).diags, "Error: Terraform stopped waiting for content cache main\n")
+			if !slices.ContainsFunc(cluster.Containers(), func(c simulator.Container) bool {
+				return strings.HasPrefix(c.Name, cacheContainer) && c.Running()
+			}) {
+				t.Error("the cache is down")
+			}
+			p.ctx = t.Context()
+			done := p.apply(nil, config)
+			expect(t, done.diags, "")
+			containerIs(t, cluster, "2.6.15")
 			steady(t, p, done, config)
 		})
 	}

@@ -87,6 +87,18 @@ func TestCacheContainerFollowsVersion(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
+	// The old one gives its ports up before the new one wants them.
+	var steps []string
+	for _, r := range cluster.Requests() {
+		if r.Service == simulator.ServiceEngine && r.Method != "GET" {
+			steps = append(steps, r.Method+" "+path.Base(r.Path))
+		}
+	}
+	for i, want := range []string{"POST create", "POST rename", "POST create", "POST stop", "POST start", "DELETE "} {
+		if i >= len(steps) || !strings.HasPrefix(steps[i], want) {
+			t.Fatalf("%q was sent", steps)
+		}
+	}
 	steady(t, p, done, config)
 }
 
