@@ -214,6 +214,28 @@ func TestCacheUpdateNotConfirmed(t *testing.T) {
 	}
 }
 
+// TestCacheUpdateLostAndFailed holds that an update whose answer was lost, and that
+// has failed by the time it is looked for, is not sent a second time.
+func TestCacheUpdateLostAndFailed(t *testing.T) {
+	t.Parallel()
+	for action, want := range map[string]string{"pause": "State: paused\n", "rollback": "State: rollback_completed\n"} {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			cluster := start(t, "2.6.15")
+			cluster.AddCacheService(simulator.CacheService{Image: cacheBefore, FailureAction: action})
+			cluster.RemoveFromRegistry(cacheAfter)
+			cluster.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: "POST", Path: "/services/*/update", AfterEffect: true, Reset: true, Times: 1})
+			cluster.At(simulator.ServiceUpdating, func() {
+				cluster.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: "GET", Path: "/services/*", Delay: 50 * time.Millisecond, Times: 1})
+			})
+			expect(t, cachePlanner(t, cluster).apply(nil, onService(cluster, "2.6.15")).diags, want)
+			if n := serviceUpdates(cluster); n != 1 {
+				t.Errorf("%d updates were sent", n)
+			}
+		})
+	}
+}
+
 // TestCacheContainerFails holds that the old container is put back when the new one
 // is not well.
 func TestCacheContainerFails(t *testing.T) {
