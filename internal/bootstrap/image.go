@@ -98,3 +98,33 @@ func ParseContainerName(name string) (node, part, replicaID string, ok bool) {
 	}
 	return m[1], m[2], m[3], true
 }
+
+// cacheSuffix makes the name of the content cache's image of the bootstrapper's.
+const cacheSuffix = "-content-cache"
+
+// CacheImage gives the image of the content cache for a version. What the cache
+// runs now says where to look: the vendor's own images moved with the product's
+// owner, and any other repository is a mirror that stays. A repository that is
+// not empty decides instead.
+func CacheImage(repository, running string, v *semver.Version) string {
+	if repository == "" {
+		repository = strings.TrimPrefix(running, "docker.io/")
+		if repository == "" || isVendors(strings.TrimSuffix(repository, cacheSuffix)) {
+			repository = Repository(v) + cacheSuffix
+		}
+	}
+	return repository + ":" + v.String()
+}
+
+// isVendors says whether a repository is one of the public ones.
+func isVendors(repository string) bool {
+	if repository == firstRepository {
+		return true
+	}
+	for _, r := range repositories {
+		if r.repository == repository {
+			return true
+		}
+	}
+	return false
+}

@@ -121,3 +121,21 @@ func TestEveryPartHasAName(t *testing.T) {
 		}
 	}
 }
+
+func TestCacheImage(t *testing.T) {
+	for name, c := range map[string]struct{ repository, running, version, want string }{
+		"vendor's":              {"", "docker/dtr-content-cache", "2.6.8", "docker/dtr-content-cache:2.6.8"},
+		"vendor's, moved":       {"", "docker/dtr-content-cache", "2.6.15", "mirantis/dtr-content-cache:2.6.15"},
+		"vendor's, moved again": {"", "mirantis/dtr-content-cache", "2.10.0", "registry.mirantis.com/msr/dtr-content-cache:2.10.0"},
+		"vendor's, moved back":  {"", "registry.mirantis.com/msr/dtr-content-cache", "2.7.4", "docker/dtr-content-cache:2.7.4"},
+		"written in long":       {"", "docker.io/docker/dtr-content-cache", "2.6.15", "mirantis/dtr-content-cache:2.6.15"},
+		"not known":             {"", "", "2.6.15", "mirantis/dtr-content-cache:2.6.15"},
+		"mirror":                {"", "registry.example.com:5000/docker/dtr-content-cache", "2.6.15", "registry.example.com:5000/docker/dtr-content-cache:2.6.15"},
+		"a name of its own":     {"", "registry.example.com/team/cache", "2.6.15", "registry.example.com/team/cache:2.6.15"},
+		"as it is written":      {"registry.example.com/mirror/cache", "docker/dtr-content-cache", "2.6.15", "registry.example.com/mirror/cache:2.6.15"},
+	} {
+		if got := CacheImage(c.repository, c.running, semver.MustParse(c.version)); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

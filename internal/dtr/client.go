@@ -167,12 +167,6 @@ func (c *Client) Workers(ctx context.Context) ([]Worker, error) {
 	return workers, nil
 }
 
-// ContentCaches lists the registered content caches.
-func (c *Client) ContentCaches(ctx context.Context) (caches []ContentCache, err error) {
-	err = c.get(ctx, "/api/v0/content_caches", nil, &caches)
-	return caches, err
-}
-
 // Alerts lists the messages that the web interface shows to admins. DTR has them from 2.6 on.
 func (c *Client) Alerts(ctx context.Context) (alerts []Alert, err error) {
 	err = c.get(ctx, "/api/v0/meta/alerts", nil, &alerts)

@@ -10,6 +10,7 @@ const (
 	CodeNotAuthenticated   = "NOT_AUTHENTICATED"
 	CodeNotAuthorized      = "NOT_AUTHORIZED"
 	CodeNoSuchJob          = "NO_SUCH_JOB"
+	CodeNoSuchContentCache = "NO_SUCH_CONTENT_CACHE"
 	CodeScanningNotEnabled = "SCANNING_NOT_ENABLED"
 	// CodeScanningNotReady is that of an update of the vulnerability database that comes too early.
 	CodeScanningNotReady = "SCANNING_DB_NOT_READY"
@@ -68,3 +69,15 @@ type FileError struct{ Err error }
 func (e *FileError) Error() string { return e.Err.Error() }
 
 func (e *FileError) Unwrap() error { return e.Err }
+
+// LostCacheError says that a content cache was to be registered and that it could not be found out whether it is.
+type LostCacheError struct {
+	Name string
+	Err  error
+}
+
+func (e *LostCacheError) Error() string {
+	return fmt.Sprintf("cannot tell whether DTR registered the content cache %s: %v", e.Name, e.Err)
+}
+
+func (e *LostCacheError) Unwrap() error { return e.Err }

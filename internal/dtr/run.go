@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
@@ -31,22 +29,21 @@ func (c *Client) begin(ctx context.Context, actions []string, send func() (Job, 
 	for _, j := range before {
 		known[j.ID] = true
 	}
-
-	for again := false; ; again = true {
-		started, err := send()
-		if err == nil || !answerLost(err) {
-			return started, err
-		}
-		found, findErr := c.findNewJob(ctx, actions, known, looks(err))
-		switch {
-		case findErr != nil:
-			return Job{}, &LostJobError{Action: actions[0], Err: errors.Join(err, findErr)}
-		case found != nil:
-			return *found, nil
-		case again:
-			return Job{}, &LostJobError{Action: actions[0], Err: err}
-		}
-	}
+	return createOnce(ctx, c,
+		func(context.Context) (Job, error) { return send() },
+		func(ctx context.Context) (*Job, error) {
+			for _, action := range actions {
+				jobs, err := c.jobsOf(ctx, []string{action})
+				if err != nil {
+					return nil, err
+				}
+				if found := oldestNewJob(jobs, known); found != nil {
+					return found, nil
+				}
+			}
+			return nil, nil
+		},
+		func(err error) error { return &LostJobError{Action: actions[0], Err: err} })
 }
 
 // jobsOf lists the latest jobs of some actions, one action after the other.
@@ -76,49 +73,6 @@ func (c *Client) postJob(ctx context.Context, action string, parameters map[stri
 		return err
 	})
 	return j, err
-}
-
-// answerLost reports whether the request may have been carried out in spite of the error.
-func answerLost(err error) bool {
-	if api, ok := errors.AsType[*APIError](err); ok {
-		return api.StatusCode >= http.StatusInternalServerError
-	}
-	_, unread := errors.AsType[*FileError](err)
-	_, untrusted := errors.AsType[*endpoint.CertificateError](err)
-	_, elsewhere := errors.AsType[*endpoint.RedirectError](err)
-	return !unread && !untrusted && !elsewhere
-}
-
-// looks is how often to look before the job counts as surely not there.
-// A request that is still under way somewhere gets time to arrive; one that never left needs none.
-func looks(err error) int {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return 1
-	}
-	return 3
-}
-
-// findNewJob looks for a job of the actions that was not known before, and returns nil when there is none.
-func (c *Client) findNewJob(ctx context.Context, actions []string, known map[string]bool, looks int) (*Job, error) {
-	for i := range looks {
-		if i > 0 {
-			select {
-			case <-ctx.Done():
-				return nil, context.Cause(ctx)
-			case <-time.After(c.endpoint.Limits().Pause(i, nil)):
-			}
-		}
-		for _, action := range actions {
-			jobs, err := c.jobsOf(ctx, []string{action})
-			if err != nil {
-				return nil, err
-			}
-			if found := oldestNewJob(jobs, known); found != nil {
-				return found, nil
-			}
-		}
-	}
-	return nil, nil
 }
 
 // oldestNewJob picks, of jobs that are listed newest first, the first attempt: DTR may have tried it again by now,

@@ -58,7 +58,7 @@ func TestSimulatedEnginesBehaveAsRealOnes(t *testing.T) {
 		simulated, real *subject
 		behaviours      []behaviour
 	}{
-		{"through UCP", through(t, simulated, repository), through(t, actual, repository), slices.Concat(imageBehaviours, containerBehaviours, ucpBehaviours)},
+		{"through UCP", through(t, simulated, repository), through(t, actual, repository), slices.Concat(imageBehaviours, containerBehaviours, ucpBehaviours, serviceBehaviours)},
 		{
 			"directly", at(t, strings.TrimPrefix(simulated.DockerHost(), "unix://"), repository), at(t, engines.Node("worker2").Socket(), repository),
 			slices.Concat(imageBehaviours, containerBehaviours, engineBehaviours),
@@ -453,6 +453,10 @@ var engineBehaviours = []behaviour{
 	{"nodes, of a worker", func(t *testing.T, s *subject) any {
 		t.Helper()
 		return s.get(t, "/nodes")
+	}},
+	{"services, of a worker", func(t *testing.T, s *subject) any {
+		t.Helper()
+		return []any{s.get(t, "/services"), s.get(t, "/services/compared"), s.get(t, "/tasks")}
 	}},
 	{"memory", func(t *testing.T, s *subject) any {
 		t.Helper()

@@ -32,6 +32,7 @@ type settings struct {
 	Pull       string
 	Digests    map[string]string
 	Docker     string // the block, if any
+	More       string // resources besides
 }
 
 var configuration = template.Must(template.New("main.tf").Parse(workspace.RequiredProviders + `
@@ -83,6 +84,7 @@ resource "dtr_upgrade" "main" {
   }
 }
 
+{{.More}}
 output "last_upgrade" {
   value = dtr_upgrade.main.last_upgrade
 }

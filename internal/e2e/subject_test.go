@@ -136,7 +136,7 @@ func (a answer) messages(t testing.TB) []object {
 }
 
 var (
-	idText   = regexp.MustCompile(`[0-9a-f]{64}|\b[0-9a-f]{12}\b`)
+	idText   = regexp.MustCompile(`[0-9a-f]{64}|\b[0-9a-z]{25}\b|\b[0-9a-f]{12}\b`)
 	timeText = regexp.MustCompile(`\b(About an?|Less than a|[0-9]+) (second|minute|hour)s?`)
 )
 

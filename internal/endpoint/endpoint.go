@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 )
@@ -150,6 +151,8 @@ type Request struct {
 	JSON []byte
 	// NewConnection asks for a connection of its own, which a load balancer places anew.
 	NewConnection bool
+	// Limit takes the place of the limits on an attempt and on the call, for what takes its time; zero leaves them.
+	Limit time.Duration
 }
 
 // Basic is the Authorization of HTTP basic authentication.
@@ -191,6 +194,11 @@ func (e *Endpoint) Once(ctx context.Context, r Request, read func(*Answer) error
 	req, err := e.build(ctx, r)
 	if err != nil {
 		return err
+	}
+	if r.Limit > 0 {
+		patient, client := *e, *e.client
+		client.Timeout, patient.retry.Total, patient.client = r.Limit, r.Limit, &client
+		e = &patient
 	}
 	return e.send(req, 0, read)
 }

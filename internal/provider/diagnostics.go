@@ -87,6 +87,9 @@ func diagnose(err error) diag.Diagnostics {
 	if diags := jobError(err); diags != nil {
 		return diags
 	}
+	if diags := cacheError(err); diags != nil {
+		return diags
+	}
 	return clientError(err)
 }
 

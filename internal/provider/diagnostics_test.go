@@ -67,16 +67,7 @@ func TestDiagnostics(t *testing.T) {
 	_, mixed := transition.PlanMixed(versions("2.5.6", "2.6.15"), versions("2.7.8"))
 
 	var b bytes.Buffer
-	write := func(name string, diags diag.Diagnostics) {
-		fmt.Fprintf(&b, "=== %s\n", name)
-		for _, d := range diags {
-			fmt.Fprintf(&b, "%s: %s\n", d.Severity(), d.Summary())
-			if at, ok := d.(diag.DiagnosticWithPath); ok {
-				fmt.Fprintf(&b, "at %s\n", at.Path())
-			}
-			fmt.Fprintf(&b, "\n%s\n\n", d.Detail())
-		}
-	}
+	write := func(name string, diags diag.Diagnostics) { writeDiagnostics(&b, name, diags) }
 	for _, c := range []struct {
 		name string
 		err  error
@@ -197,6 +188,18 @@ func TestDiagnostics(t *testing.T) {
 		{Check: upgrade.FollowUpInterruption, Summary: "The upgrade interrupted DTR for longer than expected", Detail: "Seen.\n\nTo do."},
 	}))
 	golden(t, "diagnostics.txt", b.Bytes())
+}
+
+// writeDiagnostics writes diagnostics as they stand in testdata.
+func writeDiagnostics(b *bytes.Buffer, name string, diags diag.Diagnostics) {
+	fmt.Fprintf(b, "=== %s\n", name)
+	for _, d := range diags {
+		fmt.Fprintf(b, "%s: %s\n", d.Severity(), d.Summary())
+		if at, ok := d.(diag.DiagnosticWithPath); ok {
+			fmt.Fprintf(b, "at %s\n", at.Path())
+		}
+		fmt.Fprintf(b, "\n%s\n\n", d.Detail())
+	}
 }
 
 // TestMayHeal holds which failures of a look are a warning at the first plan.

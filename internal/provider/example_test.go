@@ -96,6 +96,8 @@ func TestExamples(t *testing.T) {
 			t.Setenv("UCP_CA", cluster.CACert())
 			cluster.AddMirror("registry.example.com/mirror/dtr")
 			cluster.SetMigration(simulator.MigrationFaults{AlreadyDone: true}) // a job to look at
+			cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6"})
+			cluster.AddCacheContainer("dtr-cache", "docker/dtr-content-cache:2.5.6", "worker3")
 			text, v := example(t, dir, cluster)
 			text, actions := withoutActions(t, text)
 			resource.UnitTest(t, resource.TestCase{

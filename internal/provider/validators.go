@@ -124,6 +124,20 @@ func repository() stringCheck {
 		"an image repository without a tag", "registry.example.com/mirror/dtr")
 }
 
+// cacheAddress checks the address of a content cache, as DTR hands it on to users.
+func cacheAddress() stringCheck {
+	return stringCheck{"an HTTPS address without a path", "Not the address of a content cache", func(s string) error {
+		if !strings.Contains(s, "://") {
+			return fmt.Errorf("%q has no scheme; write it like %q", s, "https://cache.example.com")
+		}
+		return checkAddress("the content cache")(s)
+	}}
+}
+
+func containerName() stringCheck {
+	return matching(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`, "a name of a container, without a node", "dtr-cache")
+}
+
 // duration checks a duration that is not negative.
 func duration() stringCheck {
 	return stringCheck{"a duration", "Not a duration", func(s string) error {

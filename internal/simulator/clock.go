@@ -12,6 +12,7 @@ const (
 	containerStopTime  = 200 * time.Millisecond
 	imagePullTime      = 1 * time.Second
 	nginxHealthTime    = 3 * time.Second // until the health check of a started nginx says healthy
+	taskMonitorTime    = 5 * time.Second // until a task that runs counts as updated
 	databaseSettleTime = 2 * time.Second // "Waiting for database to stabilize"
 	pollInterval       = 500 * time.Millisecond
 

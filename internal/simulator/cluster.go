@@ -95,6 +95,7 @@ type Cluster struct {
 	bootstrapper guarded[BootstrapperFaults]
 	servers      []*http.Server
 	socketDir    string
+	cacheURL     string
 	unwatch      func()
 }
 
@@ -139,6 +140,12 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 		return err
 	}
 	defer closeUnlessServed(c, ucpListener)
+	cacheListener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	defer closeUnlessServed(c, cacheListener)
+	c.cacheURL = "https://" + cacheListener.Addr().String()
 
 	username, password := credentials(o.Username, o.Password)
 	c.info = Info{
@@ -153,6 +160,7 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 		c.inventory, docker, apiVersion = o.Engines, o.Engines.Handler(), o.Engines.APIVersion()
 	} else {
 		c.engine = newEngine(ctx, o, version, c.registry)
+		c.engine.reach = c.points.reach
 		c.engine.program = func(ctx context.Context, args, env []string, stdout io.Writer) int {
 			return Bootstrapper(withHooks(ctx, hooks{c.bootstrapper.get, c.points.reach}), args, env, stdout)
 		}
@@ -177,6 +185,7 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 	serverTLS := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	c.serve(ctx, tls.NewListener(dtrListener, serverTLS), c.front.wrap(always(ServiceDTR), c.dtr.handler()))
 	c.serve(ctx, tls.NewListener(ucpListener, serverTLS), c.front.wrap(ucpService, c.ucp.handler()))
+	c.serve(ctx, tls.NewListener(cacheListener, serverTLS), c.front.wrap(always(ServiceCache), cacheHandler(c.inventory)))
 	return nil
 }
 
@@ -307,7 +316,7 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 	released.ucp = cmp.Or(o.UCPVersion, released.ucp)
 	e := &engine{
 		ctx: ctx, clock: clock(o.Speed), registry: r, ucpVersion: released.ucp,
-		apiVersion: cmp.Or(o.APIVersion, released.api), containers: map[string]*ctr{},
+		apiVersion: cmp.Or(o.APIVersion, released.api), containers: map[string]*ctr{}, crashing: map[string]bool{},
 	}
 	e.version = engineVersion(e.apiVersion)
 	add := func(name string, k int) *node {

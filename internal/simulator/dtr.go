@@ -36,7 +36,7 @@ type dtr struct {
 	reports   map[string]*report
 	turn      int // of the load balancer
 	gcLock    string
-	caches    []contentCache
+	caches    []ContentCache
 	scanner   scanner
 	jobs      []*job // oldest first
 	upgrades  upgrades
@@ -315,18 +315,12 @@ func (d *dtr) adminVersion(c *call) (int, any, error) {
 	return http.StatusOK, map[string]any{"version": c.replica.wireVersion()}, nil
 }
 
-type contentCache struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-	Host string `json:"host"`
-}
-
 func (d *dtr) listCaches(*call) (int, any, error) {
-	return http.StatusOK, append([]contentCache{}, d.caches...), nil
+	return http.StatusOK, append([]ContentCache{}, d.caches...), nil
 }
 
 func (d *dtr) findCache(id string) int {
-	return slices.IndexFunc(d.caches, func(c contentCache) bool { return c.ID == id })
+	return slices.IndexFunc(d.caches, func(c ContentCache) bool { return c.ID == id })
 }
 
 var errNoSuchCache = &dtrError{http.StatusNotFound, "NO_SUCH_CONTENT_CACHE", "A content cache with the given uuid does not exist."}
@@ -340,7 +334,7 @@ func (d *dtr) getCache(c *call) (int, any, error) {
 }
 
 func (d *dtr) addCache(c *call) (int, any, error) {
-	var cache contentCache
+	var cache ContentCache
 	if err := c.decode(&cache); err != nil {
 		return 0, nil, err
 	}

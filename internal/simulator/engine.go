@@ -28,6 +28,7 @@ type engine struct {
 	ucpVersion string
 	program    program
 	changed    func() // called without the lock after every change of containers
+	reach      func(ctx context.Context, point string)
 	active     sync.WaitGroup
 
 	mu         sync.Mutex
@@ -35,6 +36,9 @@ type engine struct {
 	containers map[string]*ctr // by id
 	ended      []Container
 	runs       int // upgrade containers ever started
+	services   []*service
+	changes    uint64          // of the swarm
+	crashing   map[string]bool // images whose containers end as soon as they start
 }
 
 // program is what a container of the bootstrapper's image runs.
@@ -61,7 +65,8 @@ type ctr struct {
 	started, finished time.Time
 	state             container.ContainerState
 	exitCode          int
-	restarts          bool // when the engine of its node comes back
+	networks          []string // besides that of its network mode
+	restarts          bool     // when the engine of its node comes back
 	log               *logBuffer
 	stop              context.CancelFunc // ends the program that runs in it
 	exited            chan struct{}      // closed when it stops running
@@ -156,6 +161,10 @@ func (e *engine) run(c *ctr) {
 	c.state, c.started, c.exitCode = container.StateRunning, time.Now(), 0 // when it last ended stays known
 	c.exited = make(chan struct{})
 	c.log.reopen()
+	if e.crashing[normalRef(c.config.Image)] {
+		e.end(c, 1)
+		return
+	}
 	if !isBootstrapper(c.config.Image) {
 		return
 	}

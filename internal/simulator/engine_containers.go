@@ -87,7 +87,11 @@ func (c *ctr) endpoints() map[string]*network.EndpointSettings {
 	if name == "" || name == "default" {
 		name = "bridge"
 	}
-	return map[string]*network.EndpointSettings{name: {NetworkID: hash("network", name)}}
+	endpoints := map[string]*network.EndpointSettings{}
+	for _, name := range append([]string{name}, c.networks...) {
+		endpoints[name] = &network.EndpointSettings{NetworkID: hash("network", name)}
+	}
+	return endpoints
 }
 
 // health is the state of the Docker health check, "" without one.

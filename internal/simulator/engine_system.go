@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -111,13 +112,6 @@ func (e *engine) versionOf(n *node) string {
 	return e.version
 }
 
-func (e *engine) serveServices(s scope, w http.ResponseWriter, _ *http.Request, _ string) error {
-	if !s.cluster() {
-		return errNotManager
-	}
-	return writeJSON(w, http.StatusOK, []swarm.Service{})
-}
-
 func networks() []network.Network {
 	made := func(name, driver, scope string, attachable bool) network.Network {
 		return network.Network{
@@ -149,6 +143,28 @@ func (e *engine) serveNetwork(_ scope, w http.ResponseWriter, _ *http.Request, n
 		}
 	}
 	return errorf(http.StatusNotFound, "network %s not found", name)
+}
+
+func (e *engine) serveConnect(s scope, w http.ResponseWriter, r *http.Request, name string) error {
+	var req struct{ Container string }
+	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+		return errorf(http.StatusBadRequest, "invalid JSON: %v", err)
+	}
+	i := slices.IndexFunc(networks(), func(n network.Network) bool { return n.Name == name || n.ID == name })
+	if i < 0 {
+		return errorf(http.StatusNotFound, "network %s not found", name)
+	}
+	err := e.change(func() error {
+		c, err := e.reachable(s, req.Container)
+		if err == nil {
+			c.networks = append(c.networks, networks()[i].Name)
+		}
+		return err
+	})
+	if err == nil {
+		w.WriteHeader(http.StatusOK)
+	}
+	return err
 }
 
 // serveVolumes lists the volumes that containers are bound to.

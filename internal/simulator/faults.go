@@ -36,6 +36,7 @@ type Fault struct {
 	// is reset unless Status, Garbage or Truncate says otherwise.
 	AfterEffect bool
 
+	Skip  int // how many requests that match are let pass first
 	Times int // how often; 0 is until removed
 }
 
@@ -144,6 +145,10 @@ func (i *injector) pick(service, method, p string, bootstrapper bool) (Fault, bo
 	defer i.mu.Unlock()
 	for n, f := range i.faults {
 		if !f.matches(service, method, p, bootstrapper) {
+			continue
+		}
+		if f.Skip > 0 {
+			f.Skip--
 			continue
 		}
 		picked := *f

@@ -23,6 +23,11 @@ const (
 	DatabaseUpdateStarted = "database-update-started"
 	// JobStarted: a job that does nothing but sleep is running.
 	JobStarted = "job-started"
+	// ServiceUpdating: the update of a swarm service has begun, no task is
+	// replaced yet.
+	ServiceUpdating = "service-updating"
+	// ServiceRollingBack: a swarm service has its old spec back, its tasks do not.
+	ServiceRollingBack = "service-rolling-back"
 )
 
 // ReplicaStarted is the point before the first container of the k-th replica

@@ -2,6 +2,7 @@ package ucp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -30,7 +31,19 @@ func engine1706() handlers {
 		"POST /images/create":       always(200, `{"status":"Pulling from docker/dtr","id":"2.6.15"}`),
 		"POST /images/load":         always(200, `{"stream":"Loaded image: docker/dtr:2.6.15\n"}`),
 		"POST /containers/x/attach": hijack,
+		"POST /containers/x/rename": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"POST /containers/x/stop":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+
+		"GET /services/dtr-cache_cache":                   file("service.json"),
+		"POST /services/" + serviceFixture.ID + "/update": always(200, `{"Warnings":null}`),
+		"DELETE /containers/y":                            func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"GET /tasks":                                      file("tasks.json"),
 	}
+}
+
+var serviceFixture = Service{
+	ID: "ozfsuj7dblzwjo4ewftavhcdy", Name: "dtr-cache_cache",
+	version: 1043, raw: json.RawMessage(`{"Spec":{"TaskTemplate":{"ContainerSpec":{"Image":"a:1"}}}}`),
 }
 
 // calls are all methods of an engine, with the request that each one makes.
@@ -76,6 +89,39 @@ var calls = map[string]struct {
 	"remove": {
 		"DELETE /containers/x?v=1",
 		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Remove(ctx, "x") }, nil,
+	},
+	"rename": {
+		"POST /containers/x/rename?name=old",
+		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Rename(ctx, "x", "old") }, nil,
+	},
+	"stop": {"POST /containers/x/stop", func(ctx context.Context, e *Engine) (any, error) { return nil, e.Stop(ctx, "x") }, nil},
+	"discard": {
+		"DELETE /containers/y", func(ctx context.Context, e *Engine) (any, error) { return nil, e.Discard(ctx, "y") }, nil,
+	},
+	"service": {
+		"GET /services/dtr-cache_cache",
+		func(ctx context.Context, e *Engine) (any, error) {
+			s, err := e.Service(ctx, "dtr-cache_cache")
+			return []any{s.ID, s.Name, s.Image, s.Replicas, s.UpdateState, s.UpdateMessage}, err
+		},
+		[]any{
+			serviceFixture.ID, "dtr-cache_cache", "docker/dtr-content-cache:2.5.6@" + digest, 2,
+			UpdatePaused, "update paused due to failure or early termination of task 0kxk",
+		},
+	},
+	"set the image of a service": {
+		"POST /services/" + serviceFixture.ID + "/update?version=1043",
+		func(ctx context.Context, e *Engine) (any, error) {
+			return nil, e.SetServiceImage(ctx, serviceFixture, "a:2")
+		}, nil,
+	},
+	"tasks": {
+		"GET /tasks?filters=%7B%22service%22%3A%7B%22" + serviceFixture.ID + "%22%3Atrue%7D%7D",
+		func(ctx context.Context, e *Engine) (any, error) { return e.Tasks(ctx, serviceFixture) },
+		[]Task{{
+			ID: "0kxk7j5skr1g5h4xmd2ofn1ce", Image: "docker/dtr-content-cache:2.6.15", Desired: "shutdown", State: "rejected",
+			Error: "No such image: docker/dtr-content-cache:2.6.15",
+		}},
 	},
 	"logs": {
 		"GET /containers/x/logs?since=1530000000.000000005&stderr=1&stdout=1",

@@ -82,6 +82,9 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 	s := ContainerState{ID: r.ID, Name: strings.TrimPrefix(r.Name, "/")}
 	if r.State != nil {
 		s.Status = string(r.State.Status)
+		if h := r.State.Health; h != nil && h.Status != container.NoHealthcheck {
+			s.Health = string(h.Status)
+		}
 		s.ExitCode, s.Error = r.State.ExitCode, r.State.Error
 		s.StartedAt, s.FinishedAt = parseTime(r.State.StartedAt), parseTime(r.State.FinishedAt)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // APIError is an answer that is not a success, of UCP's own API or to the first question to an engine.
-// cerrdefs.IsNotFound, IsConflict and IsUnauthorized hold for it, as they do for the errors of the Docker Engine API.
+// cerrdefs.IsNotFound, IsConflict, IsUnauthorized and the like hold for it, as they do for the errors of the Docker Engine API.
 type APIError struct {
 	// Service is "UCP" or the engine's address.
 	Service    string
@@ -38,6 +38,8 @@ func (e *APIError) Unwrap() error { return errorClass(e.StatusCode) }
 
 func errorClass(status int) error {
 	switch status {
+	case http.StatusBadRequest:
+		return cerrdefs.ErrInvalidArgument
 	case http.StatusUnauthorized:
 		return cerrdefs.ErrUnauthenticated
 	case http.StatusForbidden:
@@ -46,6 +48,10 @@ func errorClass(status int) error {
 		return cerrdefs.ErrNotFound
 	case http.StatusConflict:
 		return cerrdefs.ErrConflict
+	case http.StatusInternalServerError:
+		return cerrdefs.ErrInternal
+	case http.StatusServiceUnavailable:
+		return cerrdefs.ErrUnavailable
 	default:
 		return nil
 	}

@@ -173,15 +173,18 @@ func always(status int, body any) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { answer(w, status, body) }
 }
 
+// recorded is what an Engine 17.06 says.
+func recorded(name string) string {
+	b, err := os.ReadFile(filepath.Join("testdata", "engine-17.06", name))
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
 // file answers with what an Engine 17.06 says.
 func file(name string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		b, err := os.ReadFile(filepath.Join("testdata", "engine-17.06", name))
-		if err != nil {
-			panic(err)
-		}
-		answer(w, 200, string(b))
-	}
+	return func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, recorded(name)) }
 }
 
 // lose drops the connection without an answer.

@@ -21,6 +21,8 @@ type ContainerState struct {
 	ID, Name string
 	// Status is created, running, paused, restarting, removing, exited or dead.
 	Status string
+	// Health is starting, healthy or unhealthy, and empty without a health check.
+	Health string
 	// ExitCode is meaningful when Status is exited.
 	ExitCode int
 	// Error is the engine's reason for not having started it.

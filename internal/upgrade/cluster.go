@@ -110,6 +110,8 @@ type Pace struct {
 	// MigrationStart is how long DTR may take to start its migration job, and to
 	// start a job again that it means to retry.
 	MigrationStart time.Duration
+	// CacheAnswer is how long a content cache may take to answer once it runs.
+	CacheAnswer time.Duration
 	// Outage is how long DTR, UCP or the engine may be out of reach while a run
 	// waits on them.
 	Outage time.Duration
@@ -123,6 +125,7 @@ var DefaultPace = Pace{
 	Consistent:     30 * time.Second,
 	Healthy:        12 * time.Minute,
 	MigrationStart: 5 * time.Minute,
+	CacheAnswer:    2 * time.Minute,
 	Outage:         10 * time.Minute,
 }
 
@@ -133,6 +136,7 @@ func (p Pace) orDefault() Pace {
 		{&p.Consistent, &DefaultPace.Consistent},
 		{&p.Healthy, &DefaultPace.Healthy},
 		{&p.MigrationStart, &DefaultPace.MigrationStart},
+		{&p.CacheAnswer, &DefaultPace.CacheAnswer},
 		{&p.Outage, &DefaultPace.Outage},
 	} {
 		if *f.value == 0 {

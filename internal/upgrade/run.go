@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -205,7 +206,9 @@ func (r *run) followUp(ctx context.Context) {
 		for _, c := range caches {
 			warn(FollowUpContentCache, fmt.Sprintf("Content cache %s may not run %s", c.Name, r.o.Target),
 				fmt.Sprintf("Content cache %s at %s is registered in DTR, which does not tell its version.", c.Name, c.Host),
-				fmt.Sprintf("Bring it to docker/dtr-content-cache:%s: a cache on another version causes authentication errors.", r.o.Target))
+				fmt.Sprintf("Bring it to %s: a cache on another version causes authentication errors. "+
+					"A dtr_content_cache with version = dtr_upgrade.<name>.current_version does that, after DTR and in the same apply; it knows the version, and this warning does not.",
+					bootstrap.CacheImage("", "", r.o.Target)))
 		}
 	}
 	var api *dtr.APIError

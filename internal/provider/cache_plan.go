@@ -1,0 +1,137 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+// ModifyPlan judges a plan against what DTR has registered and what runs. It has
+// something to say only when there is something to do.
+func (r *cacheResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	p := cachePlan{changed: !req.Plan.Raw.Equal(req.State.Raw)}
+	if !req.State.Raw.IsNull() {
+		p.prior = new(cacheModel)
+		resp.Diagnostics.Append(req.State.Get(ctx, p.prior)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if req.Plan.Raw.IsNull() {
+		if p.prior.deployed() {
+			resp.Diagnostics.Append(cacheLeft(p.prior))
+		}
+		return
+	}
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &p.model)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	resp.Diagnostics.Append(p.model.check()...)
+	limit, diags := p.model.Timeouts.Read(ctx, defaultReadTimeout)
+	resp.Diagnostics.Append(diags...)
+	options, known, diags := p.model.options(ctx, r.conn)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	p.registration()
+	if !p.model.deployed() {
+		p.model.CurrentVersion = types.StringNull()
+	}
+	if known {
+		ctx, cancel := begin(ctx, "read", limit)
+		defer cancel()
+		resp.Diagnostics.Append(p.against(r.look(ctx, options))...)
+		resp.Diagnostics.Append(p.live(options)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &p.model)...)
+}
+
+// cachePlan is a plan in the making. The framework has made the computed values
+// unknown where the configuration changed, and left them as they were where it did
+// not.
+type cachePlan struct {
+	model   cacheModel
+	prior   *cacheModel // nil in a create
+	changed bool        // the configuration differs from the state
+	anew    bool        // the registration is to be made anew
+	seen    *upgrade.CacheState
+}
+
+// registration decides on the id: a registration that is made anew gets another.
+func (p *cachePlan) registration() {
+	if p.prior == nil {
+		return
+	}
+	if p.anew = p.model.anew(p.prior); p.anew {
+		p.model.ID = types.StringUnknown()
+	}
+}
+
+// against takes over what was seen, or says why nothing was.
+func (p *cachePlan) against(seen *upgrade.CacheState, err error) diag.Diagnostics {
+	p.seen = seen
+	switch {
+	case err == nil && seen.Workload.Problem != nil && (p.changed || !p.model.Version.IsNull()):
+		return diagnose(seen.Workload.Problem)
+	case err == nil, !p.changed && mayHeal(err):
+		return nil
+	case mayHeal(err):
+		return diag.Diagnostics{notChecked(err)}
+	}
+	return diagnose(err)
+}
+
+// live plans against the cache as it was seen, if it was.
+//
+// What it makes known must come out the same when Terraform plans once more at the
+// beginning of the apply, and must be what the apply returns.
+func (p *cachePlan) live(o upgrade.CacheOptions) diag.Diagnostics {
+	var diags diag.Diagnostics
+	if p.anew {
+		diags.Append(cacheAnew(p.prior, &p.model))
+	}
+	if p.seen == nil {
+		return diags
+	}
+	if p.prior == nil || p.anew {
+		id := ""
+		if p.prior != nil {
+			id = p.prior.ID.ValueString()
+		}
+		diags.Append(diagnose(upgrade.CheckCacheName(p.seen.Registered, o, id))...)
+	}
+	switch {
+	case o.Version == nil:
+		if p.prior != nil && p.model.deployed() && p.model.runBySame(p.prior) {
+			p.model.CurrentVersion = p.prior.CurrentVersion
+		}
+	case p.seen.Workload.Settled, p.changed, p.prior.CurrentVersion.ValueString() != o.Version.String():
+		p.model.CurrentVersion = types.StringValue(o.Version.String())
+	default: // a change that was cut short shows in nothing else
+		p.model.CurrentVersion = types.StringUnknown()
+	}
+	if o.Version != nil {
+		diags.Append(p.newer(o)...)
+	}
+	return diags
+}
+
+// newer warns of a cache that is newer than what is wanted: DTR is never
+// downgraded, so one of the two versions is a mistake. The cache has no data that
+// an older one could not read.
+func (p *cachePlan) newer(o upgrade.CacheOptions) diag.Diagnostics {
+	runs := p.seen.Workload.Version
+	if runs == nil || !runs.GreaterThan(o.Version) || p.seen.Workload.Settled {
+		return nil
+	}
+	return diag.Diagnostics{cacheNewer(o.Name, runs, o.Version)}
+}

@@ -1,0 +1,229 @@
+package provider
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+// A cache is one image on a few nodes; this is ample for slow ones.
+const defaultCacheTimeout = 30 * time.Minute
+
+var (
+	_ resource.Resource                   = (*cacheResource)(nil)
+	_ resource.ResourceWithConfigure      = (*cacheResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*cacheResource)(nil)
+	_ resource.ResourceWithModifyPlan     = (*cacheResource)(nil)
+	_ resource.ResourceWithImportState    = (*cacheResource)(nil)
+)
+
+type cacheResource struct {
+	conn *connection // nil until the provider is configured
+}
+
+func newCacheResource() resource.Resource { return &cacheResource{} }
+
+func (r *cacheResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_content_cache"
+}
+
+func (r *cacheResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "A content cache of DTR: its registration in DTR, and the version that it runs as a swarm service or as a container. " +
+			"A cache has to run the version of DTR; one on another version causes authentication errors. " +
+			"The cache itself is deployed elsewhere: destroying the resource removes the registration and leaves the service or the container alone.",
+		Attributes: cacheAttributes(ctx),
+	}
+}
+
+func (r *cacheResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+	r.conn = connectionOf(req.ProviderData, &resp.Diagnostics)
+}
+
+func (r *cacheResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	var m cacheModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if !resp.Diagnostics.HasError() {
+		resp.Diagnostics.Append(m.check()...)
+	}
+}
+
+func (r *cacheResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m cacheModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	limit, diags := m.Timeouts.Create(ctx, defaultCacheTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := begin(ctx, "create", limit)
+	defer cancel()
+	_, diags = r.run(ctx, &m, nil)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return // without a state: the next create finds what this one has made
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+func (r *cacheResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var m cacheModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	limit, diags := m.Timeouts.Read(ctx, defaultReadTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
+		return // what is not connected yet is left as it was
+	}
+	ctx, cancel := begin(ctx, "read", limit)
+	defer cancel()
+	options, _, diags := m.options(ctx, r.conn)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	state, err := r.look(ctx, options)
+	if err != nil {
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	registration, ok := state.Find(m.ID.ValueString(), m.Name.ValueString(), m.Host.ValueString())
+	if !ok {
+		resp.Diagnostics.Append(cacheGone(&m))
+		resp.State.RemoveResource(ctx)
+		return
+	}
+	m.take(registration)
+	m.observe(state.Workload)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+func (r *cacheResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var plan, prior cacheModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &prior)...)
+	limit, diags := plan.Timeouts.Update(ctx, defaultCacheTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := begin(ctx, "update", limit)
+	defer cancel()
+	report, diags := r.run(ctx, &plan, &prior)
+	resp.Diagnostics.Append(diags...)
+	next := plan
+	if diags.HasError() {
+		next = prior // the next plan must still show the change
+		if report != nil && report.ID != "" {
+			next.ID = types.StringValue(report.ID)
+		}
+		if report != nil && report.State != nil && next.runBySame(&plan) {
+			next.observe(report.State.Workload)
+		}
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &next)...)
+}
+
+func (r *cacheResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var m cacheModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	limit, diags := m.Timeouts.Delete(ctx, defaultReadTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := begin(ctx, "delete", limit)
+	defer cancel()
+	cluster, err := r.conn.cluster()
+	if err == nil {
+		err = upgrade.RemoveCache(ctx, cluster, m.ID.ValueString())
+	}
+	resp.Diagnostics.Append(diagnose(err)...)
+}
+
+// ImportState adopts a registration by its name, or by its id where several have
+// the name.
+func (r *cacheResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	defer cancel()
+	state, err := r.look(ctx, upgrade.CacheOptions{})
+	if err != nil {
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	var found []dtr.ContentCache
+	for _, c := range state.Registered {
+		if c.ID == req.ID || c.Name == req.ID {
+			found = append(found, c)
+		}
+	}
+	if len(found) != 1 {
+		resp.Diagnostics.Append(cacheNotOne(req.ID, state.Registered, found))
+		return
+	}
+	for name, value := range map[string]string{"id": found[0].ID, "name": found[0].Name, "host": found[0].Host} {
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(name), value)...)
+	}
+}
+
+// look looks at a cache. There is no state next to an error.
+func (r *cacheResource) look(ctx context.Context, o upgrade.CacheOptions) (*upgrade.CacheState, error) {
+	cluster, err := r.conn.cluster()
+	if err != nil {
+		return nil, err
+	}
+	state, err := upgrade.ObserveCache(ctx, cluster, o)
+	if err != nil {
+		return nil, whatAnswers(ctx, cluster, err)
+	}
+	return state, nil
+}
+
+// run makes the cache what the model says, and fills in what the plan left open.
+// There is no prior in a create.
+func (r *cacheResource) run(ctx context.Context, m, prior *cacheModel) (*upgrade.CacheReport, diag.Diagnostics) {
+	diags := m.check()
+	options, _, d := m.options(ctx, r.conn)
+	diags.Append(d...)
+	if diags.HasError() {
+		return nil, diags
+	}
+	cluster, err := r.conn.cluster()
+	if err != nil {
+		return nil, diagnose(err)
+	}
+	id := ""
+	if prior != nil {
+		id = prior.ID.ValueString()
+		// The state takes a version over only once it is reached.
+		options.Applied, _ = transition.ParseWire(prior.Version.ValueString())
+	}
+	report, err := upgrade.RunCache(ctx, cluster, options, id)
+	diags.Append(findings(report.Warnings)...)
+	diags.Append(diagnose(err)...)
+	if err != nil {
+		return report, diags
+	}
+	if m.ID.IsUnknown() {
+		m.ID = types.StringValue(report.ID)
+	}
+	if m.CurrentVersion.IsUnknown() {
+		switch {
+		case options.Version != nil: // the run has seen to it
+			m.CurrentVersion = types.StringValue(options.Version.String())
+		case report.State != nil:
+			m.observe(report.State.Workload)
+		default:
+			m.observe(upgrade.Workload{})
+		}
+	}
+	return report, diags
+}

@@ -1,0 +1,128 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+)
+
+// cacheAttributes are the attributes of dtr_content_cache: required, optional,
+// computed, timeouts.
+func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
+	limits, _ := timeouts.Attributes(ctx, timeouts.Opts{
+		Create: true, Read: true, Update: true, Delete: true,
+		CreateDescription: "How long the first apply waits for the cache; 30 minutes by default. What was started goes on after it, and the next apply waits for it.",
+		ReadDescription:   "How long a plan or a refresh looks at the cache; 2 minutes by default.",
+		UpdateDescription: "How long a later apply waits for the cache; 30 minutes by default. What was started goes on after it, and the next apply waits for it.",
+		DeleteDescription: "How long the removal of the registration may take; 2 minutes by default.",
+	}).(schema.SingleNestedAttribute)
+	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them touches nothing on the cluster."
+
+	return map[string]schema.Attribute{
+		"name": schema.StringAttribute{
+			Required: true,
+			MarkdownDescription: "Name of the cache in DTR, which users choose it by. " +
+				"Changing it registers the cache anew: DTR cannot change a registration, and users who had chosen the old one have to choose again.",
+			Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+		},
+		"host": schema.StringAttribute{
+			Required: true,
+			MarkdownDescription: "Address of the cache: `https://cache.example.com`, with a port if need be. " +
+				"Changing it registers the cache anew, as changing `name` does.",
+			Validators: []validator.String{cacheAddress()},
+		},
+
+		"version": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "The version that the cache is to run, `MAJOR.MINOR.PATCH`; best that of DTR, by a reference to `dtr_upgrade.<name>.current_version`. " +
+				"Changing it gives the service or the container the image of that version; without it the registration alone is managed.",
+			Validators: []validator.String{version()},
+		},
+		"service": schema.SingleNestedAttribute{
+			Optional: true,
+			MarkdownDescription: "The swarm service that runs the cache; `version` needs this or `container`. " +
+				"Changing it says where to look, and touches no service but by `version`.",
+			Attributes: map[string]schema.Attribute{
+				"name": schema.StringAttribute{
+					Optional: true,
+					MarkdownDescription: "Name of the service; `" + defaultCacheService + "` by default. " +
+						"Changing it leaves the other service as it is.",
+					Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				},
+			},
+		},
+		"container": schema.SingleNestedAttribute{
+			Optional: true,
+			MarkdownDescription: "The container that runs the cache by itself; `version` needs this or `service`. " +
+				"Changing it says where to look, and touches no container but by `version`.",
+			Attributes: map[string]schema.Attribute{
+				"name": schema.StringAttribute{
+					Optional: true,
+					MarkdownDescription: "Name of the container, without a node; `" + defaultCacheContainer + "` by default. " +
+						"Changing it leaves the other container as it is.",
+					Validators: []validator.String{containerName()},
+				},
+				"node": schema.StringAttribute{
+					Optional: true,
+					MarkdownDescription: "Name of the node that has the container; by default the one node where it is found. " +
+						"Changing it moves nothing.",
+					Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				},
+			},
+		},
+		"image": schema.SingleNestedAttribute{
+			Optional: true,
+			MarkdownDescription: "Where the cache's image comes from. " +
+				"Changing it gives the cache the image from there.",
+			Attributes: map[string]schema.Attribute{
+				"repository": schema.StringAttribute{
+					Optional: true,
+					MarkdownDescription: "Repository of the cache's image, without a tag, such as `registry.example.com/mirror/dtr-content-cache`. " +
+						"By default it stays the one that the cache has, except that the vendor's own is the one for the version: `docker/dtr-content-cache` or `mirantis/dtr-content-cache`.",
+					Validators: []validator.String{repository()},
+				},
+			},
+		},
+		"probe": schema.SingleNestedAttribute{
+			Optional: true,
+			MarkdownDescription: "How the cache is asked whether it lives, before it is registered and after its image was changed: `GET <host>/v2/_catalog` has to answer with 200 or 401. " +
+				"Changing it matters to the next change only.",
+			Attributes: map[string]schema.Attribute{
+				"enabled": schema.BoolAttribute{
+					Optional: true,
+					MarkdownDescription: "Whether the cache is asked; `true` by default. " +
+						"Set it to `false` where the cache cannot be reached from where Terraform runs.",
+				},
+				"ca_cert": schema.StringAttribute{
+					Optional: true,
+					MarkdownDescription: "The CA that signed the cache's certificate, as PEM text; it is then the only one trusted. " +
+						"Without it the system's CAs are.",
+					Validators: []validator.String{certificates()},
+				},
+				"insecure_skip_verify": schema.BoolAttribute{
+					Optional: true,
+					MarkdownDescription: "Whether any certificate of the cache is accepted; `false` by default. " +
+						"Nothing secret is sent to the cache.",
+				},
+			},
+		},
+
+		"id": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "DTR's id of the registration.",
+			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
+		},
+		"current_version": schema.StringAttribute{
+			Computed: true,
+			MarkdownDescription: "The lowest version that runs in any task of the service, or in the container; " +
+				"null where nothing runs, where the image's tag is no version (`latest`), and without `service` and `container`.",
+		},
+
+		"timeouts": limits,
+	}
+}
