@@ -2,6 +2,7 @@ package provider
 
 import (
 	"encoding/json"
+	"net/http"
 	"path"
 	"regexp"
 	"strings"
@@ -90,7 +91,7 @@ func TestCacheContainerFollowsVersion(t *testing.T) {
 	// The old one gives its ports up before the new one wants them.
 	var steps []string
 	for _, r := range cluster.Requests() {
-		if r.Service == simulator.ServiceEngine && r.Method != "GET" {
+		if r.Service == simulator.ServiceEngine && r.Method != http.MethodGet {
 			steps = append(steps, r.Method+" "+path.Base(r.Path))
 		}
 	}

@@ -232,7 +232,9 @@ func TestSchemaIsDocumented(t *testing.T) {
 	schemas, err := p.server.GetProviderSchema(p.ctx, &tfprotov6.GetProviderSchemaRequest{})
 	p.ok(err, schemas.Diagnostics)
 	visit("provider.", schemas.Provider.Block.Attributes)
-	visit("dtr_upgrade.", schemas.ResourceSchemas["dtr_upgrade"].Block.Attributes)
+	for name, schema := range schemas.ResourceSchemas {
+		visit(name+".", schema.Block.Attributes)
+	}
 	for _, name := range []string{"password", "client_key"} {
 		if !sensitive(schemas.Provider.Block.Attributes, name) {
 			t.Errorf("%s is not sensitive", name)
