@@ -2,19 +2,22 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"log"
 	"os"
 	"runtime/debug"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/provider"
 )
 
 // version is set by the linker in a release.
 var version = "dev"
+
+// address is the provider's in the registry.
+const address = "registry.terraform.io/dtr-upgrade/dtr"
 
 // gcPercent keeps the heap small: the provider waits far more than it computes,
 // and Terraform runs many providers side by side. GOGC overrides it.
@@ -27,11 +30,12 @@ func main() {
 	attach := flag.Bool("debug", false, "run until interrupted, for a debugger to attach to")
 	flag.Parse()
 
-	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
-		Address:         "registry.terraform.io/dtr-upgrade/dtr",
-		Debug:           *attach,
-		ProtocolVersion: 6,
-	})
+	// What providerserver.Serve does for protocol 6; it would link protocol 5 too.
+	var options []tf6server.ServeOpt
+	if *attach {
+		options = append(options, tf6server.WithManagedDebug())
+	}
+	err := tf6server.Serve(address, providerserver.NewProtocol6(provider.New(version)()), options...)
 	if err != nil {
 		log.Fatal(err)
 	}
