@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,8 @@ import (
 // Observation is all that preflight judges, read in one go.
 type Observation struct {
 	*Inventory
+
+	At time.Time // by the clock of the options
 
 	Status   dtr.ClusterStatus
 	Features dtr.Features
@@ -62,7 +65,7 @@ const recentJobs = 50
 // the login to UCP nothing waits for anything else. Only an image that its
 // registry does not hand out costs a second look, at the nodes.
 func Observe(parent context.Context, c Cluster, o Options) (*Observation, error) {
-	obs := &Observation{Jobs: map[string][]dtr.Job{}, Images: map[string]ImageState{}}
+	obs := &Observation{At: o.now(), Jobs: map[string][]dtr.Job{}, Images: map[string]ImageState{}}
 	var mu sync.Mutex // guards the maps
 	var settings dtr.Settings
 	var viaUCP, direct []ucp.Container

@@ -38,7 +38,7 @@ func Preflight(obs *Observation, o Options) (Plan, Findings) {
 	}
 	for _, check := range []func(){
 		p.foreignUpgrade, p.pendingMigration, p.replicaHealth, p.existingReplica, p.replicaCount, p.garbageCollection,
-		p.memory, p.images, p.contentTrust, p.ucpVersion, p.engineVersions, p.advisories,
+		p.memory, p.images, p.contentTrust, p.ucpVersion, p.engineVersions, p.advisories, p.window,
 	} {
 		check()
 	}
