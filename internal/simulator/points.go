@@ -15,6 +15,9 @@ const (
 	BootstrapperStarted = "bootstrapper-started"
 	// BootstrapperFinished: an upgrade container is about to end, well or not.
 	BootstrapperFinished = "bootstrapper-finished"
+	// BootstrapperRemoved: the container of an upgrade has been removed, and who
+	// asked for that is not answered yet.
+	BootstrapperRemoved = "bootstrapper-removed"
 	// MigrationStarted: an attempt at the metadata store migration is running.
 	MigrationStarted = "migration-started"
 	// MigrationFinished: an attempt did its work and is about to be called done.
