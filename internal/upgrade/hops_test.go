@@ -15,26 +15,6 @@ import (
 // twoHops are the options of a run by way of 2.6.15 to 2.7.8.
 func twoHops() Options { return to("2.7.8", "2.6.15") }
 
-// holdAt makes the cluster stand still when it comes to the point for the n-th time.
-func holdAt(t *testing.T, sim *simulator.Cluster, point string, n int) (reached <-chan struct{}, release func()) {
-	t.Helper()
-	arrived, released := make(chan struct{}), make(chan struct{})
-	release = sync.OnceFunc(func() { close(released) })
-	t.Cleanup(release)
-	var mu sync.Mutex
-	sim.At(point, func() {
-		mu.Lock()
-		n--
-		now := n == 0
-		mu.Unlock()
-		if now {
-			close(arrived)
-			<-released
-		}
-	})
-	return arrived, release
-}
-
 // TestRunIsResumedAtASecondHop interrupts a run of two hops after the first and in
 // the second. Each time the bootstrapper runs once for each hop.
 func TestRunIsResumedAtASecondHop(t *testing.T) {
@@ -52,7 +32,7 @@ func TestRunIsResumedAtASecondHop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, cluster := start(t, "2.5.6")
-			reached, release := holdAt(t, sim, c.point, c.n)
+			reached, release := sim.HoldNth(c.point, c.n)
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
 				<-reached
