@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 )
@@ -200,6 +202,41 @@ func TestWaitForTheWindow(t *testing.T) {
 		expect(t, refused.diags, "The time limit of this apply passes before that.")
 		onlyReads(t, cluster)
 	})
+}
+
+// TestWindowInTerraform holds what Terraform makes of a window that closes on a run
+// of two hops.
+func TestWindowInTerraform(t *testing.T) {
+	t.Parallel()
+	cluster, w := start(t, "2.5.6"), &watch{now: byDay}
+	cluster.At(simulator.MigrationFinished, func() { w.set(byDay) })
+	step := func(now time.Time) resource.TestStep {
+		return resource.TestStep{
+			PreConfig: func() { w.set(now) },
+			Config: upgradeTo(`via = ["2.6.15"]`, `maintenance_window = {
+				schedule = "0 22 * * *"
+				duration = "1h"
+				timezone = "Europe/Berlin"
+			}`),
+			ConfigVariables: variables(cluster, "2.7.8"),
+		}
+	}
+	closed := says("Error: The maintenance window is closed with dtr_upgrade.this")
+	early, first, late, second := step(byDay), step(byNight), step(byDay), step(byNight)
+	early.ExpectError, first.ExpectError, late.ExpectError = closed, says("The hop from 2.6.15 to 2.7.8 was not begun."), closed
+	second.ConfigPlanChecks.PreApply = []plancheck.PlanCheck{
+		plancheck.ExpectResourceAction(resourceAddress, plancheck.ResourceActionCreate), // a create that fails saves nothing
+		planPath(hop("2.6.15", "2.7.8", "minor-upgrade")),
+	}
+	second.ConfigPlanChecks.PostApplyPostRefresh = []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(WithClock(w.tell)),
+		Steps:                    []resource.TestStep{early, first, late, second},
+	})
+	runs(t, cluster, "2.7.8")
+	if n := cluster.BootstrapperRuns(); n != 2 {
+		t.Errorf("the bootstrapper ran %d times, want once for each hop", n)
+	}
 }
 
 // atFirstStop checks the state of an update from 2.5.6 by way of 2.6.15 that did
