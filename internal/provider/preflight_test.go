@@ -54,6 +54,7 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 		},
 		"foreign upgrade": {
 			obstacle: func(t *testing.T, c *simulator.Cluster) {
+				t.Helper()
 				t.Cleanup(c.Hold(simulator.ReplicaStarted(1)))
 				c.StartForeignBootstrapper("2.6.15")
 				<-c.Reached(simulator.ReplicaStarted(1))
@@ -63,6 +64,7 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 		"pending migration": {
 			from: "2.6.15", target: "2.7.8",
 			obstacle: func(t *testing.T, c *simulator.Cluster) {
+				t.Helper()
 				t.Cleanup(c.Hold(simulator.MigrationStarted))
 				startMigration(t, c)
 				<-c.Reached(simulator.MigrationStarted)

@@ -27,36 +27,47 @@ func (e *engine) serveStats(s scope, w http.ResponseWriter, r *http.Request, nam
 	if stream && oneShot {
 		return errorf(http.StatusBadRequest, "cannot have stream=true and one-shot=true")
 	}
-	w.Header().Set("Content-Type", "application/json")
-	for first := true; ; first = false {
-		e.mu.Lock()
-		c, err := e.reachable(s, name)
-		if err != nil {
-			e.mu.Unlock()
-			if first {
-				return err
-			}
-			return nil
-		}
-		sample, limit := c.stats(time.Now()), c.node.memory
-		e.mu.Unlock()
-		if sample.MemoryStats.Usage > 0 {
-			sample.MemoryStats.Limit = uint64(limit) //nolint:gosec // never negative
-		}
-		if first && !stream && !oneShot {
-			sample.PreRead = sample.Read.Add(-statsInterval)
-			if err := e.clock.sleep(r.Context(), statsInterval); err != nil {
-				return err
-			}
-		}
-		if err := json.NewEncoder(w).Encode(sample); err != nil || !stream {
-			return nil //nolint:nilerr // the client went away
-		}
-		_ = http.NewResponseController(w).Flush()
-		if e.clock.pause(r.Context(), statsInterval) != nil {
-			return nil
+	sample, err := e.sample(s, name)
+	if err != nil {
+		return err
+	}
+	if !stream && !oneShot {
+		sample.PreRead = sample.Read.Add(-statsInterval)
+		if err := e.clock.sleep(r.Context(), statsInterval); err != nil {
+			return err
 		}
 	}
+	w.Header().Set("Content-Type", "application/json")
+	if json.NewEncoder(w).Encode(sample) == nil && stream {
+		e.streamStats(s, w, r, name)
+	}
+	return nil
+}
+
+// streamStats adds a sample every second, for as long as there is something to tell
+// and somebody to tell it to.
+func (e *engine) streamStats(s scope, w http.ResponseWriter, r *http.Request, name string) {
+	for {
+		_ = http.NewResponseController(w).Flush()
+		if e.clock.pause(r.Context(), statsInterval) != nil {
+			return
+		}
+		sample, err := e.sample(s, name)
+		if err != nil || json.NewEncoder(w).Encode(sample) != nil {
+			return
+		}
+	}
+}
+
+// sample is what a container uses now.
+func (e *engine) sample(s scope, name string) (container.StatsResponse, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, err := e.reachable(s, name)
+	if err != nil {
+		return container.StatsResponse{}, err
+	}
+	return c.stats(time.Now()), nil
 }
 
 // stats is one sample; that of a container that does not run is empty. The lock
@@ -69,7 +80,7 @@ func (c *ctr) stats(now time.Time) container.StatsResponse {
 	sample.Read = now
 	sample.PidsStats.Current = 12
 	sample.MemoryStats = container.MemoryStats{
-		Usage: containerMemory, MaxUsage: containerMemory + containerMemory/4,
+		Usage: containerMemory, MaxUsage: containerMemory + containerMemory/4, Limit: uint64(c.node.memory),
 		Stats: map[string]uint64{
 			"cache": containerCache + containerCache/2, "rss": containerMemory - 2*containerCache, "mapped_file": containerCache / 2,
 			"active_file": containerCache / 2, "inactive_file": containerCache,

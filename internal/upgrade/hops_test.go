@@ -44,14 +44,7 @@ func TestRunIsResumedAtASecondHop(t *testing.T) {
 			}
 			release()
 
-			if _, err := runUpgrade(t, cluster, twoHops()); err != nil {
-				t.Fatal(err)
-			}
-			wantAt(t, sim, "2.7.8")
-			wantNoBootstrapper(t, sim)
-			if got := sim.BootstrapperRuns(); got != 2 {
-				t.Errorf("%d bootstrapper runs, want one for each hop", got)
-			}
+			finish(t, sim, cluster, twoHops(), 2)
 			if jobs := sim.Jobs(); len(jobs) != 1 || jobs[0].Status != "done" || posts(sim) > 0 {
 				t.Errorf("jobs %+v, %d of them posted; want the one that DTR made, done", jobs, posts(sim))
 			}
@@ -83,13 +76,7 @@ func TestRunIsInterruptedBetweenHops(t *testing.T) {
 	if v := report.Inventory.CurrentVersion(); !v.Equal(version("2.6.15")) {
 		t.Errorf("the report says that %s runs", v)
 	}
-	if _, err := runUpgrade(t, c, twoHops()); err != nil {
-		t.Fatal(err)
-	}
-	wantAt(t, sim, "2.7.8")
-	if got := sim.BootstrapperRuns(); got != 2 {
-		t.Errorf("%d bootstrapper runs, want one for each hop", got)
-	}
+	finish(t, sim, c, twoHops(), 2)
 }
 
 // TestRunChecksEachHop puts something in the way of the second hop once the first
@@ -139,13 +126,7 @@ func TestRunChecksEachHop(t *testing.T) {
 				t.Errorf("the report says that %s runs", v)
 			}
 			tt.mend(sim)
-			if _, err := runUpgrade(t, c, twoHops()); err != nil {
-				t.Fatal(err)
-			}
-			wantAt(t, sim, "2.7.8")
-			if got := sim.BootstrapperRuns(); got != 2 {
-				t.Errorf("%d bootstrapper runs, want one for each hop", got)
-			}
+			finish(t, sim, c, twoHops(), 2)
 		})
 	}
 }
@@ -193,19 +174,19 @@ func TestRunFinishesAHopBeforeTheNext(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		spoil, mend func(*simulator.Cluster)
-		is          func(*testing.T, error)
+		is          func(error) bool
 	}{
 		"a replica is not healthy": {
 			func(sim *simulator.Cluster) {
 				sim.At(simulator.BootstrapperFinished, sync.OnceFunc(func() { sim.SetReplicaHealth(sim.ReplicaIDs()[2], "disconnected") }))
 			},
 			func(sim *simulator.Cluster) { sim.SetReplicaHealth(sim.ReplicaIDs()[2], "") },
-			func(t *testing.T, err error) { _ = asError[*VerifyError](t, err) },
+			func(err error) bool { _, ok := errors.AsType[*VerifyError](err); return ok },
 		},
 		"the migration fails": {
 			func(sim *simulator.Cluster) { sim.SetMigration(simulator.MigrationFaults{Fail: -1}) },
 			func(sim *simulator.Cluster) { sim.SetMigration(simulator.MigrationFaults{}) },
-			func(t *testing.T, err error) { _ = asError[*MigrationError](t, err) },
+			func(err error) bool { _, ok := errors.AsType[*MigrationError](err); return ok },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -215,7 +196,9 @@ func TestRunFinishesAHopBeforeTheNext(t *testing.T) {
 			o := twoHops()
 			o.Pace.Healthy = 300 * time.Millisecond
 			_, err := runUpgrade(t, cluster, o)
-			c.is(t, err)
+			if !c.is(err) {
+				t.Errorf("got error %v (%T)", err, err)
+			}
 			wantAt(t, sim, "2.6.15")
 			for _, did := range sim.Requests() {
 				if strings.HasSuffix(did.Path, "/images/create") && strings.Contains(did.Query, "2.7.8") {
@@ -223,13 +206,7 @@ func TestRunFinishesAHopBeforeTheNext(t *testing.T) {
 				}
 			}
 			c.mend(sim)
-			if _, err := runUpgrade(t, cluster, twoHops()); err != nil {
-				t.Fatal(err)
-			}
-			wantAt(t, sim, "2.7.8")
-			if got := sim.BootstrapperRuns(); got != 2 {
-				t.Errorf("%d bootstrapper runs, want one for each hop", got)
-			}
+			finish(t, sim, cluster, twoHops(), 2)
 		})
 	}
 }

@@ -108,13 +108,7 @@ func TestRunStopsBetweenHops(t *testing.T) {
 				t.Errorf("got report %+v", report)
 			}
 			clock.set(openAt)
-			if _, err := runUpgrade(t, c, o); err != nil {
-				t.Fatal(err)
-			}
-			wantAt(t, sim, "2.7.8")
-			if got := sim.BootstrapperRuns(); got != 2 {
-				t.Errorf("%d bootstrapper runs, want one for each hop", got)
-			}
+			finish(t, sim, c, o, 2)
 		})
 	}
 }
@@ -148,13 +142,7 @@ func TestRunStopsWhenImagesTakeTooLong(t *testing.T) {
 			w.now = openAt
 		}
 	}
-	if _, err := runUpgrade(t, c, o); err != nil {
-		t.Fatal(err)
-	}
-	wantAt(t, sim, "2.6.15")
-	if got := sim.BootstrapperRuns(); got != 1 {
-		t.Errorf("%d bootstrapper runs, want 1", got)
-	}
+	finish(t, sim, c, o, 1)
 }
 
 func TestRunWaitsForTheWindow(t *testing.T) {
@@ -211,6 +199,7 @@ func TestRunWaitsForTheWindow(t *testing.T) {
 func TestRunLooksAgainAfterTheWait(t *testing.T) {
 	t.Parallel()
 	wait := func(t *testing.T, meanwhile func(*simulator.Cluster)) (*simulator.Cluster, *Report, error) {
+		t.Helper()
 		sim, c := start(t, "2.5.6")
 		o, clock := nightly(t, to("2.6.15"), closedAt)
 		o.Window.Wait = true
@@ -264,14 +253,7 @@ func TestRunFollowsABootstrapperOutsideOfTheWindow(t *testing.T) {
 	_ = asError[*DetachedError](t, err)
 	clock.set(closedAt)
 	release()
-	if _, err := runUpgrade(t, c, o); err != nil {
-		t.Fatal(err)
-	}
-	wantAt(t, sim, "2.6.15")
-	wantNoBootstrapper(t, sim)
-	if got := sim.BootstrapperRuns(); got != 1 {
-		t.Errorf("%d bootstrapper runs, want 1", got)
-	}
+	finish(t, sim, c, o, 1)
 }
 
 // TestRunOfADeadBootstrapperOutsideOfTheWindow closes the window after a
