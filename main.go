@@ -16,6 +16,9 @@ import (
 // version is set by the linker in a release.
 var version = "dev"
 
+// address is the provider's in the registry.
+const address = "registry.terraform.io/dtr-upgrade/dtr"
+
 // gcPercent keeps the heap small: the provider waits far more than it computes,
 // and Terraform runs many providers side by side. GOGC overrides it.
 const gcPercent = 25
@@ -27,12 +30,12 @@ func main() {
 	attach := flag.Bool("debug", false, "run until interrupted, for a debugger to attach to")
 	flag.Parse()
 
+	// What providerserver.Serve does for protocol 6; it would link protocol 5 too.
 	var options []tf6server.ServeOpt
 	if *attach {
 		options = append(options, tf6server.WithManagedDebug())
 	}
-	// providerserver.Serve would do the same, and link protocol 5 as well: half a megabyte.
-	err := tf6server.Serve("registry.terraform.io/dtr-upgrade/dtr", providerserver.NewProtocol6(provider.New(version)()), options...)
+	err := tf6server.Serve(address, providerserver.NewProtocol6(provider.New(version)()), options...)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -41,6 +41,7 @@ func diagnose(err error) diag.Diagnostics {
 	}
 	var (
 		preflight    *upgrade.PreflightError
+		closed       *upgrade.ClosedWindowError
 		detached     *upgrade.DetachedError
 		bootstrapper *upgrade.BootstrapperError
 		verify       *upgrade.VerifyError
@@ -55,6 +56,8 @@ func diagnose(err error) diag.Diagnostics {
 	switch {
 	case errors.As(err, &preflight):
 		return findings(preflight.Findings.Errors())
+	case errors.As(err, &closed):
+		return windowClosed(closed)
 	case errors.As(err, &detached):
 		return failure(stoppedWaiting(detached))
 	case errors.As(err, &bootstrapper):
@@ -187,6 +190,8 @@ func mayHeal(err error) bool {
 func stoppedWaiting(e *upgrade.DetachedError) (summary, seen, todo string) {
 	seen = fmt.Sprintf("Step: %s\nReason: %s", e.Step, reason(e.Cause))
 	switch {
+	case !e.Opens.IsZero():
+		return stoppedWaitingForWindow(e)
 	case e.Container != "":
 		return "Terraform stopped waiting for the DTR upgrade",
 			fmt.Sprintf("%s\nContainer: %s\nThe bootstrapper goes on by itself; it was not stopped.", seen, e.Container),

@@ -65,6 +65,9 @@ func TestDiagnostics(t *testing.T) {
 	_, skip := transition.Hops(v("2.5.6"), versions("2.7.8"))
 	_, badVia := transition.Hops(v("2.5.6"), versions("2.7.0", "2.8.13"))
 	_, mixed := transition.PlanMixed(versions("2.5.6", "2.6.15"), versions("2.7.8"))
+	second := transition.Hop{From: v("2.6.15"), To: v("2.7.8")}
+	const saturdays = `"0 22 * * 6" for 4h0m0s, Europe/Berlin`
+	opens := time.Date(2020, time.January, 4, 22, 0, 0, 0, time.FixedZone("CET", 3600))
 
 	var b bytes.Buffer
 	write := func(name string, diags diag.Diagnostics) { writeDiagnostics(&b, name, diags) }
@@ -85,6 +88,10 @@ func TestDiagnostics(t *testing.T) {
 		{"time-out while the bootstrapper runs", &upgrade.DetachedError{Step: "upgrade", Container: container, Cause: passed}},
 		{"time-out while the migration runs", &upgrade.DetachedError{Step: "migration", Job: "f7d4f3c2", Cause: passed}},
 		{"interrupted between steps", &upgrade.DetachedError{Step: "images", Cause: context.Canceled}},
+		{"interrupted in the wait for the window", &upgrade.DetachedError{Step: "window", Opens: opens, Cause: context.Canceled}},
+		{"time-out in the wait for the window", &upgrade.DetachedError{Step: "window", Opens: opens, Cause: passed}},
+		{"window closed", &upgrade.ClosedWindowError{Hop: second, Window: saturdays, Opens: opens}},
+		{"window opens too late", &upgrade.ClosedWindowError{Hop: second, Window: saturdays, Opens: opens, TooLate: true}},
 		{"engine gone while the bootstrapper runs", &upgrade.DetachedError{Step: "upgrade", Container: container, Cause: &endpoint.UnreachableError{
 			Service: "UCP", Method: "GET", URL: "https://ucp.example.com/containers/json", Attempts: 6, Err: refused,
 		}}},

@@ -17,7 +17,7 @@ import (
 
 // TestApplyIsResumedAfterAKill kills a real Terraform and its provider, built
 // from this tree, with SIGKILL at several points of a rollout, and applies
-// again. Each time the bootstrapper has to have run once.
+// again. Each time the bootstrapper has to have run once for each hop.
 func TestApplyIsResumedAfterAKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -29,15 +29,28 @@ func TestApplyIsResumedAfterAKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, point := range []string{simulator.BootstrapperStarted, simulator.ReplicaStarted(2), simulator.ReplicaReplaced(3), simulator.MigrationStarted} {
-		t.Run(point, func(t *testing.T) {
+	const oneHop, twoHops = `target_version = "2.6.15"`, "target_version = \"2.7.8\"\nvia = [\"2.6.15\"]"
+	for name, c := range map[string]struct {
+		upgrade string
+		point   string
+		nth     int // time that it is reached
+	}{
+		"in the first phase":      {oneHop, simulator.BootstrapperStarted, 1},
+		"before a replica":        {oneHop, simulator.ReplicaStarted(2), 1},
+		"after the last replica":  {oneHop, simulator.ReplicaReplaced(3), 1},
+		"in the migration":        {oneHop, simulator.MigrationStarted, 1},
+		"between two hops":        {twoHops, simulator.BootstrapperRemoved, 1},
+		"in the second hop":       {twoHops, simulator.ReplicaStarted(2), 2},
+		"after the second's work": {twoHops, simulator.BootstrapperRemoved, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
 			sim := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Speed: 1000, Host: host})
 			write := func(name, text string) {
 				if err := files.Write(name, text); err != nil {
 					t.Fatal(err)
 				}
 			}
-			write("main.tf", workspace.RequiredProviders+connectionConfig+`resource "dtr_upgrade" "main" { target_version = "2.6.15" }`)
+			write("main.tf", workspace.RequiredProviders+connectionConfig+"resource \"dtr_upgrade\" \"main\" {\n"+c.upgrade+"\n}")
 			write("ca.pem", sim.CACert())
 			write("terraform.tfvars", fmt.Sprintf("dtr_url = %q\nucp_url = %q\nusername = %q\npassword = %q\nca_cert = %q\n",
 				sim.DTRURL(), sim.UCPURL(), sim.Username(), sim.Password(), sim.CACert()))
@@ -52,7 +65,7 @@ func TestApplyIsResumedAfterAKill(t *testing.T) {
 				t.Fatalf("init: %v\n%s", err, out)
 			}
 
-			release := sim.Hold(point)
+			reached, release := sim.HoldNth(c.point, c.nth)
 			first := apply()
 			var said strings.Builder
 			first.Stdout, first.Stderr = &said, &said
@@ -62,9 +75,9 @@ func TestApplyIsResumedAfterAKill(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- first.Wait() }()
 			select {
-			case <-sim.Reached(point):
+			case <-reached:
 			case err := <-ended:
-				t.Fatalf("apply ended before it came to %s: %v\n%s", point, err, &said)
+				t.Fatalf("apply ended before it came to %s: %v\n%s", c.point, err, &said)
 			}
 			if err := syscall.Kill(-first.Process.Pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
@@ -77,15 +90,13 @@ func TestApplyIsResumedAfterAKill(t *testing.T) {
 			if out, err := apply().CombinedOutput(); err != nil {
 				t.Fatalf("the apply after the kill: %v\n%s", err, out)
 			}
-			for id, parts := range sim.Versions() {
-				for part, version := range parts {
-					if version != "2.6.15" {
-						t.Errorf("%s of replica %s runs %s", part, id, version)
-					}
-				}
+			target, hops := "2.6.15", 1
+			if c.upgrade == twoHops {
+				target, hops = "2.7.8", 2
 			}
-			if runs := sim.BootstrapperRuns(); runs != 1 {
-				t.Errorf("%d bootstrapper runs, want 1", runs)
+			runs(t, sim, target)
+			if n := sim.BootstrapperRuns(); n != hops {
+				t.Errorf("%d bootstrapper runs, want one for each hop", n)
 			}
 			if jobs := sim.Jobs(); len(jobs) != 1 || jobs[0].Status != "done" {
 				t.Errorf("migration jobs %+v, want one that is done", jobs)

@@ -203,6 +203,12 @@ func (p *protocol) apply(prior, config values) applied {
 	p.ok(nil, p.plan(prior, config).diags)
 	planned := p.plan(prior, config)
 	p.ok(nil, planned.diags)
+	return p.applyPlan(prior, planned)
+}
+
+// applyPlan applies what was planned, whatever has happened since.
+func (p *protocol) applyPlan(prior values, planned planned) applied {
+	p.t.Helper()
 	typ := p.schema.ValueType()
 	priorValue := tftypes.NewValue(typ, nil)
 	if prior != nil {

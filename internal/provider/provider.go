@@ -7,6 +7,7 @@ package provider
 
 import (
 	"context"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/action"
@@ -31,6 +32,7 @@ var (
 type dtrProvider struct {
 	version string
 	pace    upgrade.Pace
+	now     func() time.Time
 	retry   endpoint.Retry
 }
 
@@ -40,6 +42,11 @@ type Option func(*dtrProvider)
 // WithPace sets how often a run looks at the cluster and how long it waits.
 func WithPace(p upgrade.Pace) Option {
 	return func(d *dtrProvider) { d.pace = p }
+}
+
+// WithClock sets the clock that maintenance windows are held against.
+func WithClock(now func() time.Time) Option {
+	return func(d *dtrProvider) { d.now = now }
 }
 
 // WithRetry bounds the requests to DTR, UCP and the Docker Engine.
@@ -192,7 +199,7 @@ func (p *dtrProvider) Configure(ctx context.Context, req provider.ConfigureReque
 	}
 	conn, diags := m.connection(ctx)
 	resp.Diagnostics.Append(diags...)
-	conn.version, conn.pace = p.version, p.pace
+	conn.version, conn.pace, conn.now = p.version, p.pace, p.now
 	conn.dtr.UserAgent, conn.dtr.Retry = p.userAgent(), p.retry
 	conn.ucp.UserAgent, conn.ucp.Retry = p.userAgent(), p.retry
 	if conn.docker != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -58,6 +59,7 @@ type connection struct {
 
 	version string
 	pace    upgrade.Pace
+	now     func() time.Time // nil is time.Now
 }
 
 // connectionOf is what Configure of the provider has handed to a resource, a data

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
@@ -21,6 +23,7 @@ type upgradeModel struct {
 	Via               types.List     `tfsdk:"via"`
 	ExistingReplicaID types.String   `tfsdk:"existing_replica_id"`
 	Image             types.Object   `tfsdk:"image"`
+	MaintenanceWindow types.Object   `tfsdk:"maintenance_window"`
 	Migration         types.Object   `tfsdk:"migration"`
 	MaxInterruption   types.String   `tfsdk:"max_interruption"`
 	SkipChecks        types.Set      `tfsdk:"skip_checks"`
@@ -36,6 +39,13 @@ type imageModel struct {
 	Repository types.String `tfsdk:"repository"`
 	Pull       types.String `tfsdk:"pull"`
 	Digests    types.Map    `tfsdk:"digests"`
+}
+
+type windowModel struct {
+	Schedule types.String `tfsdk:"schedule"`
+	Duration types.String `tfsdk:"duration"`
+	Timezone types.String `tfsdk:"timezone"`
+	Wait     types.Bool   `tfsdk:"wait"`
 }
 
 type migrationModel struct {
@@ -143,6 +153,11 @@ func (m *upgradeModel) options(ctx context.Context) (*upgrade.Options, diag.Diag
 	if r := migration.Retriggers; !r.IsNull() && !r.IsUnknown() {
 		o.Retriggers = int(r.ValueInt64())
 	}
+	window, err := m.window(ctx)
+	if err != nil {
+		diags.AddAttributeError(path.Root("maintenance_window"), "Not a maintenance window", sentence(err))
+	}
+	o.Window = window
 	if d, err := time.ParseDuration(m.MaxInterruption.ValueString()); err == nil {
 		o.MaxInterruption = d
 	}
@@ -159,6 +174,31 @@ func (m *upgradeModel) options(ctx context.Context) (*upgrade.Options, diag.Diag
 		}
 	}
 	return o, diags
+}
+
+// window is the maintenance window; nil where there is none, or while a part of it
+// is not known.
+func (m *upgradeModel) window(ctx context.Context) (*upgrade.Window, error) {
+	if m.MaintenanceWindow.IsNull() || m.MaintenanceWindow.IsUnknown() {
+		return nil, nil
+	}
+	var w windowModel
+	if diags := m.MaintenanceWindow.As(ctx, &w, basetypes.ObjectAsOptions{}); diags.HasError() {
+		return nil, errors.New(diags.Errors()[0].Detail())
+	}
+	if w.Schedule.IsUnknown() || w.Duration.IsUnknown() || w.Timezone.IsUnknown() || w.Wait.IsUnknown() {
+		return nil, nil
+	}
+	duration, err := time.ParseDuration(w.Duration.ValueString())
+	if err != nil {
+		return nil, err
+	}
+	window, err := upgrade.NewWindow(w.Schedule.ValueString(), duration, w.Timezone.ValueString())
+	if err != nil {
+		return nil, err
+	}
+	window.Wait = w.Wait.ValueBool()
+	return window, nil
 }
 
 // observe takes over what the cluster looks like. A replica that DTR lists and

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -50,6 +51,24 @@ func TestObserve(t *testing.T) {
 				t.Errorf("current_version is %s, want %s", got, c.current)
 			}
 		})
+	}
+}
+
+func TestMaxInterruption(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		value types.String
+		want  time.Duration
+	}{
+		"left out": {types.StringNull(), 30 * time.Second},
+		"set":      {types.StringValue("1m30s"), 90 * time.Second},
+		"no limit": {types.StringValue("0s"), 0},
+	} {
+		m := upgradeModel{TargetVersion: types.StringValue("2.6.15"), MaxInterruption: c.value}
+		o, diags := m.options(t.Context())
+		if diags.HasError() || o.MaxInterruption != c.want {
+			t.Errorf("%s: got %+v and %v", name, o, diags)
+		}
 	}
 }
 

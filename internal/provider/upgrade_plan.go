@@ -46,6 +46,8 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		options.Applied, _ = transition.ParseWire(p.prior.TargetVersion.ValueString())
 	}
 
+	options.Now = r.conn.now
+
 	ctx, cancel := begin(ctx, "read", limit)
 	defer cancel()
 	seen, err := r.observe(ctx, *options)

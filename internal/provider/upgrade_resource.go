@@ -237,7 +237,7 @@ func (r *upgradeResource) run(ctx context.Context, m *upgradeModel) (*upgrade.Re
 	if err != nil {
 		return nil, diagnose(err)
 	}
-	options.ProviderVersion, options.Pace = r.conn.version, r.conn.pace
+	options.ProviderVersion, options.Pace, options.Now = r.conn.version, r.conn.pace, r.conn.now
 	report, err := upgrade.Run(ctx, cluster, *options)
 	if err == nil && report.Inventory == nil {
 		report.Inventory, err = r.inspect(ctx)

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
@@ -263,6 +265,38 @@ func TestRunMigration(t *testing.T) {
 				t.Errorf("%d attempts are told, want %d", n, c.attempts)
 			}
 			steady(t, p, done, config)
+		})
+	}
+}
+
+// TestInterruption measures an interruption, and holds it against max_interruption.
+func TestInterruption(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limit any
+		warns bool
+	}{
+		"beyond the limit":   {"1ns", true},
+		"within the default": {nil, false},
+		"no limit":           {"0s", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := start(t, "2.6.8")
+			cluster.At(simulator.BootstrapperStarted, func() {
+				cluster.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: dtr.DefaultPingPath, Status: http.StatusServiceUnavailable, Times: 3})
+			})
+			config := values{"target_version": "2.6.15", "max_interruption": c.limit}
+			done := planner(t, cluster).apply(nil, config)
+			expect(t, done.diags, "")
+			const warning = "Warning: The upgrade interrupted DTR for longer than expected\n\nDTR's address did not answer well for "
+			if text := render(done.diags); strings.Contains(text, warning) != c.warns {
+				t.Errorf("warning: %t; got:\n%s", !c.warns, text)
+			}
+			failed, longest := done.number(t, "failed_probes"), done.number(t, "longest_interruption_ms")
+			if failed != 3 || longest == 0 || failed >= done.number(t, "probes") {
+				t.Errorf("%d probes failed, the longest interruption is %d ms", failed, longest)
+			}
 		})
 	}
 }

@@ -79,6 +79,36 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 				},
 			},
 		},
+		"maintenance_window": schema.SingleNestedAttribute{
+			Optional: true,
+			MarkdownDescription: "When the bootstrapper may be started, outside of peak hours; without it at any time. It is looked at before each hop; a hop that was begun is finished. " +
+				"Changing it matters to the next upgrade only.",
+			Attributes: map[string]schema.Attribute{
+				"schedule": schema.StringAttribute{
+					Required: true,
+					MarkdownDescription: "When the window opens, in cron's five fields: minute, hour, day of month, month, day of week. `\"0 22 * * 6\"` is each Saturday at 22:00. " +
+						"`@daily`, `@weekly` and `@monthly` are understood as well.",
+					Validators: []validator.String{windowSchedule()},
+				},
+				"duration": schema.StringAttribute{
+					Required: true,
+					MarkdownDescription: "How long the window stays open: `\"4h\"`, a minute at least and a week at most. " +
+						"A longer one lets a later hop begin.",
+					Validators: []validator.String{windowDuration()},
+				},
+				"timezone": schema.StringAttribute{
+					Optional: true,
+					MarkdownDescription: "IANA name of the time zone that the schedule is meant in, such as `Europe/Berlin`; `UTC` by default. " +
+						"A time that a change of the clocks skips opens the window right after the change; one that comes twice opens it the first time.",
+					Validators: []validator.String{windowZone()},
+				},
+				"wait": schema.BoolAttribute{
+					Optional: true,
+					MarkdownDescription: "Whether an apply outside of the window waits for it, within its `timeouts`; `false` by default: it is refused. " +
+						"After a wait all checks are made again.",
+				},
+			},
+		},
 		"migration": schema.SingleNestedAttribute{
 			Optional: true,
 			MarkdownDescription: "How migration jobs are dealt with. " +

@@ -3,6 +3,8 @@ package provider
 import (
 	"strings"
 	"testing"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
 // TestValidate holds what terraform validate says, without a provider
@@ -20,16 +22,18 @@ func TestValidate(t *testing.T) {
 			"target_version": "2.7.8", "via": []any{"2.6.15"}, "existing_replica_id": "0123456789ab",
 			"image":     values{"repository": "registry.example.com:5000/mirror/dtr", "pull": "always", "digests": values{"2.7.8": digest}},
 			"migration": values{"retriggers": 0}, "max_interruption": "1m30s", "skip_checks": []any{"memory", "image"},
-			"timeouts": values{"create": "1h", "update": "8h", "read": "1m"},
+			"maintenance_window": values{"schedule": "0 22 * * 6", "duration": "4h", "timezone": "Europe/Berlin", "wait": true},
+			"timeouts":           values{"create": "1h", "update": "8h", "read": "1m"},
 		}, ""},
 		"everything unknown": {values{
 			"target_version": unknown{}, "via": unknown{}, "existing_replica_id": unknown{}, "image": unknown{},
-			"migration": unknown{}, "max_interruption": unknown{}, "skip_checks": unknown{}, "timeouts": unknown{},
+			"maintenance_window": unknown{}, "migration": unknown{}, "max_interruption": unknown{}, "skip_checks": unknown{}, "timeouts": unknown{},
 		}, ""},
 		"unknown parts": {values{
 			"target_version": "2.7.8", "via": []any{unknown{}, "2.6.15"},
-			"image":     values{"repository": unknown{}, "pull": unknown{}, "digests": values{"2.7.8": unknown{}}},
-			"migration": values{"retriggers": unknown{}}, "skip_checks": []any{unknown{}}, "timeouts": values{"create": unknown{}},
+			"image":              values{"repository": unknown{}, "pull": unknown{}, "digests": values{"2.7.8": unknown{}}},
+			"maintenance_window": values{"schedule": unknown{}, "duration": "4h", "timezone": unknown{}, "wait": unknown{}},
+			"migration":          values{"retriggers": unknown{}}, "skip_checks": []any{unknown{}}, "timeouts": values{"create": unknown{}},
 		}, ""},
 		"no target":        {values{}, "at target_version"},
 		"leading v":        {values{"target_version": "v2.6.15"}, "Error: Not a DTR version\n  at target_version\n\n\"v2.6.15\" starts with \"v\"; write \"2.6.15\".\n"},
@@ -51,7 +55,7 @@ func TestValidate(t *testing.T) {
 		"retriggers":       {values{"target_version": "2.6.15", "migration": values{"retriggers": -1}}, "at migration.retriggers"},
 		"interruption":     {values{"target_version": "2.6.15", "max_interruption": "30"}, "Error: Not a duration\n  at max_interruption\n"},
 		"less than none":   {values{"target_version": "2.6.15", "max_interruption": "-1s"}, "is negative"},
-		"mandatory check":  {values{"target_version": "2.6.15", "skip_checks": []any{"transition"}}, "at skip_checks"},
+		"no check":         {values{"target_version": "2.6.15", "skip_checks": []any{}}, ""},
 		"no such check":    {values{"target_version": "2.6.15", "skip_checks": []any{"weather"}}, "at skip_checks"},
 		"time-out":         {values{"target_version": "2.6.15", "timeouts": values{"update": "soon"}}, "at timeouts.update"},
 		"two things wrong": {values{"target_version": "2.x", "existing_replica_id": "x"}, "at existing_replica_id"},
@@ -59,6 +63,62 @@ func TestValidate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text := render(p.validate(c.config))
+			if c.want == "" && text != "" || !strings.Contains(text, c.want) {
+				t.Errorf("got:\n%s\nwant in it: %q", text, c.want)
+			}
+		})
+	}
+}
+
+// TestValidateSkipChecks holds that the checks of which it may be decided can be
+// skipped, and no other.
+func TestValidateSkipChecks(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	for check, allowed := range map[upgrade.Check]bool{
+		upgrade.CheckReplicaHealth: true, upgrade.CheckGarbageCollection: true, upgrade.CheckMemory: true,
+		upgrade.CheckImage: true, upgrade.CheckContentTrust: true,
+
+		upgrade.CheckTransition: false, upgrade.CheckMixedVersions: false, upgrade.CheckForeignUpgrade: false, upgrade.CheckPendingMigration: false,
+		upgrade.CheckReplicaCount: false, upgrade.CheckUCPVersion: false, upgrade.CheckEngineVersion: false, upgrade.CheckReleaseAdvisory: false,
+		upgrade.CheckWindow: false,
+	} {
+		diags := p.validate(values{"target_version": "2.6.15", "skip_checks": []any{string(check)}})
+		if text := render(diags); allowed != !hasErrors(diags) || !allowed && !strings.Contains(text, "at skip_checks") {
+			t.Errorf("%s: may be skipped: %t; got:\n%s", check, allowed, text)
+		}
+	}
+}
+
+// TestValidateWindow holds what terraform validate says of maintenance windows.
+func TestValidateWindow(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	good := values{"schedule": "0 22 * * 6", "duration": "4h"}
+	for name, c := range map[string]struct {
+		window values
+		want   string // "" is valid
+	}{
+		"least":             {good, ""},
+		"descriptor":        {in(good, values{"schedule": "@weekly"}), ""},
+		"UTC":               {in(good, values{"timezone": "UTC"}), ""},
+		"a week":            {in(good, values{"duration": "168h"}), ""},
+		"no schedule":       {in(good, values{"schedule": nil}), "at maintenance_window.schedule"},
+		"no duration":       {in(good, values{"duration": nil}), "at maintenance_window.duration"},
+		"not cron":          {in(good, values{"schedule": "Saturday"}), "Error: Not a cron schedule\n  at maintenance_window.schedule\n"},
+		"30 February":       {in(good, values{"schedule": "0 0 30 2 *"}), "\"0 0 30 2 *\" never comes.\n"},
+		"period":            {in(good, values{"schedule": "@every 1h"}), "names no time"},
+		"zone in schedule":  {in(good, values{"schedule": "CRON_TZ=UTC 0 22 * * 6"}), "timezone is where it belongs.\n"},
+		"not a duration":    {in(good, values{"duration": "4"}), "Error: Not the duration of a maintenance window\n  at maintenance_window.duration\n\n\"4\" is not a duration"},
+		"no time":           {in(good, values{"duration": "0s"}), "1m to 168h, and not for 0s.\n"},
+		"negative duration": {in(good, values{"duration": "-4h"}), "at maintenance_window.duration"},
+		"longer":            {in(good, values{"duration": "169h"}), "at maintenance_window.duration"},
+		"unknown zone":      {in(good, values{"timezone": "Europe/Atlantis"}), "Error: Not a time zone\n  at maintenance_window.timezone\n\n\"Europe/Atlantis\" is not a time zone; write an IANA name like \"Europe/Berlin\".\n"},
+		"machine's zone":    {in(good, values{"timezone": "Local"}), "at maintenance_window.timezone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := render(p.validate(values{"target_version": "2.6.15", "maintenance_window": c.window}))
 			if c.want == "" && text != "" || !strings.Contains(text, c.want) {
 				t.Errorf("got:\n%s\nwant in it: %q", text, c.want)
 			}

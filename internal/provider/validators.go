@@ -15,6 +15,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
 // stringCheck is a validator of one text. Unknown and null values pass.
@@ -141,14 +142,41 @@ func containerName() stringCheck {
 // duration checks a duration that is not negative.
 func duration() stringCheck {
 	return stringCheck{"a duration", "Not a duration", func(s string) error {
-		switch d, err := time.ParseDuration(s); {
-		case err != nil:
-			return fmt.Errorf(`%q is not a duration; write it like "30s" or "1m30s"`, s)
-		case d < 0:
+		d, err := parseDuration(s)
+		if err == nil && d < 0 {
 			return fmt.Errorf("%q is negative", s)
 		}
-		return nil
+		return err
 	}}
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf(`%q is not a duration; write it like "30s" or "1m30s"`, s)
+	}
+	return d, nil
+}
+
+// windowSchedule checks when a maintenance window opens.
+func windowSchedule() stringCheck {
+	return stringCheck{"a cron schedule of five fields", "Not a cron schedule", upgrade.CheckSchedule}
+}
+
+// windowDuration checks for how long a maintenance window stays open.
+func windowDuration() stringCheck {
+	return stringCheck{"a duration of 1m to 168h", "Not the duration of a maintenance window", func(s string) error {
+		d, err := parseDuration(s)
+		if err != nil {
+			return err
+		}
+		return upgrade.CheckWindowDuration(d)
+	}}
+}
+
+// windowZone checks the zone of a maintenance window.
+func windowZone() stringCheck {
+	return stringCheck{"the IANA name of a time zone", "Not a time zone", upgrade.CheckZone}
 }
 
 // sentence makes an error's text one that can stand in a detail.

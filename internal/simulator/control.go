@@ -66,6 +66,17 @@ func (c *Cluster) StartEngine(nodeName string) {
 	}))
 }
 
+// SetMemory sets how much memory a node has.
+func (c *Cluster) SetMemory(nodeName string, bytes int64) {
+	must(c.engine.change(func() error {
+		n, err := c.engine.known(nodeName)
+		if err == nil {
+			n.memory = bytes
+		}
+		return err
+	}))
+}
+
 func (e *engine) known(nodeName string) (*node, error) {
 	if n := e.nodeByName(nodeName); n != nil {
 		return n, nil

@@ -27,6 +27,7 @@ type engine struct {
 	version    string // of the engines, unless a node says otherwise
 	ucpVersion string
 	program    program
+	reach      func(ctx context.Context, point string)
 	changed    func() // called without the lock after every change of containers
 	reach      func(ctx context.Context, point string)
 	active     sync.WaitGroup
@@ -156,6 +157,11 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 	return c
 }
 
+// upgrades says whether what runs in the container is an upgrade's first phase.
+func (c *ctr) upgrades() bool {
+	return isBootstrapper(c.config.Image) && slices.Contains(c.config.Cmd, "upgrade")
+}
+
 // run starts a container. The lock must be held.
 func (e *engine) run(c *ctr) {
 	c.state, c.started, c.exitCode = container.StateRunning, time.Now(), 0 // when it last ended stays known
@@ -168,7 +174,7 @@ func (e *engine) run(c *ctr) {
 	if !isBootstrapper(c.config.Image) {
 		return
 	}
-	if slices.Contains(c.config.Cmd, "upgrade") {
+	if c.upgrades() {
 		e.runs++
 	}
 	ctx, stop := context.WithCancel(e.ctx)

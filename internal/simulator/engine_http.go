@@ -39,6 +39,7 @@ var engineRoutes = []engineRoute{
 	{"POST", "/containers/create", (*engine).serveCreate},
 	{"GET", "/containers/*/json", (*engine).serveInspect},
 	{"GET", "/containers/*/logs", (*engine).serveLogs},
+	{"GET", "/containers/*/stats", (*engine).serveStats},
 	{"POST", "/containers/*/start", (*engine).serveStart},
 	{"POST", "/containers/*/stop", (*engine).serveStop},
 	{"POST", "/containers/*/kill", (*engine).serveKill},

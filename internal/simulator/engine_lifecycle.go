@@ -77,11 +77,13 @@ func (e *engine) kill(s scope, name string, status int) error {
 }
 
 func (e *engine) serveRemove(s scope, w http.ResponseWriter, r *http.Request, name string) error {
-	return e.finish(w, func() error {
+	upgrade := false
+	err := e.change(func() error {
 		c, err := e.reachable(s, name)
 		if err != nil {
 			return err
 		}
+		upgrade = c.upgrades()
 		if c.state == container.StateRunning {
 			if !isSet(r, "force") {
 				return errorf(http.StatusConflict, "You cannot remove a running container %s. Stop the container before attempting removal or force remove", c.id)
@@ -93,6 +95,14 @@ func (e *engine) serveRemove(s scope, w http.ResponseWriter, r *http.Request, na
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if upgrade {
+		e.reach(r.Context(), BootstrapperRemoved)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (e *engine) serveRename(s scope, w http.ResponseWriter, r *http.Request, name string) error {

@@ -15,6 +15,9 @@ const (
 	BootstrapperStarted = "bootstrapper-started"
 	// BootstrapperFinished: an upgrade container is about to end, well or not.
 	BootstrapperFinished = "bootstrapper-finished"
+	// BootstrapperRemoved: the container of an upgrade has been removed, and who
+	// asked for that is not answered yet.
+	BootstrapperRemoved = "bootstrapper-removed"
 	// MigrationStarted: an attempt at the metadata store migration is running.
 	MigrationStarted = "migration-started"
 	// MigrationFinished: an attempt did its work and is about to be called done.
@@ -47,9 +50,16 @@ type points struct {
 
 type point struct {
 	funcs   []func()
-	held    []chan struct{}
-	reached chan struct{}
-	passed  bool
+	held    []*hold
+	reached chan struct{} // closed the first time
+	times   int           // that it was reached
+}
+
+// hold makes who reaches a point wait there.
+type hold struct {
+	nth      int // the time that it is for; 0 is every time
+	reached  chan struct{}
+	released chan struct{}
 }
 
 func (p *points) get(name string) *point {
@@ -67,19 +77,27 @@ func (p *points) get(name string) *point {
 func (p *points) reach(ctx context.Context, name string) {
 	p.mu.Lock()
 	pt := p.get(name)
-	if !pt.passed {
-		pt.passed = true
+	if pt.times++; pt.times == 1 {
 		close(pt.reached)
 	}
-	funcs, held := pt.funcs, pt.held
+	funcs := pt.funcs
+	var held []*hold
+	for _, h := range pt.held {
+		if h.nth == 0 || h.nth == pt.times {
+			held = append(held, h)
+		}
+		if h.nth == pt.times {
+			close(h.reached)
+		}
+	}
 	p.mu.Unlock()
 
 	for _, f := range funcs {
 		f()
 	}
-	for _, released := range held {
+	for _, h := range held {
 		select {
-		case <-released:
+		case <-h.released:
 		case <-ctx.Done():
 			return
 		}
@@ -98,12 +116,19 @@ func (c *Cluster) At(point string, f func()) {
 
 // Hold makes the run wait at the point until release is called.
 func (c *Cluster) Hold(point string) (release func()) {
+	_, release = c.HoldNth(point, 0)
+	return release
+}
+
+// HoldNth makes the run wait where it reaches the point for the n-th time from the
+// start, until release is called. It must not have been there yet.
+func (c *Cluster) HoldNth(point string, n int) (reached <-chan struct{}, release func()) {
 	c.points.mu.Lock()
 	defer c.points.mu.Unlock()
-	released := make(chan struct{})
+	h := &hold{nth: n, reached: make(chan struct{}), released: make(chan struct{})}
 	pt := c.points.get(point)
-	pt.held = append(slices.Clip(pt.held), released)
-	return sync.OnceFunc(func() { close(released) })
+	pt.held = append(slices.Clip(pt.held), h)
+	return h.reached, sync.OnceFunc(func() { close(h.released) })
 }
 
 // Reached is closed when the point is reached for the first time.

@@ -19,6 +19,8 @@ import (
 const (
 	// minAPIVersion came with Engine 17.06, the oldest that DTR 2.5 ran on.
 	minAPIVersion = "1.30"
+	// oneShotStats came with Engine 20.10.
+	oneShotStats = "1.41"
 	// callLimit bounds a call that is not repeated; one that is has the limits of Retry besides.
 	callLimit = 2 * time.Minute
 	// transferLimit bounds the transfer of images, which are some gigabytes over a slow line at worst.
@@ -130,18 +132,22 @@ func agree(newest string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	older := func(than string) bool {
-		m, n, _ := parseAPIVersion(than)
-		return major < m || major == m && minor < n
-	}
+	version := fmt.Sprintf("%d.%d", major, minor)
 	switch {
-	case older(minAPIVersion):
+	case older(version, minAPIVersion):
 		return "", fmt.Errorf("its API version %s is older than %s (Docker Engine 17.06), the oldest supported", newest, minAPIVersion)
-	case older(client.MaxAPIVersion):
-		return fmt.Sprintf("%d.%d", major, minor), nil
+	case older(version, client.MaxAPIVersion):
+		return version, nil
 	default:
 		return client.MaxAPIVersion, nil
 	}
+}
+
+// older compares two versions of the API, 1.9 before 1.30.
+func older(version, than string) bool {
+	major, minor, _ := parseAPIVersion(version)
+	m, n, _ := parseAPIVersion(than)
+	return major < m || major == m && minor < n
 }
 
 func parseAPIVersion(s string) (major, minor int, err error) {

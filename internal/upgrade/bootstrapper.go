@@ -118,6 +118,11 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 		case err != nil:
 			return err
 		case !found:
+			if !again {
+				if err := r.mayStart(ctx, hop); err != nil {
+					return err
+				}
+			}
 			state, err := r.create(ctx, obs, hop)
 			if errdefs.IsConflict(err) {
 				break // another apply was faster: look again
@@ -144,6 +149,10 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 		default: // it has ended, or was never started
 			ok, err := r.settled(ctx, state, hop)
 			if err != nil || ok {
+				return err
+			}
+			// Before that container is removed, which tells what is left to do.
+			if err := r.mayStart(ctx, hop); err != nil {
 				return err
 			}
 			removed, err := r.remove(ctx, state)

@@ -44,12 +44,22 @@ type Options struct {
 	// is missed that left no trace.
 	Applied *semver.Version
 
+	Window *Window // when bootstrappers may be started; nil is always
+
 	Retriggers      int           // how often a migration job that DTR gave up is started again
 	MaxInterruption time.Duration // a longer measured interruption is a warning; 0 is no limit
 	SkipChecks      map[Check]bool
 
 	ProviderVersion string // written on the bootstrapper's container
 	Pace            Pace
+	Now             func() time.Time // what the window is held against; nil is time.Now
+}
+
+func (o Options) now() time.Time {
+	if o.Now == nil {
+		return time.Now()
+	}
+	return o.Now()
 }
 
 // stops are the versions to come by, the target last.

@@ -71,6 +71,20 @@ func runUpgrade(t *testing.T, c Cluster, o Options) (*Report, error) {
 	return Run(ctx, c, o)
 }
 
+// finish runs, and fails unless the target is reached with so many runs of the
+// bootstrapper in all.
+func finish(t *testing.T, sim *simulator.Cluster, c Cluster, o Options, runs int) {
+	t.Helper()
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, o.Target.String())
+	wantNoBootstrapper(t, sim)
+	if got := sim.BootstrapperRuns(); got != runs {
+		t.Errorf("%d bootstrapper runs, want %d", got, runs)
+	}
+}
+
 // wantAt fails unless every container of the simulated cluster runs the version.
 func wantAt(t *testing.T, sim *simulator.Cluster, version string) {
 	t.Helper()

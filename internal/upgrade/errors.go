@@ -29,9 +29,10 @@ func (e *PreflightError) Error() string {
 // What was started goes on by itself; the next run continues from there.
 type DetachedError struct {
 	Step      string
-	Container string // the bootstrapper that goes on; "" when none is running
-	Job       string // the id of the migration job that goes on; "" when none is known
-	Cause     error  // context.Canceled, the cause of a time limit, or what was out of reach for too long
+	Container string    // the bootstrapper that goes on; "" when none is running
+	Job       string    // the id of the migration job that goes on; "" when none is known
+	Opens     time.Time // when the maintenance window opens that was waited for; zero when none was
+	Cause     error     // context.Canceled, the cause of a time limit, or what was out of reach for too long
 }
 
 func (e *DetachedError) Error() string {
@@ -45,6 +46,20 @@ func (e *DetachedError) Error() string {
 }
 
 func (e *DetachedError) Unwrap() error { return e.Cause }
+
+// ClosedWindowError says that a bootstrapper is due, and the maintenance window
+// closed. Nothing was done.
+type ClosedWindowError struct {
+	Hop    transition.Hop
+	Window string
+	Opens  time.Time // zero when it never does again
+	// TooLate: the run may wait for it, and its time limit would pass before.
+	TooLate bool
+}
+
+func (e *ClosedWindowError) Error() string {
+	return fmt.Sprintf("hop %s was not begun: the maintenance window (%s) opens at %s", hopName(e.Hop), e.Window, e.Opens.Format(time.RFC3339))
+}
 
 // BootstrapperError says that the bootstrapper failed, by its exit status or by
 // a fatal record, or could not be run at all.

@@ -21,6 +21,7 @@ const (
 	CheckUCPVersion        Check = "ucp-version"
 	CheckEngineVersion     Check = "engine-version"
 	CheckReleaseAdvisory   Check = "release-advisory"
+	CheckWindow            Check = "maintenance-window"
 )
 
 // Follow-ups are reported after a run, in the form of findings.

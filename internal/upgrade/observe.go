@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
@@ -18,6 +19,8 @@ import (
 type Observation struct {
 	*Inventory
 
+	At time.Time // by the clock of the options
+
 	Status   dtr.ClusterStatus
 	Features dtr.Features
 	Jobs     map[string][]dtr.Job // migration jobs by action, newest first
@@ -28,7 +31,10 @@ type Observation struct {
 	ContentTrustErr error // why it could not be read
 
 	RunnerMemory int64 // bytes, of the engine that runs the bootstrapper; 0 when it runs through UCP
-	Images       map[string]ImageState
+	// RunnerUse is what the running containers use of it, or of the memory of the node
+	// that runs the bootstrapper through UCP; 0 when nothing is due, or none tells.
+	RunnerUse int64
+	Images    map[string]ImageState
 }
 
 // ImageState is where an image is to be had from.
@@ -62,10 +68,11 @@ const recentJobs = 50
 // the login to UCP nothing waits for anything else. Only an image that its
 // registry does not hand out costs a second look, at the nodes.
 func Observe(parent context.Context, c Cluster, o Options) (*Observation, error) {
-	obs := &Observation{Jobs: map[string][]dtr.Job{}, Images: map[string]ImageState{}}
+	obs := &Observation{At: o.now(), Jobs: map[string][]dtr.Job{}, Images: map[string]ImageState{}}
 	var mu sync.Mutex // guards the maps
 	var settings dtr.Settings
 	var viaUCP, direct []ucp.Container
+	var docker *ucp.Engine
 
 	group, ctx := errgroup.WithContext(parent)
 	group.Go(func() (err error) { settings, err = c.DTR.Settings(ctx); return err })
@@ -112,6 +119,7 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 			if err != nil {
 				return err
 			}
+			docker = engine
 			group.Go(func() (err error) { direct, err = engine.Containers(ctx, nil); return err })
 			group.Go(func() error {
 				info, err := engine.Info(ctx)
@@ -129,7 +137,24 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 	if err := obs.check(settings); err != nil {
 		return nil, err
 	}
-	return obs, obs.lookOnNodes(parent, c, o)
+	after, ctx := errgroup.WithContext(parent)
+	after.Go(func() error { return obs.lookOnNodes(ctx, c, o) })
+	if obs.due(o) {
+		after.Go(func() error {
+			if docker != nil {
+				obs.lookAtMemory(ctx, docker, direct)
+				return nil
+			}
+			engine, err := c.UCP.Engine(ctx)
+			if err != nil {
+				return err
+			}
+			replica, _ := obs.existingReplica(o.ExistingReplicaID)
+			obs.lookAtMemory(ctx, engine, slices.DeleteFunc(viaUCP, func(c ucp.Container) bool { return c.Node != replica.Node }))
+			return nil
+		})
+	}
+	return obs, after.Wait()
 }
 
 // lookOnNodes asks each replica's node which images it has, if there is a
@@ -185,7 +210,7 @@ func imagesOnNodes(ctx context.Context, engine *ucp.Engine, nodes []string) (map
 // onlyBootstrappers are the bootstrappers of the direct engine that UCP does not
 // show: that engine need not be one of UCP's.
 func onlyBootstrappers(direct, viaUCP []ucp.Container) []ucp.Container {
-	return slices.DeleteFunc(direct, func(d ucp.Container) bool {
+	return slices.DeleteFunc(slices.Clone(direct), func(d ucp.Container) bool {
 		return !isBootstrapper(d) || slices.ContainsFunc(viaUCP, func(u ucp.Container) bool { return u.ID == d.ID })
 	})
 }

@@ -22,37 +22,45 @@ import (
 )
 
 // barrier stands before a cluster and, once it is up, answers nothing until so
-// many requests wait for an answer at the same time.
+// many requests of a round wait for an answer at the same time.
 type barrier struct {
-	mu      sync.Mutex
+	mu     sync.Mutex
+	rounds [2]round
+}
+
+type round struct {
 	seen    int
 	awaited int // 0: not up
 	open    chan struct{}
 }
 
-func (b *barrier) raise(awaited int) {
+// raise awaits as many requests as there were.
+func (b *barrier) raise() (counts [2]int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seen, b.awaited, b.open = 0, awaited, make(chan struct{})
+	for i, r := range b.rounds {
+		counts[i] = r.seen
+		b.rounds[i] = round{awaited: r.seen, open: make(chan struct{})}
+	}
+	return counts
 }
 
-func (b *barrier) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.seen
-}
-
-// pass waits at the barrier. The login, and what goes out beside it, may pass.
+// pass waits at the barrier. The login, and what goes out beside it, may pass; what
+// containers use is only asked for once they are known.
 func (b *barrier) pass(r *http.Request) {
 	if r.URL.Path == "/auth/login" || r.URL.Path == "/_ping" {
 		return
 	}
 	b.mu.Lock()
-	b.seen++
-	if b.awaited > 0 && b.seen == b.awaited {
-		close(b.open)
+	mine := &b.rounds[0]
+	if strings.HasSuffix(r.URL.Path, "/stats") {
+		mine = &b.rounds[1]
 	}
-	up, open := b.awaited > 0, b.open
+	mine.seen++
+	if mine.awaited > 0 && mine.seen == mine.awaited {
+		close(mine.open)
+	}
+	up, open := mine.awaited > 0, mine.open
 	b.mu.Unlock()
 	if up {
 		select {
@@ -107,13 +115,66 @@ func TestObserveAsksSideBySide(t *testing.T) {
 	if _, err := Observe(ctx, c, o); err != nil {
 		t.Fatal(err)
 	}
-	n := b.count()
-	if n < 10 {
-		t.Fatalf("only %d requests went through", n)
+	counts := b.raise()
+	if counts[0] < 10 || counts[1] != len(bootstrap.Parts) {
+		t.Fatalf("only %d requests went through", counts)
 	}
-	b.raise(n)
 	if _, err := Observe(ctx, c, o); err != nil {
-		t.Errorf("of %d requests, %d were under way at once: %v", n, b.count(), err)
+		t.Errorf("of %d requests, %d were under way at once: %v", counts, b.raise(), err)
+	}
+}
+
+// TestObserveAddsUpMemory asks what the containers use on the machine that runs
+// the bootstrapper, when an upgrade is due, and takes no answer for nothing.
+func TestObserveAddsUpMemory(t *testing.T) {
+	t.Parallel()
+	const each = 256 << 20 // of the simulated containers
+	failing := simulator.Fault{Service: simulator.ServiceEngine, Path: "/containers/*/stats", Status: 500}
+	for name, c := range map[string]struct {
+		target string
+		direct bool
+		fault  *simulator.Fault
+		stop   bool // a container, before
+		want   int64
+	}{
+		"through UCP":              {target: "2.6.15", want: 9 * each},
+		"on the direct engine":     {target: "2.6.15", direct: true, want: 9 * each},
+		"a container is stopped":   {target: "2.6.15", stop: true, want: 8 * each},
+		"no container tells":       {target: "2.6.15", fault: &failing},
+		"nothing is due":           {target: "2.5.6"},
+		"the plan will be refused": {target: "2.7.8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, cluster := start(t, "2.5.6")
+			if c.direct {
+				cluster.Docker = &ucp.DockerConfig{Host: sim.DockerHost(), Retry: testRetry}
+			}
+			if c.stop {
+				sim.KillContainer("dtr-jobrunner-" + sim.ReplicaIDs()[0])
+			}
+			if c.fault != nil {
+				sim.Inject(*c.fault)
+			}
+			o := to(c.target)
+			o.ExistingReplicaID = sim.ReplicaIDs()[0]
+			obs, err := Observe(t.Context(), cluster, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if obs.RunnerUse != c.want {
+				t.Errorf("%d bytes are used, want %d", obs.RunnerUse, c.want)
+			}
+			asked := 0
+			for _, r := range sim.Requests() {
+				if strings.HasSuffix(r.Path, "/stats") {
+					asked++
+				}
+			}
+			if c.want == 0 && c.fault == nil && asked > 0 {
+				t.Errorf("%d questions were asked", asked)
+			}
+		})
 	}
 }
 

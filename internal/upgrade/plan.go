@@ -31,8 +31,8 @@ func (p Plan) next() transition.Hop {
 // bootstrapper is this provider's bootstrapper container for the cluster. There
 // are two only where the provider was set to another engine meanwhile; the one at
 // work counts.
-func (obs *Observation) bootstrapper() (ucp.Container, bool) {
-	ours := slices.DeleteFunc(slices.Clone(obs.Bootstrappers), func(c ucp.Container) bool { return !isOurs(c, obs.Host) })
+func (i *Inventory) bootstrapper() (ucp.Container, bool) {
+	ours := slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool { return !isOurs(c, i.Host) })
 	if len(ours) == 0 {
 		return ucp.Container{}, false
 	}

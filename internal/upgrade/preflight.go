@@ -12,12 +12,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
-
-// minMemory is the vendor's requirement for the node that runs the upgrade, 16
-// GB. It is decimal: a machine with 16 GiB reports a little less than that.
-const minMemory = 16_000_000_000
 
 // staleAfter is how old a replica's health report may be. DTR's own limit is not
 // published; its replicas report every few seconds.
@@ -38,11 +33,18 @@ func Preflight(obs *Observation, o Options) (Plan, Findings) {
 	}
 	for _, check := range []func(){
 		p.foreignUpgrade, p.pendingMigration, p.replicaHealth, p.existingReplica, p.replicaCount, p.garbageCollection,
-		p.memory, p.images, p.contentTrust, p.ucpVersion, p.engineVersions, p.advisories,
+		p.memory, p.images, p.contentTrust, p.ucpVersion, p.engineVersions, p.advisories, p.window,
 	} {
 		check()
 	}
 	return p.Plan, p.findings
+}
+
+// due says whether anything is to be done, whatever speaks against it.
+func (obs *Observation) due(o Options) bool {
+	p := &preflight{obs: obs, o: o}
+	p.plan()
+	return p.Due()
 }
 
 type preflight struct {
@@ -264,28 +266,6 @@ func (p *preflight) garbageCollection() {
 	if holder := p.obs.Status.GCLockHolder; holder != "" {
 		p.find(CheckGarbageCollection, Error, "", "A garbage collection is running",
 			"Lock holder: "+holder, "Wait until it has ended, then plan again.")
-	}
-}
-
-func (p *preflight) memory() {
-	memory, where := p.obs.RunnerMemory, "the host of provider attribute docker"
-	if memory == 0 {
-		replica, ok := p.obs.existingReplica(p.o.ExistingReplicaID)
-		if !ok {
-			return // existingReplica and replicaHealth have said why
-		}
-		i := slices.IndexFunc(p.obs.Nodes, func(n ucp.Node) bool { return n.Hostname == replica.Node })
-		if i < 0 {
-			p.find(CheckMemory, Warning, "", "The memory of the upgrade's node is not known",
-				fmt.Sprintf("UCP lists no node %s, on which replica %s runs.", replica.Node, replica.ID), "Make sure that the node has 16 GB of memory.")
-			return
-		}
-		memory, where = p.obs.Nodes[i].MemoryBytes, "node "+replica.Node
-	}
-	if memory < minMemory {
-		p.find(CheckMemory, Error, "", "Too little memory for the upgrade",
-			fmt.Sprintf("%s has %.1f GB; the upgrade needs 16 GB on the node that runs it.", capital(where), float64(memory)/1e9),
-			"Run the upgrade from a larger node (existing_replica_id, or the provider's docker).")
 	}
 }
 

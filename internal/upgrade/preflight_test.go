@@ -152,6 +152,36 @@ func TestPreflightFindings(t *testing.T) {
 			check:  CheckMemory, severity: Error, says: "Node worker1 has 8.6 GB",
 		},
 		{
+			name:   "little of the node's memory available",
+			change: func(obs *Observation, _ *Options) { obs.Nodes[0].MemoryBytes, obs.RunnerUse = 17<<30, 3<<30 },
+			check:  CheckMemory, severity: Warning, says: "Node worker1 has 18.3 GB, and its running containers use 3.2 GB: at most 15.0 GB are available",
+		},
+		{
+			name:   "little of the direct engine's memory available",
+			change: func(obs *Observation, _ *Options) { obs.RunnerMemory, obs.RunnerUse = 20e9, 5e9 },
+			check:  CheckMemory, severity: Warning, says: "at most 15.0 GB",
+		},
+		{
+			name:   "more used than there is",
+			change: func(obs *Observation, _ *Options) { obs.RunnerMemory, obs.RunnerUse = 16e9, 17e9 },
+			check:  CheckMemory, severity: Warning, says: "at most 0.0 GB",
+		},
+		{
+			name:   "node that UCP does not list",
+			change: func(obs *Observation, _ *Options) { obs.Nodes = obs.Nodes[1:] },
+			check:  CheckMemory, severity: Warning, says: "UCP does not tell the memory of node worker1.",
+		},
+		{
+			name:   "maintenance window closed",
+			change: closeWindow(false),
+			check:  CheckWindow, severity: Warning, says: "Opens next: 2020-01-04T22:00:00Z\n\nAn apply before that is refused",
+		},
+		{
+			name:   "maintenance window closed, to be waited for",
+			change: closeWindow(true),
+			check:  CheckWindow, severity: Warning, says: "An apply before that waits for it",
+		},
+		{
 			name: "little memory on the direct engine",
 			change: func(obs *Observation, _ *Options) {
 				obs.RunnerMemory = 4 << 30
@@ -253,6 +283,15 @@ func TestPreflightFindings(t *testing.T) {
 				t.Errorf("severity %d with skip_checks, want %d: %+v", finding.Severity, want, finding)
 			}
 		})
+	}
+}
+
+// closeWindow has the observation made while the maintenance window is closed.
+func closeWindow(wait bool) func(*Observation, *Options) {
+	return func(obs *Observation, o *Options) {
+		obs.At = closedAt
+		o.Window = must2(NewWindow("0 22 * * *", time.Hour, ""))
+		o.Window.Wait = wait
 	}
 }
 

@@ -62,7 +62,7 @@ type run struct {
 
 // Run takes the cluster to the target. It returns a report in every case: also
 // next to an error it tells what was seen. Errors: *PreflightError when nothing
-// was touched, *DetachedError, *BootstrapperError, *VerifyError,
+// was touched, *ClosedWindowError, *DetachedError, *BootstrapperError, *VerifyError,
 // *MigrationError, *DigestError, *ForeignContainerError, *NoReplicasError, and
 // those of the clients.
 func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
@@ -84,26 +84,23 @@ func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
 func newRun(c Cluster, o Options) *run {
 	return &run{
 		cluster: c, o: o, pace: o.Pace.orDefault(), reported: map[string]bool{},
-		report: &Report{StartedAt: time.Now().UTC(), To: o.Target.String()},
+		report: &Report{To: o.Target.String()},
 	}
 }
 
 func (r *run) run(ctx context.Context) error {
-	obs, plan, err := r.preflight(ctx)
+	obs, plan, err := r.next(ctx)
 	if err != nil {
 		return err
 	}
+	r.report.StartedAt = time.Now().UTC()
 	r.report.From = obs.CurrentVersion().String()
 	r.report.Hops, r.report.Resumed = plan.Hops, plan.Resume != nil
 	if !plan.Due() {
 		return nil
 	}
 
-	probe := startProbe(ctx, r.pace.Probe, r.ping)
-	err = r.hops(ctx, obs, plan)
-	measured := probe.end()
-	r.report.Probes, r.report.FailedProbes, r.report.LongestInterruption = measured.probes, measured.failed, measured.longest
-	if err != nil {
+	if err := r.hops(ctx, obs, plan); err != nil {
 		return err
 	}
 	r.followUp(ctx)
@@ -113,20 +110,35 @@ func (r *run) run(ctx context.Context) error {
 // hops works on the next hop until none is left, and plans anew after each: what
 // is next is read off the cluster, not remembered.
 func (r *run) hops(ctx context.Context, obs *Observation, plan Plan) error {
-	for range len(r.o.stops()) + 3 { // more for a hop to resume, a half-done replica, a migration
+	// More than stops for a hop to resume, a half-done replica, a migration; and
+	// each hop may find the window closed once its images are there.
+	for range 2*len(r.o.stops()) + 3 {
 		if !plan.Due() {
 			return nil
 		}
-		hop := plan.next()
-		if err := runSteps(ctx, hopName(hop), r.steps(obs, hop)); err != nil {
+		err := r.hop(ctx, obs, plan.next())
+		if closed, ok := errors.AsType[*ClosedWindowError](err); ok {
+			err = r.await(ctx, closed)
+		}
+		if err != nil {
 			return err
 		}
-		var err error
-		if obs, plan, err = r.preflight(ctx); err != nil {
+		if obs, plan, err = r.next(ctx); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("hop %s is due again after it was finished; look at container %s and at the versions that run", hopName(plan.next()), r.containerName)
+}
+
+// hop makes a hop, and measures meanwhile whether DTR answers.
+func (r *run) hop(ctx context.Context, obs *Observation, hop transition.Hop) error {
+	probe := startProbe(ctx, r.pace.Probe, r.ping)
+	err := runSteps(ctx, hopName(hop), r.steps(obs, hop))
+	measured := probe.end()
+	r.report.Probes += measured.probes
+	r.report.FailedProbes += measured.failed
+	r.report.LongestInterruption = max(r.report.LongestInterruption, measured.longest)
+	return err
 }
 
 // steps are what a hop is made of.
@@ -141,6 +153,24 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []Step {
 }
 
 func hopName(hop transition.Hop) string { return hop.From.String() + " -> " + hop.To.String() }
+
+// next looks at the cluster for what is to be done next, and waits for the
+// maintenance window first where that may be: then it looks once more.
+func (r *run) next(ctx context.Context) (*Observation, Plan, error) {
+	for {
+		obs, plan, err := r.preflight(ctx)
+		if err != nil {
+			return nil, Plan{}, err
+		}
+		closed := obs.heldBack(plan, r.o)
+		if closed == nil {
+			return obs, plan, nil
+		}
+		if err := r.await(ctx, closed); err != nil {
+			return nil, Plan{}, err
+		}
+	}
+}
 
 // preflight looks at the cluster and judges what it sees. The warnings of the
 // first time go into the report.
@@ -158,7 +188,7 @@ func (r *run) preflight(ctx context.Context) (*Observation, Plan, error) {
 		return nil, Plan{}, &PreflightError{Findings: findings}
 	}
 	if r.report.From == "" {
-		r.report.Warnings = append(r.report.Warnings, findings...)
+		r.report.Warnings = findings
 	}
 	return obs, plan, nil
 }

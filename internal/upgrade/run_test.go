@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,6 +115,7 @@ func TestRunTouchesNothingWhenPreflightFinds(t *testing.T) {
 		{"skipped minor", to("2.7.8"), nil, []Check{CheckTransition}},
 		{"image not to be had", to("2.6.15"), func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr:2.6.15") }, []Check{CheckImage}},
 		{"component not to be had", to("2.6.15"), func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr-nginx:2.6.15") }, []Check{CheckImage}},
+		{"little memory", to("2.6.15"), func(sim *simulator.Cluster) { sim.SetMemory("worker1", 8<<30) }, []Check{CheckMemory}},
 		{"several", to("2.6.15"), func(sim *simulator.Cluster) {
 			sim.SetContentTrust(true)
 			sim.SetGCLock(sim.ReplicaIDs()[1])
@@ -226,7 +228,13 @@ func TestRunSeesThroughReplicasThatDoNotBecomeHealthy(t *testing.T) {
 
 func TestRunGivesOneReplicasInterruption(t *testing.T) {
 	t.Parallel()
-	sim, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 1, Speed: 20})
+	sim, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 1, Speed: testSpeed})
+	// Between a container's removal and the next one's creation; the first that is
+	// created is that of the second phase.
+	sim.Inject(simulator.Fault{
+		Bootstrapper: true, Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/create",
+		Delay: 200 * time.Millisecond, Times: 4,
+	})
 	o := to("2.5.17")
 	o.MaxInterruption, o.Pace.Probe = time.Nanosecond, 2*time.Millisecond
 	report, err := runUpgrade(t, c, o)
@@ -238,6 +246,48 @@ func TestRunGivesOneReplicasInterruption(t *testing.T) {
 		t.Errorf("%d of %d probes failed, longest interruption %s", report.FailedProbes, report.Probes, report.LongestInterruption)
 	}
 	wantChecks(t, report.Warnings, FollowUpInterruption)
+}
+
+// TestRunKeepsTheLongestInterruptionOfAllHops has DTR's address fail in the first
+// of two hops.
+func TestRunKeepsTheLongestInterruptionOfAllHops(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.At(simulator.BootstrapperStarted, sync.OnceFunc(func() {
+		sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: dtr.DefaultPingPath, Status: http.StatusServiceUnavailable, Times: 3})
+	}))
+	report, err := runUpgrade(t, c, twoHops())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.FailedProbes != 3 || report.LongestInterruption <= 0 || report.Probes <= 3 {
+		t.Errorf("%d of %d probes failed, longest interruption %s", report.FailedProbes, report.Probes, report.LongestInterruption)
+	}
+}
+
+func TestRunWarnsOfAnInterruptionBeyondTheLimit(t *testing.T) {
+	t.Parallel()
+	_, c := start(t, "2.6.15")
+	for _, tt := range []struct {
+		limit, interruption time.Duration
+		warns               bool
+	}{
+		{30 * time.Second, 0, false},
+		{30 * time.Second, 30 * time.Second, false},
+		{30 * time.Second, 30*time.Second + time.Millisecond, true},
+		{time.Second, 30 * time.Second, true},
+		{0, time.Hour, false}, // no limit
+	} {
+		o := to("2.6.15")
+		o.MaxInterruption = tt.limit
+		r := newRun(c, o)
+		r.report.LongestInterruption = tt.interruption
+		r.followUp(t.Context())
+		warns := slices.ContainsFunc(r.report.Warnings, func(f Finding) bool { return f.Check == FollowUpInterruption && f.Severity == Warning })
+		if warns != tt.warns {
+			t.Errorf("%s with a limit of %s: warning: %t", tt.interruption, tt.limit, warns)
+		}
+	}
 }
 
 func TestRunKeepsThreeReplicasServing(t *testing.T) {

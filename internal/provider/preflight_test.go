@@ -1,0 +1,205 @@
+package provider
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+)
+
+// startMigration has DTR run the job of the metadata store's migration.
+func startMigration(t *testing.T, c *simulator.Cluster) {
+	t.Helper()
+	client, err := dtr.New(dtr.Config{URL: c.DTRURL(), Username: c.Username(), Password: c.Password(), CACert: c.CACert()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.RunJob(t.Context(), "metadatastoremigration"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listJob has DTR list one migration job, which has been given up with that status.
+func listJob(status string) func(*testing.T, *simulator.Cluster) {
+	return func(_ *testing.T, c *simulator.Cluster) {
+		c.Inject(simulator.Fault{
+			Service: simulator.ServiceDTR, Method: http.MethodGet, Path: "/api/v0/jobs", Status: http.StatusOK,
+			Body: `{"jobs":[{"id":"1a2b3c","retryFromID":"1a2b3c","action":"metadatastoremigration","status":"` + status +
+				`","scheduledAt":"2020-01-02T03:04:05Z","retriesLeft":0,"retriesTotal":2}]}`,
+		})
+	}
+}
+
+// TestPreflightAtPlanAndApply puts one thing at a time in the way of an upgrade
+// that was planned without it. The apply of that plan is refused and touches
+// nothing, and so is the next plan, unless skip_checks says otherwise.
+func TestPreflightAtPlanAndApply(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		from, target string // "" is 2.5.6 to 2.6.15
+		obstacle     func(*testing.T, *simulator.Cluster)
+		want         string
+		skip         string // the check, where it can be skipped
+		goesOn       bool   // whether the upgrade then succeeds
+	}{
+		"transition": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) { setAll(c, "2.7.8") },
+			want:     "DTR cannot be downgraded\n",
+		},
+		"mixed versions": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.SetReplicaVersion(c.ReplicaIDs()[2], "2.6.14") },
+			want:     "An interrupted DTR upgrade is to be finished first\n",
+		},
+		"foreign upgrade": {
+			obstacle: func(t *testing.T, c *simulator.Cluster) {
+				t.Helper()
+				t.Cleanup(c.Hold(simulator.ReplicaStarted(1)))
+				c.StartForeignBootstrapper("2.6.15")
+				<-c.Reached(simulator.ReplicaStarted(1))
+			},
+			want: "Somebody else runs the DTR bootstrapper\n",
+		},
+		"pending migration": {
+			from: "2.6.15", target: "2.7.8",
+			obstacle: func(t *testing.T, c *simulator.Cluster) {
+				t.Helper()
+				t.Cleanup(c.Hold(simulator.MigrationStarted))
+				startMigration(t, c)
+				<-c.Reached(simulator.MigrationStarted)
+			},
+			want: "An earlier migration is not finished\n",
+		},
+		"migration of an unknown status": {
+			from: "2.6.15", target: "2.7.8",
+			obstacle: listJob("levitating"),
+			want:     "A migration job has an unknown status\n",
+		},
+		"migration that failed for good": {
+			from: "2.6.15", target: "2.7.8",
+			obstacle: listJob("errored"),
+			want:     "An earlier migration has failed\n",
+		},
+		"replica health": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.SetReplicaHealth(c.ReplicaIDs()[1], "disconnected") },
+			want:     " is not healthy\n", skip: "replica-health",
+		},
+		"stale report": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.FreezeReplica(c.ReplicaIDs()[1]) },
+			want:     " is not healthy\n", skip: "replica-health",
+		},
+		"garbage collection": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.SetGCLock("onlinegc") },
+			want:     "A garbage collection is running\n", skip: "garbage-collection", goesOn: true,
+		},
+		"memory": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.SetMemory("worker1", 8<<30) },
+			want:     "Too little memory for the upgrade\n\nNode worker1 has 8.6 GB;", skip: "memory", goesOn: true,
+		},
+		"bootstrapper's image": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.RemoveFromRegistry("mirantis/dtr:2.6.15") },
+			want:     "Images of DTR 2.6.15 cannot be had\n  at image\n\nMissing: mirantis/dtr:2.6.15\n", skip: "image",
+		},
+		"component's image on a node": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) {
+				c.AddImage("mirantis/dtr-nginx:2.6.15", "worker1", "worker3")
+				c.RemoveFromRegistry("mirantis/dtr-nginx:2.6.15")
+			},
+			want: "Images of DTR 2.6.15 cannot be had\n  at image\n\nMissing: mirantis/dtr-nginx:2.6.15 on worker2\n", skip: "image",
+		},
+		"content trust": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.SetContentTrust(true) },
+			want:     "UCP requires signed images\n", skip: "content-trust",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from, target := "2.5.6", "2.6.15"
+			if c.from != "" {
+				from, target = c.from, c.target
+			}
+			cluster := start(t, from)
+			p := planner(t, cluster)
+			config := values{"target_version": target}
+			planned := p.plan(nil, config)
+			p.ok(nil, planned.diags)
+			c.obstacle(t, cluster)
+
+			cluster.ResetRequests()
+			refused := p.applyPlan(nil, planned)
+			if text := render(refused.diags); !hasErrors(refused.diags) || !strings.Contains(text, c.want) {
+				t.Errorf("apply: got:\n%s\nwant in it: %q", text, c.want)
+			}
+			if refused.state != nil {
+				t.Error("a create that was refused saved a state")
+			}
+			for _, r := range cluster.Requests() {
+				if !r.Bootstrapper() && r.Method != http.MethodGet && r.Method != http.MethodHead && r.Path != "/auth/login" {
+					t.Errorf("%s %s was sent", r.Method, r.Path)
+				}
+			}
+
+			again := p.plan(nil, config)
+			if text := render(again.diags); !hasErrors(again.diags) || !strings.Contains(text, c.want) {
+				t.Errorf("plan: got:\n%s\nwant in it: %q", text, c.want)
+			}
+			if c.skip == "" {
+				return
+			}
+			config["skip_checks"] = []any{c.skip}
+			skipped := p.plan(nil, config)
+			p.ok(nil, skipped.diags)
+			if text := render(skipped.diags); !strings.Contains(text, c.want) {
+				t.Errorf("skipped: got:\n%s\nwant in it: %q", text, c.want)
+			}
+			if c.goesOn {
+				expect(t, p.applyPlan(nil, skipped).diags, "")
+				runs(t, cluster, target)
+			}
+		})
+	}
+}
+
+// TestPlanWarnsOfMemory holds that memory that may be in use is a warning, that of
+// the engine that runs the bootstrapper, and that no answer to that says nothing.
+func TestPlanWarnsOfMemory(t *testing.T) {
+	t.Parallel()
+	const warning = "Warning: Less than 16 GB of memory are available for the upgrade\n"
+	for name, c := range map[string]struct {
+		memory int64
+		direct bool
+		config values
+		fault  *simulator.Fault
+		want   string
+	}{
+		"enough":             {memory: 32 << 30},
+		"used in part":       {memory: 18e9, want: warning + "\nNode worker1 has 18.0 GB, and its running containers use 2.4 GB: at most 15.6 GB are available;"},
+		"of a direct engine": {memory: 18e9, direct: true, want: warning + "\nThe host of provider attribute docker has 18.0 GB,"},
+		"not told":           {memory: 18e9, fault: &simulator.Fault{Status: 500}},
+		"refused":            {memory: 18e9, fault: &simulator.Fault{Status: 403, Body: `{"message":"access denied"}`}},
+		"garbage":            {memory: 18e9, fault: &simulator.Fault{Garbage: true}},
+		"nothing due":        {memory: 18e9, config: values{"target_version": "2.5.6"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := start(t, "2.5.6")
+			cluster.SetMemory("worker1", c.memory)
+			p := newProtocol(t, quick()...)
+			connection := connected(cluster)
+			if c.direct {
+				connection["docker"] = values{"host": cluster.DockerHost()}
+			}
+			p.ok(nil, p.configure(connection))
+			if c.fault != nil {
+				c.fault.Service, c.fault.Path = simulator.ServiceEngine, "/containers/*/stats"
+				cluster.Inject(*c.fault)
+			}
+			got := p.plan(nil, in(values{"target_version": "2.6.15"}, c.config))
+			p.ok(nil, got.diags)
+			if text := render(got.diags); !strings.Contains(text, c.want) || c.want == "" && strings.Contains(text, "memory are") {
+				t.Errorf("got:\n%s\nwant in it: %q", text, c.want)
+			}
+		})
+	}
+}
