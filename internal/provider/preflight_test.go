@@ -16,7 +16,7 @@ func startMigration(t *testing.T, c *simulator.Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.RunJob(t.Context(), "metadatastoremigration"); err != nil {
+	if _, err := client.RunJob(t.Context(), "metadatastoremigration", nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -27,7 +27,6 @@ type engine struct {
 	version    string // of the engines, unless a node says otherwise
 	ucpVersion string
 	program    program
-	reach      func(ctx context.Context, point string)
 	changed    func() // called without the lock after every change of containers
 	reach      func(ctx context.Context, point string)
 	active     sync.WaitGroup

@@ -100,8 +100,8 @@ var calls = map[string]struct {
 		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Rename(ctx, "x", "old") }, nil,
 	},
 	"stop": {"POST /containers/x/stop", func(ctx context.Context, e *Engine) (any, error) { return nil, e.Stop(ctx, "x") }, nil},
-	"discard": {
-		"DELETE /containers/y", func(ctx context.Context, e *Engine) (any, error) { return nil, e.Discard(ctx, "y") }, nil,
+	"remove, keeping volumes": {
+		"DELETE /containers/y", func(ctx context.Context, e *Engine) (any, error) { return nil, e.RemoveKeepingVolumes(ctx, "y") }, nil,
 	},
 	"service": {
 		"GET /services/dtr-cache_cache",

@@ -245,8 +245,8 @@ func (e *Engine) Stop(ctx context.Context, id string) error {
 	return err
 }
 
-// Discard removes a container that does not run, and keeps its volumes. It is never forced.
-func (e *Engine) Discard(ctx context.Context, id string) error {
+// RemoveKeepingVolumes removes a container that does not run, and keeps its volumes. It is never forced.
+func (e *Engine) RemoveKeepingVolumes(ctx context.Context, id string) error {
 	_, err := call(ctx, e, callLimit, "remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
 		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
 	})

@@ -95,7 +95,7 @@ func TestCopyOfContainer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := e.Discard(ctx, old.ID); !cerrdefs.IsConflict(err) {
+			if err := e.RemoveKeepingVolumes(ctx, old.ID); !cerrdefs.IsConflict(err) {
 				t.Errorf("a container that runs was discarded: error %v", err)
 			}
 			for range 2 { // one that does not run is left as it is
@@ -106,7 +106,7 @@ func TestCopyOfContainer(t *testing.T) {
 			if err := e.Start(ctx, id); err != nil {
 				t.Fatal(err)
 			}
-			if err := e.Discard(ctx, old.ID); err != nil {
+			if err := e.RemoveKeepingVolumes(ctx, old.ID); err != nil {
 				t.Fatal(err)
 			}
 			s, err := e.Container(ctx, "dtr-cache")

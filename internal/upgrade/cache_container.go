@@ -153,7 +153,7 @@ func (r *cacheRun) updateContainer(ctx context.Context, engine *ucp.Engine) erro
 	if p.old == nil {
 		return nil
 	}
-	if err := engine.Discard(ctx, p.old.ID); err != nil && !errdefs.IsNotFound(err) {
+	if err := engine.RemoveKeepingVolumes(ctx, p.old.ID); err != nil && !errdefs.IsNotFound(err) {
 		return err
 	}
 	tflog.Info(ctx, "Container was replaced", map[string]any{"container": r.o.Container, "node": p.current.Node, "image": image})
@@ -294,7 +294,7 @@ func (r *cacheRun) putBack(ctx context.Context, engine *ucp.Engine) error {
 		if err := engine.Stop(ctx, p.current.ID); err != nil {
 			return err
 		}
-		if err := engine.Discard(ctx, p.current.ID); err != nil && !errdefs.IsNotFound(err) {
+		if err := engine.RemoveKeepingVolumes(ctx, p.current.ID); err != nil && !errdefs.IsNotFound(err) {
 			return err
 		}
 	}
