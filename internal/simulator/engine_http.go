@@ -33,6 +33,7 @@ var engineRoutes = []engineRoute{
 	{"POST", "/containers/create", (*engine).serveCreate},
 	{"GET", "/containers/*/json", (*engine).serveInspect},
 	{"GET", "/containers/*/logs", (*engine).serveLogs},
+	{"POST", "/containers/*/attach", (*engine).serveAttach},
 	{"POST", "/containers/*/start", (*engine).serveStart},
 	{"POST", "/containers/*/stop", (*engine).serveStop},
 	{"POST", "/containers/*/kill", (*engine).serveKill},
