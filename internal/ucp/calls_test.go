@@ -136,7 +136,9 @@ var calls = map[string]struct {
 	},
 	"load": {
 		"POST /images/load?quiet=0",
-		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Load(ctx, strings.NewReader("tar"), nil) }, nil,
+		func(ctx context.Context, e *Engine) (any, error) {
+			return nil, e.Load(ctx, strings.NewReader("tar"), nil)
+		}, nil,
 	},
 }
 
