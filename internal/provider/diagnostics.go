@@ -52,6 +52,9 @@ func diagnose(err error) diag.Diagnostics {
 		refusal      *transition.Refusal
 		mixed        *transition.MixedError
 	)
+	if diags := fileProblem(err); diags != nil {
+		return diags
+	}
 	switch {
 	case errors.As(err, &preflight):
 		return findings(preflight.Findings.Errors())
@@ -181,6 +184,9 @@ func mayHeal(err error) bool {
 func stoppedWaiting(e *upgrade.DetachedError) (summary, seen, todo string) {
 	seen = fmt.Sprintf("Step: %s\nReason: %s", e.Step, reason(e.Cause))
 	switch {
+	case e.Step == upgrade.StepBackup:
+		return "Terraform stopped before the DTR upgrade was begun", seen,
+			"A backup that was being written is given up, and its file removed; nothing else was touched. Apply again."
 	case e.Container != "":
 		return "Terraform stopped waiting for the DTR upgrade",
 			fmt.Sprintf("%s\nContainer: %s\nThe bootstrapper goes on by itself; it was not stopped.", seen, e.Container),
@@ -288,7 +294,7 @@ func findings(found upgrade.Findings) diag.Diagnostics {
 			d = diag.NewWarningDiagnostic(f.Summary, f.Detail)
 		}
 		if f.Attribute != "" {
-			d = diag.WithPath(path.Root(f.Attribute), d)
+			d = diag.WithPath(attributeAt(f.Attribute), d)
 		}
 		diags.Append(d)
 	}
