@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -146,6 +147,43 @@ func TestAttachedStreamEnds(t *testing.T) {
 					})
 				})
 			}
+		})
+	}
+}
+
+// Without an upgrade the answer itself is the stream, as it is for old clients.
+func TestAttachWithoutTakingTheConnectionOver(t *testing.T) {
+	t.Parallel()
+	c := simulatortest.Start(t, simulator.Options{Version: "2.6.8"})
+	d, h := docker(t, c), httpClient(t, c)
+	c.AddImage("docker/dtr:2.6.9")
+	created, err := d.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Config: &container.Config{Image: "docker/dtr:2.6.9", Cmd: []string{"images"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{"stream=1&stdout=1": "docker/dtr-rethink:2.6.9", "stream=1&stderr=1": "", "stdout=1": ""} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.UCPURL()+"/containers/"+created.ID+"/attach?"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+login(t, c, h))
+		response, err := h.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.ContainerStart(t.Context(), created.ID, client.ContainerStartOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr bytes.Buffer
+		_, err = stdcopy.StdCopy(&stdout, &stderr, response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(stdout.String(), want) || want == "" && stdout.Len() > 0 || stderr.Len() > 0 {
+			t.Errorf("%s: %v, status %d, %q and %q", query, err, response.StatusCode, &stdout, &stderr)
+		}
+		eventually(t, "the container has ended", func() bool {
+			return slices.ContainsFunc(c.Containers(), func(ct simulator.Container) bool { return ct.ID == created.ID && ct.State == "exited" })
 		})
 	}
 }
