@@ -53,8 +53,8 @@ func notLoaded(e *upgrade.ArchiveError) diag.Diagnostic {
 	if e.Cause != nil {
 		seen += "\nError: " + sentence(e.Cause)
 	}
-	for _, image := range e.Missing {
-		seen += "\nMissing: " + image
+	if len(e.Missing) > 0 {
+		seen += "\nMissing: " + strings.Join(e.Missing, "\nMissing: ")
 	}
 	todo := "The engines took the file and do not show these images. Look at their logs. "
 	if e.Cause != nil {

@@ -6,9 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -45,13 +43,8 @@ func (b *bootstrapper) backup(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer b.docker.Close()
-	b.log.info("Searching containers in UCP for DTR replicas")
-	replicas, err := b.replicas(ctx)
-	if err != nil {
+	if _, _, err := b.pick(ctx); err != nil {
 		return err
-	}
-	if !slices.ContainsFunc(replicas, func(r replica) bool { return r.id == b.options.existing }) {
-		return fmt.Errorf("Failed to pick existing replica: no replica %q in UCP", b.options.existing)
 	}
 	b.log.info("Connecting to network: " + overlayNetwork)
 	b.log.info("Establishing connection with Rethinkdb")

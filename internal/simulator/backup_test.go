@@ -115,9 +115,9 @@ func TestAttachNeedsATokenAndAContainer(t *testing.T) {
 func TestAttachedStreamEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(c *simulator.Cluster, id string){
-		"killed":  func(c *simulator.Cluster, id string) { c.KillContainer(id) },
-		"cut":     func(c *simulator.Cluster, id string) { c.CutAttached(id) },
-		"removed": func(c *simulator.Cluster, id string) { c.StopEngine("worker1") },
+		"killed":       func(c *simulator.Cluster, id string) { c.KillContainer(id) },
+		"cut":          func(c *simulator.Cluster, id string) { c.CutAttached(id) },
+		"node is lost": func(c *simulator.Cluster, _ string) { c.StopEngine("worker1") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -174,14 +174,9 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 		return err
 	}
 	defer b.docker.Close()
-	b.log.info("Searching containers in UCP for DTR replicas")
-	replicas, err := b.replicas(ctx)
+	replicas, existing, err := b.pick(ctx)
 	if err != nil {
 		return err
-	}
-	i := slices.IndexFunc(replicas, func(r replica) bool { return r.id == b.options.existing })
-	if i < 0 {
-		return fmt.Errorf("Failed to pick existing replica: no replica %q in UCP", b.options.existing)
 	}
 	if err := b.checkVersions(replicas); err != nil {
 		return err
@@ -199,7 +194,7 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 	if _, err := b.docker.NetworkInspect(ctx, overlayNetwork, client.NetworkInspectOptions{}); err != nil {
 		return fmt.Errorf("Failed to connect to network %s: %w", overlayNetwork, err)
 	}
-	status, err := b.executePhase2(ctx, replicas[i].node)
+	status, err := b.executePhase2(ctx, existing.node)
 	if err != nil {
 		return fmt.Errorf("Failed to execute phase2: %w", err)
 	}
@@ -207,6 +202,19 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 		return fmt.Errorf("Failed to execute phase2: Phase 2 returned non-zero status: %d", status)
 	}
 	return nil
+}
+
+// pick lists the replicas, and finds the one that the options name.
+func (b *bootstrapper) pick(ctx context.Context) (replicas []replica, existing replica, err error) {
+	b.log.info("Searching containers in UCP for DTR replicas")
+	if replicas, err = b.replicas(ctx); err != nil {
+		return nil, replica{}, err
+	}
+	i := slices.IndexFunc(replicas, func(r replica) bool { return r.id == b.options.existing })
+	if i < 0 {
+		return nil, replica{}, fmt.Errorf("Failed to pick existing replica: no replica %q in UCP", b.options.existing)
+	}
+	return replicas, replicas[i], nil
 }
 
 // checkVersions refuses what DTR cannot upgrade from: anything newer, and

@@ -64,7 +64,7 @@ func (l *logBuffer) keep(s stdcopy.StdType, p []byte) []*attachment {
 	if l.discard {
 		return slices.Clone(l.attached)
 	}
-	pending := append(l.pending[s], p...)
+	pending := slices.Concat(l.pending[s], p)
 	for {
 		end := bytes.IndexByte(pending, '\n') + 1
 		if end > maxLogChunk || end == 0 && len(pending) >= maxLogChunk {

@@ -107,8 +107,8 @@ func TestAttachmentIsLeft(t *testing.T) {
 			if err := e.Start(ctx, id); err != nil {
 				t.Fatal(err)
 			}
-			var to io.Writer = io.Discard
-			if want == full {
+			to := io.Discard
+			if errors.Is(want, full) {
 				to = failing{full}
 			} else {
 				go func() {

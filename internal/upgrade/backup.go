@@ -67,13 +67,16 @@ func absolute(name string) string {
 	return name
 }
 
-// backupContainer is this provider's container of a backup.
-func (obs *Observation) backupContainer() (ucp.Container, bool) {
-	i := slices.IndexFunc(obs.Bootstrappers, func(c ucp.Container) bool { return isBackup(c, obs.Host) })
-	if i < 0 {
-		return ucp.Container{}, false
+// backupContainer is this provider's container of a backup, zero when there is
+// none. Of two, on different engines, the one at work counts.
+func (obs *Observation) backupContainer() ucp.Container {
+	var found ucp.Container
+	for _, c := range obs.Bootstrappers {
+		if isBackup(c, obs.Host) && (found.ID == "" || running(c)) {
+			found = c
+		}
 	}
-	return obs.Bootstrappers[i], true
+	return found
 }
 
 // notBegun are the hops of the plan that no bootstrapper was started for.
@@ -111,7 +114,7 @@ func (p *preflight) backup() {
 		return
 	}
 	name := p.o.Backup.File
-	container, _ := p.obs.backupContainer()
+	container := p.obs.backupContainer()
 	problem := Warning // a plan may be made on another machine
 	if p.o.applying {
 		problem = Error
@@ -186,8 +189,7 @@ func (obs *Observation) lookForBackupImage(ctx context.Context, c Cluster, o Opt
 // for in any case.
 func (r *run) backupNotNeeded(obs *Observation) func(context.Context) (bool, error) {
 	return func(context.Context) (bool, error) {
-		container, _ := obs.backupContainer()
-		return r.o.backedUp || r.o.Backup == nil && !running(container), nil
+		return r.o.backedUp || r.o.Backup == nil && !running(obs.backupContainer()), nil
 	}
 }
 
@@ -281,7 +283,7 @@ func (r *run) begun(ctx context.Context, hop transition.Hop) (bool, error) {
 
 // checkKept reads a backup of an earlier run to its end.
 func (r *run) checkKept(ctx context.Context, name string, version *semver.Version) error {
-	f, err := os.Open(name)
+	f, err := os.Open(name) //nolint:gosec // the user's own file
 	if err != nil {
 		return err
 	}

@@ -242,7 +242,7 @@ func createBackupFile(name, host string) (*backupFile, error) {
 	if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the user's own
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +295,7 @@ func (f *backupFile) takeName() error {
 
 // syncDir has the name outlast a power failure, where the system can do that.
 func syncDir(name string) {
-	if d, err := os.Open(name); err == nil {
+	if d, err := os.Open(name); err == nil { //nolint:gosec // of the user's own file
 		_ = d.Sync()
 		_ = d.Close()
 	}

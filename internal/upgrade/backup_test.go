@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +29,7 @@ func backingUp(t *testing.T, target string, via ...string) Options {
 // backups counts the backups that were begun.
 func backups(sim *simulator.Cluster) (n int) {
 	for _, r := range sim.Requests() {
-		if r.Method == "POST" && strings.Contains(r.Query, "name=dtr-backup-") {
+		if r.Method == http.MethodPost && strings.Contains(r.Query, "name=dtr-backup-") {
 			n++
 		}
 	}

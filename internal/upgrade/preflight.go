@@ -128,7 +128,7 @@ func (p *preflight) foreignUpgrade() {
 				fmt.Sprintf("Finish it first: set target_version to %q, or name that version in via, and apply.", ours.Labels[labelTo]))
 		}
 	}
-	backup, _ := p.obs.backupContainer()
+	backup := p.obs.backupContainer()
 	for _, c := range p.obs.Bootstrappers {
 		// A backup is no upgrade: the run waits for its end. The second phase is
 		// ours as long as our own container is there.
