@@ -186,7 +186,7 @@ func stoppedWaiting(e *upgrade.DetachedError) (summary, seen, todo string) {
 	switch {
 	case e.Step == upgrade.StepBackup:
 		return "Terraform stopped before the DTR upgrade was begun", seen,
-			"A backup that was being written is given up, and its file removed; nothing else was touched. Apply again."
+			"A backup that this apply was writing is given up, and its file removed. Nothing was stopped on the cluster. Apply again."
 	case e.Container != "":
 		return "Terraform stopped waiting for the DTR upgrade",
 			fmt.Sprintf("%s\nContainer: %s\nThe bootstrapper goes on by itself; it was not stopped.", seen, e.Container),

@@ -115,9 +115,13 @@ func (p *preflight) backup() {
 	}
 	name := p.o.Backup.File
 	container := p.obs.backupContainer()
-	problem := Warning // a plan may be made on another machine
-	if p.o.applying {
-		problem = Error
+	// What is under way is finished in any case: the backup is a matter of the hop
+	// after it, and by then an error.
+	taken, problem := Error, Error
+	if p.Resume != nil || len(hops) < len(p.Hops) {
+		taken, problem = Warning, Warning
+	} else if !p.o.applying {
+		problem = Warning // a plan may be made on another machine
 	}
 	switch {
 	case name == "":
@@ -125,14 +129,16 @@ func (p *preflight) backup() {
 	case seen.Exists && seen.wrote(container.Labels, name, hops[0].From):
 		return
 	case seen.Exists:
-		p.find(check, Error, attribute, "The file of the backup exists already",
+		p.find(check, taken, attribute, "The file of the backup exists already",
 			fmt.Sprintf("File: %s\nLast changed: %s\nIt was not written for this upgrade, or more than a day ago.", name, seen.Modified.UTC().Format(time.RFC3339)),
 			"No file is overwritten. Move it away, or name another.")
 	case seen.Problem != nil:
 		p.find(check, problem, attribute, "The backup cannot be written", fmt.Sprintf("File: %s\n%s", name, sentence(seen.Problem)),
 			"Its directory must exist on the machine that applies.")
 	}
-	p.backupImage(hops[0].From)
+	if taken == Error {
+		p.backupImage(hops[0].From)
+	}
 }
 
 // backupImage checks that the bootstrapper of the version that runs is to be had.
