@@ -24,7 +24,7 @@ type UpgradeOptions struct {
 	MaxWait           time.Duration // 2.9 and later; 0: the bootstrapper's default
 }
 
-// flag is one flag of the upgrade command.
+// flag is one flag of the bootstrapper's commands.
 type flag struct {
 	name     string
 	versions span
@@ -35,7 +35,7 @@ type flag struct {
 // A flag that the target does not know ends the bootstrapper at once, hence the
 // versions. Secrets are not among them: arguments can be read in the process
 // list, and in the container's inspection by more people than its environment.
-var upgradeFlags = []flag{
+var upgradeFlags = append([]flag{
 	{
 		name:   "--debug",
 		wanted: func(o UpgradeOptions) bool { return o.Debug },
@@ -56,6 +56,10 @@ var upgradeFlags = []flag{
 		wanted:   func(o UpgradeOptions) bool { return o.MaxWait > 0 },
 		value:    func(o UpgradeOptions) string { return o.MaxWait.String() },
 	},
+}, connectionFlags...)
+
+// connectionFlags are those of every command that works on a cluster.
+var connectionFlags = []flag{
 	{
 		name:   "--existing-replica-id",
 		wanted: func(o UpgradeOptions) bool { return o.ExistingReplicaID != "" },
@@ -85,8 +89,18 @@ var userInfo = regexp.MustCompile(`(?i)^([a-z]+://)?.*@`)
 // upgrades a cluster to target. The password and the CA are in the environment
 // alone.
 func UpgradeCommand(target *semver.Version, o UpgradeOptions) (args, env []string) {
-	args = []string{"upgrade"}
-	for _, f := range upgradeFlags {
+	return command("upgrade", upgradeFlags, target, o)
+}
+
+// BackupCommand gives the arguments and the environment of the container that
+// writes a backup of a cluster to its standard output, as a tar archive.
+func BackupCommand(running *semver.Version, existingReplicaID string, ucp UCP) (args, env []string) {
+	return command("backup", connectionFlags, running, UpgradeOptions{ExistingReplicaID: existingReplicaID, UCP: ucp})
+}
+
+func command(name string, flags []flag, target *semver.Version, o UpgradeOptions) (args, env []string) {
+	args = []string{name}
+	for _, f := range flags {
 		if !f.versions.contains(target) || !f.wanted(o) {
 			continue
 		}

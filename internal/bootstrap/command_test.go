@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,5 +101,19 @@ func TestUpgradeCommandHasNoSecretArguments(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestBackupCommand(t *testing.T) {
+	t.Parallel()
+	login := UCP{URL: "https://ucp.example.com", Username: "admin", Password: "secret", CA: "PEM", Insecure: true}
+	for _, version := range []string{"2.4.14", "2.5.6", "2.6.15", "2.9.30"} {
+		args, env := BackupCommand(semver.MustParse(version), "0123456789ab", login)
+		want := []string{
+			"backup", "--existing-replica-id", "0123456789ab", "--ucp-url", "https://ucp.example.com", "--ucp-username", "admin", "--ucp-insecure-tls",
+		}
+		if !slices.Equal(args, want) || !slices.Equal(env, []string{"UCP_CA=PEM", "UCP_PASSWORD=secret"}) {
+			t.Errorf("%s: %q, %q", version, args, env)
+		}
 	}
 }

@@ -165,11 +165,12 @@ func wantVersionOf(t testing.TB, repository, version string, replaced ...string)
 	}
 }
 
-// bootstrapperRuns counts the first phases of bootstrappers that were started.
+// bootstrapperRuns counts the first phases of bootstrappers that were started for
+// an upgrade.
 func bootstrapperRuns() int {
 	runs := 0
 	for _, e := range engines.Events() {
-		if e.Action == "start" && strings.Contains(e.Image, "/dtr:") && e.Name != "dtr-phase2" {
+		if e.Action == "start" && strings.Contains(e.Image, "/dtr:") && e.Name != "dtr-phase2" && !strings.HasPrefix(e.Name, "dtr-backup-") {
 			runs++
 		}
 	}

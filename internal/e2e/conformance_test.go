@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -313,6 +314,46 @@ var containerBehaviours = []behaviour{
 		pull(t, s, s.image(""))
 		id := s.run(t, "compared", object{"Image": s.image(""), "Cmd": []string{"images"}, "HostConfig": object{"LogConfig": object{"Type": "none"}}})
 		return s.get(t, "/containers/"+id+"/logs?stdout=1")
+	}},
+	{"what a container without a log writes to those who are attached", func(t *testing.T, s *subject) any {
+		t.Helper()
+		pull(t, s, s.image(""))
+		var seen []any
+		for i, query := range []string{"stream=1&stdout=1&stderr=1", "stream=1&stdout=1", "stream=1&stderr=1"} {
+			for j, command := range []string{"images", "backup"} { // one to standard output, and a complaint to the other
+				id := s.create(t, fmt.Sprintf("compared-%d-%d", i, j), object{
+					"Image": s.image(""), "Cmd": []string{command}, "HostConfig": object{"LogConfig": object{"Type": "none"}},
+				})
+				a, stdout, stderr := s.attach(t, id, query, true)
+				seen = append(seen, query, a, s.normal(stdout), strings.Contains(stderr, "are required"), s.state(t, id))
+			}
+		}
+		return seen
+	}},
+	{"attached without taking the connection over", func(t *testing.T, s *subject) any {
+		t.Helper()
+		pull(t, s, s.image(""))
+		id := s.create(t, "compared", object{"Image": s.image(""), "Cmd": []string{"images"}})
+		a, stdout, stderr := s.attach(t, id, "stream=1&stdout=1&stderr=1", false)
+		return []any{a, s.normal(stdout), stderr, s.normal(s.logs(t, id, "stdout=1"))}
+	}},
+	{"attached to nothing", func(t *testing.T, s *subject) any {
+		t.Helper()
+		return s.post(t, "/containers/nonsense/attach?stream=1&stdout=1", nil)
+	}},
+	{"a container that is removed while somebody is attached", func(t *testing.T, s *subject) any {
+		t.Helper()
+		pull(t, s, s.image("-api"))
+		id := s.create(t, "compared", object{"Image": s.image("-api")})
+		response, err := s.send(t.Context(), http.MethodPost, "/containers/"+id+"/attach?stream=1&stdout=1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		s.post(t, "/containers/"+id+"/start", nil)
+		removed := s.do(t, http.MethodDelete, "/containers/"+id+"?force=1&v=1", nil)
+		text, err := io.ReadAll(response.Body)
+		return []any{removed, string(text), err != nil, s.get(t, "/containers/"+id+"/json").Status}
 	}},
 	{"a long line, and one without an end", func(t *testing.T, s *subject) any {
 		t.Helper()

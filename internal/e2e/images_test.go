@@ -36,7 +36,7 @@ func TestOffline(t *testing.T) {
 
 	r, pipe := io.Pipe()
 	go func() { _ = pipe.CloseWithError(engines.WriteBundle(pipe, repository, "2.6.15")) }()
-	if err := ucpEngine(t, c).Load(t.Context(), r); err != nil {
+	if err := ucpEngine(t, c).Load(t.Context(), r, nil); err != nil {
 		t.Fatal(err)
 	}
 	engines.SetRegistryDown(true)

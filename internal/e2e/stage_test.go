@@ -31,6 +31,8 @@ type settings struct {
 	Repository string
 	Pull       string
 	Digests    map[string]string
+	Archives   map[string]string
+	Backup     string // the file, if any
 	Docker     string // the block, if any
 	More       string // resources besides
 }
@@ -81,7 +83,20 @@ resource "dtr_upgrade" "main" {
 {{- end}}
     }
 {{- end}}
+{{- with .Archives}}
+    archives = {
+{{- range $version, $file := .}}
+      "{{$version}}" = "{{$file}}"
+{{- end}}
+    }
+{{- end}}
   }
+{{- with .Backup}}
+
+  backup = {
+    file = "{{.}}"
+  }
+{{- end}}
 }
 
 {{.More}}

@@ -199,6 +199,39 @@ func (s *subject) logs(t testing.TB, id, query string) string {
 	return out.String()
 }
 
+// attach attaches to a container that was made and not started, starts it, and
+// reads what it writes to its end. Without an upgrade the answer itself is that.
+func (s *subject) attach(t testing.TB, id, query string, upgrade bool) (answer object, stdout, stderr string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.base+"/containers/"+id+"/attach?"+query, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if upgrade {
+		request.Header.Set("Connection", "Upgrade")
+		request.Header.Set("Upgrade", "tcp")
+	}
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if a := s.post(t, "/containers/"+id+"/start", nil); a.Status != http.StatusNoContent {
+		t.Fatalf("start: %d %s", a.Status, a.Message)
+	}
+	var out, log bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &log, response.Body); err != nil {
+		t.Fatal(err)
+	}
+	for s.state(t, id)["Running"] == true {
+		s.post(t, "/containers/"+id+"/wait", nil)
+	}
+	return object{"status": response.StatusCode, "type": response.Header.Get("Content-Type")}, out.String(), log.String()
+}
+
 // state is the state of a container.
 func (s *subject) state(t testing.TB, id string) object {
 	t.Helper()

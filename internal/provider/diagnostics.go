@@ -53,6 +53,9 @@ func diagnose(err error) diag.Diagnostics {
 		refusal      *transition.Refusal
 		mixed        *transition.MixedError
 	)
+	if diags := fileProblem(err); diags != nil {
+		return diags
+	}
 	switch {
 	case errors.As(err, &preflight):
 		return findings(preflight.Findings.Errors())
@@ -192,6 +195,9 @@ func stoppedWaiting(e *upgrade.DetachedError) (summary, seen, todo string) {
 	switch {
 	case !e.Opens.IsZero():
 		return stoppedWaitingForWindow(e)
+	case e.Step == upgrade.StepBackup:
+		return "Terraform stopped before the DTR upgrade was begun", seen,
+			"A backup that this apply was writing is given up, and its file removed. Nothing was stopped on the cluster. Apply again."
 	case e.Container != "":
 		return "Terraform stopped waiting for the DTR upgrade",
 			fmt.Sprintf("%s\nContainer: %s\nThe bootstrapper goes on by itself; it was not stopped.", seen, e.Container),
@@ -299,7 +305,7 @@ func findings(found upgrade.Findings) diag.Diagnostics {
 			d = diag.NewWarningDiagnostic(f.Summary, f.Detail)
 		}
 		if f.Attribute != "" {
-			d = diag.WithPath(path.Root(f.Attribute), d)
+			d = diag.WithPath(attributeAt(f.Attribute), d)
 		}
 		diags.Append(d)
 	}

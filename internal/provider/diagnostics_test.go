@@ -126,6 +126,15 @@ func TestDiagnostics(t *testing.T) {
 			Cause: &dtr.UnknownStatusError{Word: "levitating"},
 		}},
 		{"wrong digest", &upgrade.DigestError{Image: image, Want: "sha256:00", Got: []string{"sha256:11"}}},
+		{"interrupted while the backup is taken", &upgrade.DetachedError{Step: upgrade.StepBackup, Cause: context.Canceled}},
+		{"backup file exists", &upgrade.BackupError{File: "/backups/dtr.tar", Exists: true}},
+		{"backup failed", &upgrade.BackupError{File: "/backups/dtr.tar", Bootstrapper: &upgrade.BootstrapperError{
+			Image: "docker/dtr:2.5.6", Container: "dtr-backup-dtr.example.com", ExitCode: 1, Fatal: "cannot read the tables",
+			Log: []string{"Connecting to UCP", "cannot read the tables"},
+		}, Cause: errors.New("it is not a whole tar archive: unexpected EOF")}},
+		{"backup not whole", &upgrade.BackupError{File: "/backups/dtr.tar", Cause: errors.New("it is not a whole tar archive: its end is missing")}},
+		{"archive not loaded", &upgrade.ArchiveError{Version: "2.6.15", File: "dtr_images_2.6.15.tar.gz", Cause: errors.New("UCP: cannot load images: no space left on device")}},
+		{"archive loaded in vain", &upgrade.ArchiveError{Version: "2.6.15", File: "dtr_images_2.6.15.tar.gz", Missing: []string{"docker/dtr-nginx:2.6.15 on worker2"}}},
 		{"foreign container", &upgrade.ForeignContainerError{Container: container, Image: "docker/dtr:2.7.8", Status: "running"}},
 		{"cluster moved before a hop", &upgrade.MovedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Versions: []*semver.Version{v("2.6.15")}}},
 		{"another bootstrapper before a hop", &upgrade.MovedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Bootstrapper: "worker1/eager_turing"}},
@@ -178,6 +187,10 @@ func TestDiagnostics(t *testing.T) {
 		write(c.name, diagnose(c.err))
 	}
 
+	write("preflight of a file", diagnose(&upgrade.PreflightError{Findings: upgrade.Findings{
+		{Check: upgrade.CheckImage, Severity: upgrade.Error, Attribute: `image.archives["2.6.15"]`, Summary: "The image archive of DTR 2.6.15 cannot be used", Detail: "Seen.\n\nTo do."},
+		{Check: upgrade.CheckBackup, Severity: upgrade.Error, Attribute: "backup.file", Summary: "The file of the backup exists already", Detail: "Seen.\n\nTo do."},
+	}}))
 	state := upgradeModel{ID: types.StringValue(host), CurrentVersion: types.StringValue("2.6.15")}
 	write("plan without a look", diag.Diagnostics{notChecked(&notConnectedError{[]string{"url"}})})
 	write("cluster moved", diag.Diagnostics{moved("2.5.6", "2.6.15")})

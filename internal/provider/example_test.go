@@ -36,6 +36,9 @@ func exampleDirs(t *testing.T) []string {
 // secretVariable is a variable that the user of an example has to set.
 var secretVariable = regexp.MustCompile(`variable "(\w*(?:password|token))"`)
 
+// bundleName is an archive that the user of an example has to have.
+var bundleName = regexp.MustCompile(`"dtr_images_([0-9.]+)\.tar\.gz"`)
+
 // example is an example's text, made to run against a cluster: what it leaves to
 // its surroundings is added, and the addresses are the cluster's.
 func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v config.Variables) {
@@ -64,6 +67,9 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 	if (strings.Contains(text, `resource "dtr_`) || strings.Contains(text, `data "dtr_`)) && !strings.Contains(text, `provider "dtr"`) {
 		text += connectionConfig
 		v = variables(c, "")
+	}
+	for _, m := range bundleName.FindAllStringSubmatch(text, -1) {
+		text = strings.ReplaceAll(text, m[0], `"`+writeBundle(t, m[1])+`"`)
 	}
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	must(os.WriteFile(ca, []byte(c.CACert()), 0o600))

@@ -24,6 +24,7 @@ type upgradeModel struct {
 	ExistingReplicaID types.String   `tfsdk:"existing_replica_id"`
 	Image             types.Object   `tfsdk:"image"`
 	MaintenanceWindow types.Object   `tfsdk:"maintenance_window"`
+	Backup            types.Object   `tfsdk:"backup"`
 	Migration         types.Object   `tfsdk:"migration"`
 	MaxInterruption   types.String   `tfsdk:"max_interruption"`
 	SkipChecks        types.Set      `tfsdk:"skip_checks"`
@@ -39,6 +40,11 @@ type imageModel struct {
 	Repository types.String `tfsdk:"repository"`
 	Pull       types.String `tfsdk:"pull"`
 	Digests    types.Map    `tfsdk:"digests"`
+	Archives   types.Map    `tfsdk:"archives"`
+}
+
+type backupModel struct {
+	File types.String `tfsdk:"file"`
 }
 
 type windowModel struct {
@@ -128,9 +134,11 @@ func (m *upgradeModel) options(ctx context.Context) (*upgrade.Options, diag.Diag
 		return nil, nil
 	}
 	var image imageModel
+	var backup backupModel
 	var migration migrationModel
 	lenient := basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true}
 	diags.Append(m.Image.As(ctx, &image, lenient)...)
+	diags.Append(m.Backup.As(ctx, &backup, lenient)...)
 	diags.Append(m.Migration.As(ctx, &migration, lenient)...)
 
 	last := len(stops) - 1
@@ -140,15 +148,14 @@ func (m *upgradeModel) options(ctx context.Context) (*upgrade.Options, diag.Diag
 		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
 		Repository:        image.Repository.ValueString(),
 		Pull:              upgrade.PullPolicy(image.Pull.ValueString()),
-		Digests:           map[string]string{},
+		Digests:           known(image.Digests),
+		Archives:          known(image.Archives),
 		Retriggers:        defaultRetriggers,
 		MaxInterruption:   defaultMaxInterruption,
 		SkipChecks:        map[upgrade.Check]bool{},
 	}
-	for version, digest := range image.Digests.Elements() {
-		if s, ok := digest.(types.String); ok && !s.IsUnknown() {
-			o.Digests[version] = s.ValueString()
-		}
+	if !m.Backup.IsNull() { // its file is "" while it is not known
+		o.Backup = &upgrade.Backup{File: backup.File.ValueString()}
 	}
 	if r := migration.Retriggers; !r.IsNull() && !r.IsUnknown() {
 		o.Retriggers = int(r.ValueInt64())
@@ -199,6 +206,17 @@ func (m *upgradeModel) window(ctx context.Context) (*upgrade.Window, error) {
 	}
 	window.Wait = w.Wait.ValueBool()
 	return window, nil
+}
+
+// known are the texts of a map that are known.
+func known(m types.Map) map[string]string {
+	texts := map[string]string{}
+	for key, e := range m.Elements() {
+		if s, ok := e.(types.String); ok && !s.IsUnknown() {
+			texts[key] = s.ValueString()
+		}
+	}
+	return texts
 }
 
 // observe takes over what the cluster looks like. A replica that DTR lists and

@@ -74,8 +74,28 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional:    true,
 					ElementType: types.StringType,
 					MarkdownDescription: "The digest that the bootstrapper's image must have, by version: `{ \"2.6.15\" = \"sha256:...\" }`. " +
-						"An image with another digest is not run.",
+						"An image with another digest is not run. An image out of an archive has none.",
 					Validators: []validator.Map{mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(imageDigest())},
+				},
+				"archives": schema.MapAttribute{
+					Optional:    true,
+					ElementType: types.StringType,
+					MarkdownDescription: "Files that `docker save` wrote, by the version whose images they hold: `{ \"2.6.15\" = \"dtr_images_2.6.15.tar.gz\" }`. " +
+						"They are read on the machine that runs Terraform and loaded on all nodes, where images are lacking; nothing is pulled for these versions.",
+					Validators: []validator.Map{mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
+				},
+			},
+		},
+		"backup": schema.SingleNestedAttribute{
+			Optional: true,
+			MarkdownDescription: "A backup of DTR's metadata that is taken before the first hop; none by default. " +
+				"Changing it matters to the next upgrade only.",
+			Attributes: map[string]schema.Attribute{
+				"file": schema.StringAttribute{
+					Required: true,
+					MarkdownDescription: "The file that the backup is written to, on the machine that runs Terraform. " +
+						"It is never overwritten: give every upgrade a name of its own.",
+					Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				},
 			},
 		},

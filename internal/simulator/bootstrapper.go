@@ -30,6 +30,9 @@ const (
 // phase2Command is what the second phase runs as; it is no command of users.
 const phase2Command = "phase2"
 
+// backupCommand writes a backup, and changes nothing.
+const backupCommand = "backup"
+
 // hooks tie bootstrappers that run in this process to their cluster.
 type hooks struct {
 	faults func() BootstrapperFaults
@@ -72,9 +75,10 @@ type bootstrapper struct {
 }
 
 // Bootstrapper is the program of the docker/dtr image: "upgrade" replaces the
-// containers of every replica, "images" lists what that takes. It reaches the
-// cluster through UCP's Docker API alone. The result is the exit status.
-func Bootstrapper(ctx context.Context, args, env []string, stdout io.Writer) int {
+// containers of every replica, "images" lists what that takes, "backup" writes an
+// archive to standard output. It reaches the cluster through UCP's Docker API
+// alone. The result is the exit status.
+func Bootstrapper(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	vars := map[string]string{}
 	for _, kv := range env {
 		k, v, _ := strings.Cut(kv, "=")
@@ -96,7 +100,7 @@ func Bootstrapper(ctx context.Context, args, env []string, stdout io.Writer) int
 		repository: cmp.Or(vars[envImageRepository], officialRepository(version)),
 	}
 	if b.faults().Silent {
-		stdout = io.Discard
+		stdout, stderr = io.Discard, io.Discard
 	}
 	command := ""
 	if len(args) > 0 {
@@ -110,6 +114,13 @@ func Bootstrapper(ctx context.Context, args, env []string, stdout io.Writer) int
 		fmt.Fprintln(stdout, strings.Join(bundle(b.repository, version.String()), "\n"))
 		return 0
 	case command == "upgrade", command == phase2Command:
+	case command == backupCommand:
+		if b.options, err = parseBackup(version, args, vars); err != nil {
+			fmt.Fprintf(stderr, "Incorrect Usage: %v\n", err)
+			return 1
+		}
+		b.log = records{out: stderr, debug: b.options.debug} // standard output is the archive's
+		return b.runBackup(ctx, stdout)
 	default:
 		fmt.Fprintf(stdout, "No help topic for '%s'\n", strings.Join(append([]string{command}, args...), " "))
 		return 1
@@ -163,14 +174,9 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 		return err
 	}
 	defer b.docker.Close()
-	b.log.info("Searching containers in UCP for DTR replicas")
-	replicas, err := b.replicas(ctx)
+	replicas, existing, err := b.pick(ctx)
 	if err != nil {
 		return err
-	}
-	i := slices.IndexFunc(replicas, func(r replica) bool { return r.id == b.options.existing })
-	if i < 0 {
-		return fmt.Errorf("Failed to pick existing replica: no replica %q in UCP", b.options.existing)
 	}
 	if err := b.checkVersions(replicas); err != nil {
 		return err
@@ -188,7 +194,7 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 	if _, err := b.docker.NetworkInspect(ctx, overlayNetwork, client.NetworkInspectOptions{}); err != nil {
 		return fmt.Errorf("Failed to connect to network %s: %w", overlayNetwork, err)
 	}
-	status, err := b.executePhase2(ctx, replicas[i].node)
+	status, err := b.executePhase2(ctx, existing.node)
 	if err != nil {
 		return fmt.Errorf("Failed to execute phase2: %w", err)
 	}
@@ -196,6 +202,19 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 		return fmt.Errorf("Failed to execute phase2: Phase 2 returned non-zero status: %d", status)
 	}
 	return nil
+}
+
+// pick lists the replicas, and finds the one that the options name.
+func (b *bootstrapper) pick(ctx context.Context) (replicas []replica, existing replica, err error) {
+	b.log.info("Searching containers in UCP for DTR replicas")
+	if replicas, err = b.replicas(ctx); err != nil {
+		return nil, replica{}, err
+	}
+	i := slices.IndexFunc(replicas, func(r replica) bool { return r.id == b.options.existing })
+	if i < 0 {
+		return nil, replica{}, fmt.Errorf("Failed to pick existing replica: no replica %q in UCP", b.options.existing)
+	}
+	return replicas, replicas[i], nil
 }
 
 // checkVersions refuses what DTR cannot upgrade from: anything newer, and

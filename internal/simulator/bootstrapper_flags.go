@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,7 @@ type upgradeOptions struct {
 	ucpPassword            string
 	ucpInsecure, debug     bool
 	noImageCheck, noColor  bool
+	offlineBackup          bool
 	maxWait                time.Duration
 }
 
@@ -48,13 +50,26 @@ func (f upgradeFlag) known(v *semver.Version) bool {
 // knowsVersionFlag: --version came with 2.7.0.
 func knowsVersionFlag(v *semver.Version) bool { return !v.LessThan(semver.MustParse("2.7.0")) }
 
-// parseUpgrade reads flags and their variables as a version of the
-// bootstrapper does: a flag that it does not know is an error.
+// backupFlags are those of the backup command: the ones for the way to UCP, and
+// its own.
+var backupFlags = append(slices.Clone(upgradeFlags[:7]),
+	upgradeFlag{"offline-backup", "OFFLINE_BACKUP", "2.5", "", func(o *upgradeOptions) any { return &o.offlineBackup }})
+
 func parseUpgrade(v *semver.Version, args []string, vars map[string]string) (upgradeOptions, error) {
+	return parseFlags("upgrade", upgradeFlags, v, args, vars)
+}
+
+func parseBackup(v *semver.Version, args []string, vars map[string]string) (upgradeOptions, error) {
+	return parseFlags("backup", backupFlags, v, args, vars)
+}
+
+// parseFlags reads flags and their variables as a version of the bootstrapper
+// does: a flag that it does not know is an error.
+func parseFlags(command string, flags []upgradeFlag, v *semver.Version, args []string, vars map[string]string) (upgradeOptions, error) {
 	var o upgradeOptions
-	set := flag.NewFlagSet("upgrade", flag.ContinueOnError)
+	set := flag.NewFlagSet(command, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	for _, f := range upgradeFlags {
+	for _, f := range flags {
 		if !f.known(v) {
 			continue
 		}

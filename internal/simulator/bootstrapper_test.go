@@ -26,20 +26,21 @@ func TestBootstrapperRefuses(t *testing.T) {
 		change func(b *bootstrapperContainer)
 		says   string
 	}{
-		"downgrade":             {"docker/dtr:2.6.7", nil, "downgrading is not supported"},
-		"minor skip":            {"mirantis/dtr:2.8.13", nil, "cannot be skipped"},
-		"unknown replica":       {"docker/dtr:2.6.9", args("upgrade", "--existing-replica-id", "0123456789ab"), "Failed to pick existing replica"},
-		"unknown flag":          {"docker/dtr:2.6.9", args("upgrade", "--nonsense"), "flag provided but not defined"},
-		"flag of 2.9":           {"docker/dtr:2.6.9", args("upgrade", "--nocolor"), "flag provided but not defined"},
-		"flag of 2.6 alone":     {"docker/dtr:2.7.4", args("upgrade", "--no-image-check"), "flag provided but not defined"},
-		"version before 2.7":    {"docker/dtr:2.6.9", args("--version"), "No help topic"},
-		"command not simulated": {"docker/dtr:2.6.9", args("backup"), "No help topic"},
-		"wrong password":        {"docker/dtr:2.6.9", env("UCP_PASSWORD", "wrong"), "401"},
-		"no password":           {"docker/dtr:2.6.9", env("UCP_PASSWORD", ""), "are required"},
-		"CA not given":          {"docker/dtr:2.6.9", env("UCP_CA", ""), "certificate signed by unknown authority"},
-		"CA not PEM":            {"docker/dtr:2.6.9", env("UCP_CA", "x"), "not a PEM certificate"},
-		"not a boolean":         {"docker/dtr:2.6.9", env("UCP_INSECURE_TLS", "maybe"), "invalid value"},
-		"image not there":       {"docker/dtr:2.6.9", nil, "Failed to pull image docker/dtr-garant:2.6.9"},
+		"downgrade":               {"docker/dtr:2.6.7", nil, "downgrading is not supported"},
+		"minor skip":              {"mirantis/dtr:2.8.13", nil, "cannot be skipped"},
+		"unknown replica":         {"docker/dtr:2.6.9", args("upgrade", "--existing-replica-id", "0123456789ab"), "Failed to pick existing replica"},
+		"unknown flag":            {"docker/dtr:2.6.9", args("upgrade", "--nonsense"), "flag provided but not defined"},
+		"flag of 2.9":             {"docker/dtr:2.6.9", args("upgrade", "--nocolor"), "flag provided but not defined"},
+		"flag of 2.6 alone":       {"docker/dtr:2.7.4", args("upgrade", "--no-image-check"), "flag provided but not defined"},
+		"version before 2.7":      {"docker/dtr:2.6.9", args("--version"), "No help topic"},
+		"command not simulated":   {"docker/dtr:2.6.9", args("destroy"), "No help topic"},
+		"flag of another command": {"docker/dtr:2.6.9", args("backup", "--no-image-check"), "flag provided but not defined"},
+		"wrong password":          {"docker/dtr:2.6.9", env("UCP_PASSWORD", "wrong"), "401"},
+		"no password":             {"docker/dtr:2.6.9", env("UCP_PASSWORD", ""), "are required"},
+		"CA not given":            {"docker/dtr:2.6.9", env("UCP_CA", ""), "certificate signed by unknown authority"},
+		"CA not PEM":              {"docker/dtr:2.6.9", env("UCP_CA", "x"), "not a PEM certificate"},
+		"not a boolean":           {"docker/dtr:2.6.9", env("UCP_INSECURE_TLS", "maybe"), "invalid value"},
+		"image not there":         {"docker/dtr:2.6.9", nil, "Failed to pull image docker/dtr-garant:2.6.9"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -161,8 +161,8 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 	} else {
 		c.engine = newEngine(ctx, o, version, c.registry)
 		c.engine.reach = c.points.reach
-		c.engine.program = func(ctx context.Context, args, env []string, stdout io.Writer) int {
-			return Bootstrapper(withHooks(ctx, hooks{c.bootstrapper.get, c.points.reach}), args, env, stdout)
+		c.engine.program = func(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+			return Bootstrapper(withHooks(ctx, hooks{c.bootstrapper.get, c.points.reach}), args, env, stdout, stderr)
 		}
 		c.inventory, docker, apiVersion = c.engine, c.engine.handler(scope{}), c.engine.apiVersion
 	}

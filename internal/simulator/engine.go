@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 )
 
@@ -42,7 +43,7 @@ type engine struct {
 }
 
 // program is what a container of the bootstrapper's image runs.
-type program func(ctx context.Context, args, env []string, stdout io.Writer) int
+type program func(ctx context.Context, args, env []string, stdout, stderr io.Writer) int
 
 // node is a machine with an engine.
 type node struct {
@@ -150,7 +151,7 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 		id: newID(), name: name, node: n, config: config, host: host,
 		imageID: n.images[normalRef(config.Image)].id,
 		created: time.Now(), state: container.StateCreated,
-		log: newLogBuffer(), exited: make(chan struct{}), removed: make(chan struct{}),
+		log: newLogBuffer(host.LogConfig.Type), exited: make(chan struct{}), removed: make(chan struct{}),
 	}
 	e.containers[c.id] = c
 	return c
@@ -188,7 +189,7 @@ func (e *engine) run(c *ctr) {
 	exited := c.exited
 	e.active.Go(func() {
 		defer stop()
-		status := e.program(ctx, c.config.Cmd, env, c.log)
+		status := e.program(ctx, c.config.Cmd, env, c.log.stream(stdcopy.Stdout), c.log.stream(stdcopy.Stderr))
 		e.mu.Lock()
 		ended := c.exited == exited && c.state == container.StateRunning // not killed
 		if ended {

@@ -40,6 +40,7 @@ var engineRoutes = []engineRoute{
 	{"GET", "/containers/*/json", (*engine).serveInspect},
 	{"GET", "/containers/*/logs", (*engine).serveLogs},
 	{"GET", "/containers/*/stats", (*engine).serveStats},
+	{"POST", "/containers/*/attach", (*engine).serveAttach},
 	{"POST", "/containers/*/start", (*engine).serveStart},
 	{"POST", "/containers/*/stop", (*engine).serveStop},
 	{"POST", "/containers/*/kill", (*engine).serveKill},

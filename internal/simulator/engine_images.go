@@ -1,11 +1,7 @@
 package simulator
 
 import (
-	"archive/tar"
-	"bufio"
-	"compress/gzip"
 	"encoding/json"
-	"io"
 	"net/http"
 	"path"
 	"slices"
@@ -153,41 +149,6 @@ func (e *engine) serveLoad(s scope, w http.ResponseWriter, r *http.Request, _ st
 		out.send(jsonstream.Message{Stream: "Loaded image: " + ref + "\n"})
 	}
 	return nil
-}
-
-// archiveTags reads the tags out of the manifest of an image archive.
-func archiveTags(body io.Reader) ([]string, error) {
-	buffered := bufio.NewReader(body)
-	body = buffered
-	if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
-		unzipped, err := gzip.NewReader(buffered)
-		if err != nil {
-			return nil, err
-		}
-		defer unzipped.Close()
-		body = unzipped
-	}
-	var refs []string
-	archive := tar.NewReader(body)
-	for {
-		entry, err := archive.Next()
-		if err == io.EOF {
-			return refs, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if entry.Name != "manifest.json" {
-			continue
-		}
-		var manifest []struct{ RepoTags []string }
-		if err := json.NewDecoder(archive).Decode(&manifest); err != nil {
-			return nil, err
-		}
-		for _, m := range manifest {
-			refs = append(refs, m.RepoTags...)
-		}
-	}
 }
 
 func (e *engine) serveDistribution(_ scope, w http.ResponseWriter, _ *http.Request, name string) error {

@@ -133,7 +133,27 @@ func TestLoad(t *testing.T) {
 	if _, err := d.ImageInspect(t.Context(), "reg.example.com/dtr/dtr-nginx:2.6.9"); err != nil {
 		t.Error(err)
 	}
-	if _, err := d.ImageLoad(t.Context(), strings.NewReader("no archive")); err == nil {
-		t.Error("loaded what is no archive")
+	var whole bytes.Buffer
+	if err := simulator.WriteBundle(&whole, "docker/dtr", "2.6.9"); err != nil {
+		t.Fatal(err)
+	}
+	for name, archive := range map[string][]byte{
+		"garbage": []byte("no archive"), "half of it": whole.Bytes()[:whole.Len()/2],
+		"a layer renamed": bytes.Replace(whole.Bytes(), []byte("/layer.tar\""), []byte("/layer.tgz\""), 1),
+	} {
+		if _, err := d.ImageLoad(t.Context(), bytes.NewReader(archive)); err == nil {
+			t.Errorf("loaded %s", name)
+		}
+	}
+	loaded, err = d.ImageLoad(t.Context(), &whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, loaded)
+	_ = loaded.Close()
+	for _, ref := range simulator.Bundle("docker/dtr", "2.6.9") {
+		if got, err := d.ImageInspect(t.Context(), ref); err != nil || len(got.RepoDigests) > 0 {
+			t.Errorf("%s: %v, %v", ref, err, got.RepoDigests)
+		}
 	}
 }

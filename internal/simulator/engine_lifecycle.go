@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types"
 	"github.com/moby/moby/api/types/container"
 )
@@ -202,7 +203,7 @@ func (e *engine) serveLogs(s scope, w http.ResponseWriter, r *http.Request, name
 	log, tty, driver := c.log, c.config.Tty, c.host.LogConfig.Type
 	follow := isSet(r, "follow") && c.state == container.StateRunning
 	e.mu.Unlock()
-	if driver == "none" {
+	if driver == logDriverNone {
 		return errorf(http.StatusNotImplemented, "configured logging driver does not support reading")
 	}
 
@@ -215,15 +216,15 @@ func (e *engine) serveLogs(s scope, w http.ResponseWriter, r *http.Request, name
 	flush := http.NewResponseController(w).Flush
 	_ = flush()
 	_ = log.read(r.Context(), since, tail, follow, func(entry logEntry) error {
+		if entry.stream == stdcopy.Stdout && !isSet(r, "stdout") || entry.stream == stdcopy.Stderr && !isSet(r, "stderr") {
+			return nil
+		}
 		data := entry.data
 		if isSet(r, "timestamps") {
 			data = append([]byte(entry.at.UTC().Format("2006-01-02T15:04:05.000000000Z07:00")+" "), data...)
 		}
 		if !tty {
-			data = append(streamHeader(len(data)), data...)
-		}
-		if !isSet(r, "stdout") {
-			return nil // everything is written to standard output
+			data = append(streamHeader(entry.stream, len(data)), data...)
 		}
 		if _, err := w.Write(data); err != nil {
 			return err
@@ -233,9 +234,9 @@ func (e *engine) serveLogs(s scope, w http.ResponseWriter, r *http.Request, name
 	return nil
 }
 
-// streamHeader starts a frame of standard output in Docker's multiplexed stream.
-func streamHeader(size int) []byte {
-	header := []byte{1, 0, 0, 0, 0, 0, 0, 0}
+// streamHeader starts a frame in Docker's multiplexed stream.
+func streamHeader(s stdcopy.StdType, size int) []byte {
+	header := []byte{byte(s), 0, 0, 0, 0, 0, 0, 0}
 	binary.BigEndian.PutUint32(header[4:], uint32(size))
 	return header
 }

@@ -83,6 +83,16 @@ type BootstrapperFaults struct {
 	LongLine int
 	// Unfinished ends the output in the middle of a line.
 	Unfinished bool
+
+	// BackupCut ends a backup in the middle of its archive, with status 0 and
+	// without a word.
+	BackupCut bool
+	// BackupGarbage writes text in place of a backup's archive.
+	BackupGarbage bool
+	// BackupVersion is the version that the archive of a backup names.
+	BackupVersion string
+	// BackupUnnamed leaves out of the archive what names its version.
+	BackupUnnamed bool
 }
 
 // SetBootstrapper sets how bootstrappers go wrong from now on, those that run

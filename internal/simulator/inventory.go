@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -42,6 +43,11 @@ type Engines interface {
 
 // Running says whether the container runs.
 func (c Container) Running() bool { return c.State == "running" }
+
+// upgrades says whether the container is a bootstrapper that changes the cluster.
+func (c Container) upgrades() bool {
+	return isBootstrapper(c.Image) && !slices.Contains(c.Args, backupCommand)
+}
 
 // Version is the tag of the image.
 func (c Container) Version() string {

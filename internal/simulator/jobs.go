@@ -263,12 +263,12 @@ type upgrades struct {
 // at 2.6 or later. The lock must be held.
 func (d *dtr) watchUpgrades() {
 	for _, c := range d.inventory.Ended() {
-		if isBootstrapper(c.Image) && !c.FinishedAt.Before(d.upgrades.last) {
+		if c.upgrades() && !c.FinishedAt.Before(d.upgrades.last) {
 			d.upgrades = upgrades{last: c.FinishedAt, well: c.ExitCode == 0}
 		}
 	}
 	for _, c := range d.seen {
-		if isBootstrapper(c.Image) && c.Running() {
+		if c.upgrades() && c.Running() {
 			return
 		}
 	}

@@ -3,9 +3,12 @@ package simulator
 import (
 	"bytes"
 	"context"
+	"io"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
 )
 
 // maxLogChunk is where Docker's json-file driver cuts a long line.
@@ -13,45 +16,72 @@ const maxLogChunk = 16 << 10
 
 type logEntry struct {
 	at         time.Time
+	stream     stdcopy.StdType
 	data       []byte // a line with its end, or a part of a long or unfinished one
 	unfinished bool   // the last line, without an end
 }
 
-// logBuffer keeps what a container wrote, and wakes those that follow it.
+// logBuffer keeps what a container wrote, and wakes those that follow it. Those
+// that are attached get it as it is written, whether it is kept or not.
 type logBuffer struct {
-	mu      sync.Mutex
-	entries []logEntry
-	pending []byte
-	closed  bool
-	changed chan struct{} // closed and replaced at every change
+	discard bool // the log driver is none
+
+	mu       sync.Mutex
+	entries  []logEntry
+	pending  map[stdcopy.StdType][]byte
+	closed   bool
+	changed  chan struct{} // closed and replaced at every change
+	attached []*attachment
 }
 
-func newLogBuffer() *logBuffer { return &logBuffer{changed: make(chan struct{})} }
+func newLogBuffer(driver string) *logBuffer {
+	return &logBuffer{discard: driver == logDriverNone, pending: map[stdcopy.StdType][]byte{}, changed: make(chan struct{})}
+}
 
-// Write takes output of the container; after close it goes nowhere.
-func (l *logBuffer) Write(p []byte) (int, error) {
+// stream is where the container writes one of its streams to; after close that
+// goes nowhere.
+func (l *logBuffer) stream(s stdcopy.StdType) io.Writer { return logWriter{l, s} }
+
+type logWriter struct {
+	log    *logBuffer
+	stream stdcopy.StdType
+}
+
+func (w logWriter) Write(p []byte) (int, error) {
+	for _, a := range w.log.keep(w.stream, p) {
+		a.write(w.stream, p) // as slowly as it is read: the container waits
+	}
+	return len(p), nil
+}
+
+// keep takes output into the log and returns those that are attached.
+func (l *logBuffer) keep(s stdcopy.StdType, p []byte) []*attachment {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return len(p), nil
+		return nil
 	}
-	l.pending = append(l.pending, p...)
+	if l.discard {
+		return slices.Clone(l.attached)
+	}
+	pending := slices.Concat(l.pending[s], p)
 	for {
-		end := bytes.IndexByte(l.pending, '\n') + 1
-		if end > maxLogChunk || end == 0 && len(l.pending) >= maxLogChunk {
+		end := bytes.IndexByte(pending, '\n') + 1
+		if end > maxLogChunk || end == 0 && len(pending) >= maxLogChunk {
 			end = maxLogChunk
 		}
 		if end == 0 {
 			break
 		}
-		l.add(l.pending[:end])
-		l.pending = l.pending[end:]
+		l.add(s, pending[:end])
+		pending = pending[end:]
 	}
-	return len(p), nil
+	l.pending[s] = pending
+	return slices.Clone(l.attached)
 }
 
-func (l *logBuffer) add(data []byte) {
-	l.entries = append(l.entries, logEntry{at: time.Now(), data: bytes.Clone(data)})
+func (l *logBuffer) add(s stdcopy.StdType, data []byte) {
+	l.entries = append(l.entries, logEntry{at: time.Now(), stream: s, data: bytes.Clone(data)})
 	l.wake()
 }
 
@@ -64,16 +94,33 @@ func (l *logBuffer) wake() {
 func (l *logBuffer) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.detach()
 	if l.closed {
 		return
 	}
-	if len(l.pending) > 0 {
-		l.add(l.pending)
-		l.entries[len(l.entries)-1].unfinished = true
-		l.pending = nil
+	for s, pending := range l.pending {
+		if len(pending) > 0 {
+			l.add(s, pending)
+			l.entries[len(l.entries)-1].unfinished = true
+		}
 	}
+	clear(l.pending)
 	l.closed = true
 	l.wake()
+}
+
+func (l *logBuffer) attach(a *attachment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.attached = append(l.attached, a)
+}
+
+// detach ends the streams of those that are attached. The lock must be held.
+func (l *logBuffer) detach() {
+	for _, a := range l.attached {
+		a.end()
+	}
+	l.attached = nil
 }
 
 func (l *logBuffer) reopen() {

@@ -18,6 +18,12 @@ const (
 	// BootstrapperRemoved: the container of an upgrade has been removed, and who
 	// asked for that is not answered yet.
 	BootstrapperRemoved = "bootstrapper-removed"
+	// BackupStarted: a backup container has started and read its flags.
+	BackupStarted = "backup-started"
+	// BackupHalfway: half of the archive is written.
+	BackupHalfway = "backup-halfway"
+	// BackupFinished: a backup container is about to end, well or not.
+	BackupFinished = "backup-finished"
 	// MigrationStarted: an attempt at the metadata store migration is running.
 	MigrationStarted = "migration-started"
 	// MigrationFinished: an attempt did its work and is about to be called done.

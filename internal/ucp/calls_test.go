@@ -128,6 +128,10 @@ var calls = map[string]struct {
 			Error: "No such image: docker/dtr-content-cache:2.6.15",
 		}},
 	},
+	"discard": {
+		"DELETE /containers/x?force=1&v=1",
+		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Discard(ctx, "x") }, nil,
+	},
 	"logs": {
 		"GET /containers/x/logs?since=1530000000.000000005&stderr=1&stdout=1",
 		func(ctx context.Context, e *Engine) (any, error) {
@@ -190,7 +194,9 @@ var calls = map[string]struct {
 	},
 	"load": {
 		"POST /images/load?quiet=0",
-		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Load(ctx, strings.NewReader("tar")) }, nil,
+		func(ctx context.Context, e *Engine) (any, error) {
+			return nil, e.Load(ctx, strings.NewReader("tar"), nil)
+		}, nil,
 	},
 }
 

@@ -156,6 +156,14 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	return err
 }
 
+// Discard removes a container and its volumes, and kills it first if it runs. It is for what may end at any moment, which an upgrade may not.
+func (e *Engine) Discard(ctx context.Context, id string) error {
+	_, err := call(ctx, e, callLimit, "kill and remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
+		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+	})
+	return err
+}
+
 // Wait waits until the container does not run any more and returns its exit status.
 // It goes on until ctx ends. A container that was never started has no exit status: that is an error.
 func (e *Engine) Wait(ctx context.Context, id string) (int, error) {

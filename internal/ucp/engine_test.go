@@ -185,7 +185,7 @@ func TestEngineAnswersGarbage(t *testing.T) {
 			for call, c := range calls {
 				got, err := c.call(t.Context(), e)
 				// These have no body to speak of, or an empty one says all.
-				if silent := slices.Contains([]string{"start", "remove", "rename", "stop", "remove, keeping volumes", "set the image of a service"}, call); silent && name != "hang up" && name != "a break" || call == "pull" && name == "nothing" || call == "load" && name == "nothing" {
+				if silent := slices.Contains([]string{"start", "remove", "rename", "stop", "remove, keeping volumes", "discard", "set the image of a service"}, call); silent && name != "hang up" && name != "a break" || call == "pull" && name == "nothing" || call == "load" && name == "nothing" {
 					continue
 				}
 				if err == nil {
@@ -256,7 +256,7 @@ func TestExpiredToken(t *testing.T) {
 		s := serveUCP(t, "1.37", engine1706())
 		e := s.engine()
 		s.expire()
-		if err := e.Load(t.Context(), io.MultiReader(strings.NewReader("tar"))); err == nil || len(s.asked("POST /v1.37/images/load")) != 1 {
+		if err := e.Load(t.Context(), io.MultiReader(strings.NewReader("tar")), nil); err == nil || len(s.asked("POST /v1.37/images/load")) != 1 {
 			t.Errorf("error %v, asked %q", err, s.requests)
 		}
 	})

@@ -98,9 +98,9 @@ func (e *Engine) Pull(ctx context.Context, ref string, progress func(string)) er
 	return err
 }
 
-// Load loads the images of a tar archive, through UCP on every node.
+// Load loads the images of a tar archive, compressed or not, through UCP on every node. The progress function, which may be nil, gets a line a change.
 // Only an archive that is an io.Seeker can be sent again, should the login have to be renewed.
-func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
+func (e *Engine) Load(ctx context.Context, archive io.Reader, progress func(string)) error {
 	sent := false
 	_, err := call(ctx, e, transferLimit, "load images", func(ctx context.Context, c *client.Client) (none, error) {
 		if sent {
@@ -115,7 +115,7 @@ func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
 			return none{}, err
 		}
 		defer stream.Close()
-		return none{}, follow(stream, nil)
+		return none{}, follow(stream, progress)
 	})
 	return err
 }

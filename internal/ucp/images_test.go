@@ -111,14 +111,14 @@ func TestLoad(t *testing.T) {
 	s := serveUCP(t, "1.37", handlers{"POST /images/load": load})
 	e := s.engine()
 	s.expire()
-	if err := e.Load(t.Context(), f); err != nil || got != "the whole archive" || s.logins != 2 {
+	if err := e.Load(t.Context(), f, nil); err != nil || got != "the whole archive" || s.logins != 2 {
 		t.Errorf("%q, error %v", got, err)
 	}
 	if _, err := f.Stat(); err != nil {
 		t.Errorf("the caller's file was closed: %v", err)
 	}
 	s = serveUCP(t, "1.37", handlers{"POST /images/load": always(200, `{"errorDetail":{"message":"no space left on device"},"error":"no space left on device"}`)})
-	if err := s.engine().Load(t.Context(), strings.NewReader("tar")); err == nil || !strings.Contains(err.Error(), "no space left") {
+	if err := s.engine().Load(t.Context(), strings.NewReader("tar"), nil); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("error %v", err)
 	}
 }

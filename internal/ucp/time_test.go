@@ -67,7 +67,7 @@ func TestEveryCallHasALimit(t *testing.T) {
 		switch name {
 		case "follow logs", "wait": // go on until their context ends
 			continue
-		case "start", "remove", "rename", "stop", "remove, keeping volumes": // are over when the status is there
+		case "start", "remove", "rename", "stop", "remove, keeping volumes", "discard": // are over when the status is there
 			continue
 		}
 		synctest.Test(t, func(t *testing.T) {

@@ -59,23 +59,28 @@ func (r *run) engines(ctx context.Context) ([]*ucp.Engine, error) {
 	return []*ucp.Engine{runner, through}, nil
 }
 
-// findContainer looks for the container of the bootstrapper's fixed name, on
-// every engine that may have it; one that is at work comes first. One that
-// somebody else made is an error: its name is the lock.
+// findContainer looks for the bootstrapper's container.
 func (r *run) findContainer(ctx context.Context) (containerState, bool, error) {
+	return r.find(ctx, r.containerName)
+}
+
+// find looks for the container of a fixed name, on every engine that may have it;
+// one that is at work comes first. One that somebody else made is an error: its
+// name is the lock.
+func (r *run) find(ctx context.Context, name string) (containerState, bool, error) {
 	engines, err := r.engines(ctx)
 	if err != nil {
 		return containerState{}, false, err
 	}
 	var found []containerState
 	for _, engine := range engines {
-		state, err := engine.Container(ctx, r.containerName)
+		state, err := engine.Container(ctx, name)
 		switch {
 		case errdefs.IsNotFound(err):
 		case err != nil:
-			return containerState{}, false, fmt.Errorf("look for container %s: %w", r.containerName, err)
+			return containerState{}, false, fmt.Errorf("look for container %s: %w", name, err)
 		case state.Labels[labelCluster] != r.host:
-			return containerState{}, false, &ForeignContainerError{Container: r.containerName, Image: state.Image, Status: state.Status}
+			return containerState{}, false, &ForeignContainerError{Container: name, Image: state.Image, Status: state.Status}
 		default:
 			found = append(found, containerState{state, engine})
 		}
@@ -219,15 +224,7 @@ func (r *run) settled(ctx context.Context, state containerState, hop transition.
 // error for which errdefs.IsConflict holds.
 func (r *run) create(ctx context.Context, obs *Observation, hop transition.Hop) (containerState, error) {
 	replica, _ := obs.existingReplica(r.o.ExistingReplicaID)
-	login := r.cluster.Login
-	if login.CA == "" && !login.Insecure {
-		ca, err := r.cluster.UCP.CA(ctx)
-		if err != nil {
-			return containerState{}, fmt.Errorf("read UCP's CA for the bootstrapper: %w", err)
-		}
-		login.CA = ca
-	}
-	engine, err := r.runner(ctx)
+	login, err := r.login(ctx)
 	if err != nil {
 		return containerState{}, err
 	}
@@ -235,21 +232,36 @@ func (r *run) create(ctx context.Context, obs *Observation, hop transition.Hop) 
 		ExistingReplicaID: replica.ID, UCP: login, NoImageCheck: r.o.SkipChecks[CheckImage],
 	})
 	spec := ucp.CreateSpec{
-		Name:        r.containerName,
-		Image:       bootstrap.Image(r.o.Repository, hop.To),
-		Args:        args,
-		Env:         env,
-		NetworkMode: r.cluster.NetworkMode,
-		Labels: map[string]string{
-			labelCluster: r.host, labelFrom: hop.From.String(), labelTo: hop.To.String(), labelProvider: r.o.ProviderVersion,
-		},
-	}
-	if r.cluster.Docker == nil {
-		spec.Node = replica.Node
+		Name: r.containerName, Image: bootstrap.Image(r.o.Repository, hop.To), Args: args, Env: env,
+		Labels: map[string]string{labelFrom: hop.From.String(), labelTo: hop.To.String()},
 	}
 	if obs.migratedBefore() {
 		spec.Labels[labelMigrated] = "true"
 	}
+	return r.make(ctx, obs, spec)
+}
+
+// login is what a bootstrapper is given to reach UCP with.
+func (r *run) login(ctx context.Context) (bootstrap.UCP, error) {
+	login := r.cluster.Login
+	if login.CA == "" && !login.Insecure {
+		ca, err := r.cluster.UCP.CA(ctx)
+		if err != nil {
+			return login, fmt.Errorf("read UCP's CA for the bootstrapper: %w", err)
+		}
+		login.CA = ca
+	}
+	return login, nil
+}
+
+// make makes a container on the engine that runs the bootstrapper.
+func (r *run) make(ctx context.Context, obs *Observation, spec ucp.CreateSpec) (containerState, error) {
+	engine, err := r.runner(ctx)
+	if err != nil {
+		return containerState{}, err
+	}
+	spec.NetworkMode, spec.Node = r.cluster.NetworkMode, r.node(obs)
+	spec.Labels[labelCluster], spec.Labels[labelProvider] = r.host, r.o.ProviderVersion
 	id, err := engine.Create(ctx, spec)
 	if err != nil {
 		return containerState{}, fmt.Errorf("create container %s from image %s: %w", spec.Name, spec.Image, err)
@@ -310,14 +322,20 @@ func (r *run) remove(ctx context.Context, state containerState) (bool, error) {
 	case errdefs.IsNotFound(err), errdefs.IsConflict(err):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("remove container %s: %w", r.containerName, err)
+		return false, fmt.Errorf("remove container %s: %w", state.Name, err)
 	}
 	return true, nil
 }
 
 // tidy removes the container, from each engine that has one: the hop is finished
-// and its log has been read.
-func (r *run) tidy(ctx context.Context) error {
+// and its log has been read. With the last hop what tells of the backup goes
+// first, so that it never outlives the upgrade.
+func (r *run) tidy(ctx context.Context, hop transition.Hop) error {
+	if hop.To.Equal(r.o.Target) {
+		if err := r.tidyBackup(ctx); err != nil {
+			return err
+		}
+	}
 	for {
 		state, found, err := r.findContainer(ctx)
 		if err != nil || !found || state.live() {

@@ -38,6 +38,9 @@ type Options struct {
 	Repository string            // of the bootstrapper's image; "" is the vendor's for the version
 	Pull       PullPolicy        // "" is PullMissing
 	Digests    map[string]string // version to sha256:...; other content is refused
+	Archives   map[string]string // version to a file that docker save wrote; nothing is pulled for that version
+
+	Backup *Backup // nil takes none
 
 	// Applied is the target of the last run that succeeded, nil when there was
 	// none. Nothing up to it is doubted: no images are asked for, and no migration
@@ -53,6 +56,9 @@ type Options struct {
 	ProviderVersion string // written on the bootstrapper's container
 	Pace            Pace
 	Now             func() time.Time // what the window is held against; nil is time.Now
+
+	applying bool // by a run, which is on the machine whose files count
+	backedUp bool // by this run
 }
 
 func (o Options) now() time.Time {
@@ -60,6 +66,11 @@ func (o Options) now() time.Time {
 		return time.Now()
 	}
 	return o.Now()
+}
+
+// Backup asks for a backup before the first hop that is not begun.
+type Backup struct {
+	File string // must not exist; "" while it is not known
 }
 
 // stops are the versions to come by, the target last.
@@ -90,6 +101,12 @@ func (o Options) componentImages() []string {
 		images = append(images, bootstrap.ComponentImages(o.Repository, v)...)
 	}
 	return images
+}
+
+// archived says whether an image comes out of an archive.
+func (o Options) archived(image string) bool {
+	_, version := splitImage(image)
+	return o.Archives[version] != ""
 }
 
 // PullPolicy says when the bootstrapper's image is pulled.

@@ -17,6 +17,7 @@ const (
 	labelFrom     = "com.github.dtr-upgrade.from"
 	labelTo       = "com.github.dtr-upgrade.to"
 	labelProvider = "com.github.dtr-upgrade.provider-version"
+	labelBackup   = "com.github.dtr-upgrade.backup" // of a backup's container: the file it is written to
 )
 
 // phase2Name is the name of the container in which the bootstrapper's second
@@ -27,9 +28,12 @@ var notInName = regexp.MustCompile(`[^a-zA-Z0-9_.-]+`)
 
 // containerName is the fixed name of a cluster's bootstrapper container: an
 // engine refuses a second container of the same name, and so a second upgrade.
-func containerName(host string) string {
-	return "dtr-upgrade-" + notInName.ReplaceAllString(host, "-")
-}
+func containerName(host string) string { return "dtr-upgrade-" + nameOf(host) }
+
+// backupName is the fixed name of the container that writes a cluster's backup.
+func backupName(host string) string { return "dtr-backup-" + nameOf(host) }
+
+func nameOf(host string) string { return notInName.ReplaceAllString(host, "-") }
 
 // baseName is a container's name without the node that UCP puts before it.
 func baseName(name string) string {
@@ -49,6 +53,12 @@ func isBootstrapper(c ucp.Container) bool {
 // isOurs says whether this provider started the container for the cluster.
 func isOurs(c ucp.Container, host string) bool {
 	return c.Labels[labelCluster] == host && baseName(c.Name) == containerName(host)
+}
+
+// isBackup says whether this provider started the container to write a backup of
+// the cluster, which changes nothing on it.
+func isBackup(c ucp.Container, host string) bool {
+	return c.Labels[labelCluster] == host && baseName(c.Name) == backupName(host)
 }
 
 // isFor says whether the container was made for a hop.

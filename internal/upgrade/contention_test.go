@@ -156,7 +156,7 @@ func TestOwedMigrationIsNotForgotten(t *testing.T) {
 		t.Errorf("got %v, want a job that was never started", failure)
 	}
 	r, _, _ := looked(t, c, o)
-	if err := r.tidy(t.Context()); err != nil {
+	if err := r.tidy(t.Context(), *newHop(version("2.5.6"), version("2.6.15"))); err != nil {
 		t.Fatal(err)
 	}
 

@@ -141,6 +141,45 @@ func (e *MigrationError) Error() string {
 
 func (e *MigrationError) Unwrap() error { return e.Cause }
 
+// BackupError says that there is no backup. Nothing was begun, and nothing is left
+// of what was written.
+type BackupError struct {
+	File         string
+	Exists       bool               // the file was there before, and is as it was
+	Bootstrapper *BootstrapperError // how the backup's container ended, unless that was well
+	Cause        error              // what is wrong with the file, or with what was to be written to it
+}
+
+func (e *BackupError) Error() string {
+	switch {
+	case e.Exists:
+		return fmt.Sprintf("backup file %s exists", e.File)
+	case e.Bootstrapper != nil:
+		return fmt.Sprintf("backup to %s: %v", e.File, e.Bootstrapper)
+	}
+	return fmt.Sprintf("backup to %s: %v", e.File, e.Cause)
+}
+
+func (e *BackupError) Unwrap() error { return e.Cause }
+
+// ArchiveError says that an archive did not bring the images of its version to
+// where they are needed.
+type ArchiveError struct {
+	Version string
+	File    string
+	Missing []string // images, with the node that lacks them
+	Cause   error    // why it could not be loaded; nil when it was
+}
+
+func (e *ArchiveError) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("load images from %s: %v", e.File, e.Cause)
+	}
+	return fmt.Sprintf("images that are not there after %s was loaded: %s", e.File, strings.Join(e.Missing, ", "))
+}
+
+func (e *ArchiveError) Unwrap() error { return e.Cause }
+
 // DigestError says that an image is not the one that was asked for.
 type DigestError struct {
 	Image string

@@ -20,6 +20,7 @@ const (
 	CheckContentTrust      Check = "content-trust"
 	CheckUCPVersion        Check = "ucp-version"
 	CheckEngineVersion     Check = "engine-version"
+	CheckBackup            Check = "backup"
 	CheckReleaseAdvisory   Check = "release-advisory"
 	CheckWindow            Check = "maintenance-window"
 )
@@ -49,7 +50,7 @@ const (
 type Finding struct {
 	Check     Check
 	Severity  Severity
-	Attribute string // the attribute of dtr_upgrade to change, "" when none would help
+	Attribute string // the attribute of dtr_upgrade to change, as its language writes it; "" when none would help
 	Summary   string
 	Detail    string // what was seen; an empty line; what to do
 }

@@ -81,7 +81,7 @@ func (r *run) passLog(ctx context.Context, state containerState, ended chan<- st
 			if !record.Time.IsZero() {
 				since = record.Time
 			}
-			tflog.Info(ctx, "Bootstrapper says", map[string]any{"level": record.Level, "message": record.Message})
+			say(ctx, record)
 		})
 		if err != nil && ctx.Err() == nil {
 			tflog.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
@@ -109,43 +109,67 @@ func (r *run) readLog(ctx context.Context, state containerState, since time.Time
 	defer func() { _ = log.Close() }()
 	scanner := bootstrap.NewScanner(log)
 	for scanner.Scan() {
-		record := scanner.Record()
-		if password := r.cluster.Login.Password; password != "" {
-			record.Message = strings.ReplaceAll(record.Message, password, "***")
-		}
-		each(record)
+		each(r.mask(scanner.Record()))
 	}
 	return scanner.Err()
+}
+
+func (r *run) mask(record bootstrap.Record) bootstrap.Record {
+	if password := r.cluster.Login.Password; password != "" {
+		record.Message = strings.ReplaceAll(record.Message, password, "***")
+	}
+	return record
+}
+
+// say passes a record on.
+func say(ctx context.Context, record bootstrap.Record) {
+	tflog.Info(ctx, "Bootstrapper says", map[string]any{"level": record.Level, "message": record.Message})
 }
 
 // verdict reads how an ended bootstrapper ended: nil, or a *BootstrapperError
 // for an exit status other than 0 and for a fatal record, whichever the other
 // says.
 func (r *run) verdict(ctx context.Context, state containerState) error {
-	failure := &BootstrapperError{Image: state.Image, Container: state.Name, ExitCode: state.ExitCode}
-	var records []bootstrap.Record
-	err := r.readLog(ctx, state, time.Time{}, false, func(record bootstrap.Record) {
-		if record.Fatal() {
-			failure.Fatal = record.Message
-		}
-		records = append(records, record)
-		if len(records) > 2*recent {
-			records = append(records[:0], records[len(records)-recent:]...)
-		}
-	})
+	var said account
+	err := r.readLog(ctx, state, time.Time{}, false, said.note)
 	if ctx.Err() != nil {
 		return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: context.Cause(ctx)}
 	}
 	if err != nil {
 		tflog.Warn(ctx, "The bootstrapper's log could not be read to its end", map[string]any{"container": state.Name, "error": err.Error()})
 	}
-	if failure.ExitCode == 0 && failure.Fatal == "" {
+	if failure := said.failure(state); failure != nil {
+		return failure
+	}
+	return nil
+}
+
+// account is what a bootstrapper's records tell of a failure.
+type account struct {
+	fatal   string
+	records []bootstrap.Record // the last ones
+}
+
+func (a *account) note(record bootstrap.Record) {
+	if record.Fatal() {
+		a.fatal = record.Message
+	}
+	a.records = append(a.records, record)
+	if len(a.records) > 2*recent {
+		a.records = append(a.records[:0], a.records[len(a.records)-recent:]...)
+	}
+}
+
+// failure judges a bootstrapper that has ended, nil when that was well.
+func (a *account) failure(state containerState) *BootstrapperError {
+	if state.ExitCode == 0 && a.fatal == "" {
 		return nil
 	}
-	if known, ok := bootstrap.Diagnose(records); ok {
+	failure := &BootstrapperError{Image: state.Image, Container: state.Name, ExitCode: state.ExitCode, Fatal: a.fatal}
+	if known, ok := bootstrap.Diagnose(a.records); ok {
 		failure.Failure = &known
 	}
-	for _, record := range records[max(0, len(records)-tailLength):] {
+	for _, record := range a.records[max(0, len(a.records)-tailLength):] {
 		failure.Log = append(failure.Log, record.Message)
 	}
 	return failure

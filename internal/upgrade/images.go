@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"golang.org/x/sync/errgroup"
 
@@ -36,37 +37,44 @@ func (r *run) imagesNotNeeded(hop transition.Hop) func(context.Context) (bool, e
 // images brings the images of a hop to where they are needed, and touches
 // nothing else.
 func (r *run) images(ctx context.Context, obs *Observation, hop transition.Hop) error {
+	if r.o.Archives[hop.To.String()] != "" {
+		if err := r.load(ctx, hop.To, r.places(obs, hop.To)); err != nil {
+			return err
+		}
+	}
+	if err := r.bootstrapperImage(ctx, obs, hop.To); err != nil {
+		return err
+	}
+	return r.componentImages(ctx, obs, hop)
+}
+
+// bootstrapperImage brings the bootstrapper's image to where it is to run.
+func (r *run) bootstrapperImage(ctx context.Context, obs *Observation, version *semver.Version) error {
 	engine, err := r.runner(ctx)
 	if err != nil {
 		return err
 	}
-	node := ""
-	if r.cluster.Docker == nil {
-		node = r.node(obs)
-	}
-	image := bootstrap.Image(r.o.Repository, hop.To)
-	present, err := engine.Images(ctx, node)
+	image := bootstrap.Image(r.o.Repository, version)
+	present, err := engine.Images(ctx, r.node(obs))
 	if err != nil {
 		return fmt.Errorf("look for image %s: %w", image, err)
 	}
-	if r.o.Pull == PullAlways || r.o.Pull != PullNever && !present[image] {
+	if pulled := !r.o.archived(image); pulled && (r.o.Pull == PullAlways || r.o.Pull != PullNever && !present[image]) {
 		if err := pull(ctx, engine, image); err != nil {
 			return err
 		}
 	}
-	if want := r.o.Digests[hop.To.String()]; want != "" {
-		if err := checkDigest(ctx, engine, image, node, want); err != nil {
-			return err
-		}
+	if want := r.o.Digests[version.String()]; want != "" {
+		return checkDigest(ctx, engine, image, r.node(obs), want)
 	}
-	return r.componentImages(ctx, obs, hop)
+	return nil
 }
 
 // componentImages pulls the images of the parts that a replica's node lacks, so
 // that the bootstrapper does not find out in the middle of a replica.
 func (r *run) componentImages(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	if r.o.Pull == PullNever {
-		return nil // preflight has seen that they are there
+	if r.o.Pull == PullNever || r.o.Archives[hop.To.String()] != "" {
+		return nil // preflight has seen that they are there, or they were loaded
 	}
 	engine, err := r.cluster.UCP.Engine(ctx)
 	if err != nil {
@@ -128,8 +136,11 @@ func checkDigest(ctx context.Context, engine *ucp.Engine, image, node, want stri
 }
 
 // node is where UCP is to place the bootstrapper: the node of the replica that
-// it connects to.
+// it connects to. An engine of its own has no nodes.
 func (r *run) node(obs *Observation) string {
+	if r.cluster.Docker != nil {
+		return ""
+	}
 	replica, _ := obs.existingReplica(r.o.ExistingReplicaID)
 	return replica.Node
 }

@@ -35,6 +35,10 @@ type Observation struct {
 	// that runs the bootstrapper through UCP; 0 when nothing is due, or none tells.
 	RunnerUse int64
 	Images    map[string]ImageState
+	onRunner  map[string]bool // images on the engine that runs the bootstrapper
+
+	Archives map[string]error // version to what speaks against its archive at first sight
+	Backup   BackupFile
 }
 
 // ImageState is where an image is to be had from.
@@ -68,7 +72,8 @@ const recentJobs = 50
 // the login to UCP nothing waits for anything else. Only an image that its
 // registry does not hand out costs a second look, at the nodes.
 func Observe(parent context.Context, c Cluster, o Options) (*Observation, error) {
-	obs := &Observation{At: o.now(), Jobs: map[string][]dtr.Job{}, Images: map[string]ImageState{}}
+	obs := &Observation{At: o.now(), Jobs: map[string][]dtr.Job{}, Images: map[string]ImageState{}, Archives: map[string]error{}}
+	obs.lookAtFiles(o)
 	var mu sync.Mutex // guards the maps
 	var settings dtr.Settings
 	var viaUCP, direct []ucp.Container
@@ -137,6 +142,9 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 	if err := obs.check(settings); err != nil {
 		return nil, err
 	}
+	if err := obs.lookForBackupImage(parent, c, o); err != nil {
+		return nil, err
+	}
 	after, ctx := errgroup.WithContext(parent)
 	after.Go(func() error { return obs.lookOnNodes(ctx, c, o) })
 	if obs.due(o) {
@@ -157,12 +165,29 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 	return obs, after.Wait()
 }
 
+// lookAtFiles looks at what the configuration names on this machine.
+func (obs *Observation) lookAtFiles(o Options) {
+	for _, v := range o.ahead() {
+		if name := o.Archives[v.String()]; name != "" {
+			obs.Archives[v.String()] = lookAtArchive(name)
+		}
+	}
+	if o.Backup != nil && o.Backup.File != "" {
+		obs.Backup = lookAtBackup(o.Backup.File)
+	}
+}
+
 // lookOnNodes asks each replica's node which images it has, if there is a
 // component's image that it would have to have already.
 func (obs *Observation) lookOnNodes(ctx context.Context, c Cluster, o Options) error {
 	var wanted []string
 	for _, image := range o.componentImages() {
-		if o.Pull == PullNever || obs.Images[image].Remote != nil {
+		if o.Pull == PullNever || obs.Images[image].Remote != nil || o.archived(image) {
+			wanted = append(wanted, image)
+		}
+	}
+	for _, image := range o.bootstrapperImages() {
+		if o.archived(image) { // for its second phase
 			wanted = append(wanted, image)
 		}
 	}
@@ -221,7 +246,7 @@ func onlyBootstrappers(direct, viaUCP []ucp.Container) []ucp.Container {
 // nothing is asked: an engine that cannot resolve the registry's name does little
 // else for as long as it tries, and has such questions wait for one another.
 func askRegistry(ctx context.Context, engine *ucp.Engine, o Options, image string) error {
-	if o.Pull == PullNever {
+	if o.Pull == PullNever || o.archived(image) {
 		return nil
 	}
 	_, err := engine.RemoteImage(ctx, image)
@@ -247,6 +272,7 @@ func (obs *Observation) lookForBootstrapperImages(ctx context.Context, engine *u
 	}
 	mu.Lock()
 	defer mu.Unlock()
+	obs.onRunner = present
 	for i, image := range images {
 		obs.Images[image] = ImageState{Present: present[image], Remote: remote[i]}
 	}

@@ -76,6 +76,9 @@ func (p *preflight) engineVersions() {
 func (p *preflight) images() {
 	nodes := p.obs.replicaNodes()
 	for _, hop := range p.Hops {
+		if p.o.Archives[hop.To.String()] != "" {
+			continue // archives has its say
+		}
 		var absent []string
 		var cause error
 		if image := bootstrap.Image(p.o.Repository, hop.To); !p.available(image) {

@@ -33,7 +33,7 @@ func Preflight(obs *Observation, o Options) (Plan, Findings) {
 	}
 	for _, check := range []func(){
 		p.foreignUpgrade, p.pendingMigration, p.replicaHealth, p.existingReplica, p.replicaCount, p.garbageCollection,
-		p.memory, p.images, p.contentTrust, p.ucpVersion, p.engineVersions, p.advisories, p.window,
+		p.memory, p.images, p.archives, p.contentTrust, p.ucpVersion, p.engineVersions, p.backup, p.advisories, p.window,
 	} {
 		check()
 	}
@@ -130,9 +130,11 @@ func (p *preflight) foreignUpgrade() {
 				fmt.Sprintf("Finish it first: set target_version to %q, or name that version in via, and apply.", ours.Labels[labelTo]))
 		}
 	}
+	backup := p.obs.backupContainer()
 	for _, c := range p.obs.Bootstrappers {
-		// The second phase is ours as long as our own container is there.
-		if !running(c) || isOurs(c, p.obs.Host) || hasOurs && baseName(c.Name) == phase2Name {
+		// A backup is no upgrade: the run waits for its end. The second phase is
+		// ours as long as our own container is there.
+		if !running(c) || isOurs(c, p.obs.Host) || isBackup(c, p.obs.Host) || (hasOurs || running(backup)) && baseName(c.Name) == phase2Name {
 			continue
 		}
 		p.find(CheckForeignUpgrade, Error, "", "Somebody else runs the DTR bootstrapper",

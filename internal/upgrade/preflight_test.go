@@ -14,7 +14,9 @@ import (
 
 func TestPreflightFindsNothingOnAGoodCluster(t *testing.T) {
 	t.Parallel()
-	plan, findings := Preflight(observation("2.5.17", "2.5.17", "2.5.17"), options("2.6.15"))
+	o := options("2.6.15")
+	o.Backup = &Backup{File: "dtr-backup.tar"}
+	plan, findings := Preflight(observation("2.5.17", "2.5.17", "2.5.17"), o)
 	if len(findings) > 0 {
 		t.Errorf("findings on a cluster with nothing in the way: %+v", findings)
 	}

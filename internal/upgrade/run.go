@@ -15,6 +15,9 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
+// StepBackup is the step before the first hop.
+const StepBackup = "backup"
+
 // The steps of a hop.
 const (
 	stepImages    = "images"
@@ -62,9 +65,9 @@ type run struct {
 
 // Run takes the cluster to the target. It returns a report in every case: also
 // next to an error it tells what was seen. Errors: *PreflightError when nothing
-// was touched, *ClosedWindowError, *DetachedError, *BootstrapperError, *VerifyError,
-// *MigrationError, *DigestError, *ForeignContainerError, *NoReplicasError, and
-// those of the clients.
+// was touched, *ClosedWindowError, *DetachedError, *BootstrapperError,
+// *VerifyError, *MigrationError, *BackupError, *ArchiveError, *DigestError,
+// *ForeignContainerError, *NoReplicasError, and those of the clients.
 func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
 	r := newRun(c, o)
 	err := r.run(ctx)
@@ -82,6 +85,7 @@ func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
 }
 
 func newRun(c Cluster, o Options) *run {
+	o.applying = true
 	return &run{
 		cluster: c, o: o, pace: o.Pace.orDefault(), reported: map[string]bool{},
 		report: &Report{To: o.Target.String()},
@@ -98,6 +102,9 @@ func (r *run) run(ctx context.Context) error {
 	r.report.Hops, r.report.Resumed = plan.Hops, plan.Resume != nil
 	if !plan.Due() {
 		return nil
+	}
+	if err := r.checkArchives(ctx, obs, plan); err != nil {
+		return stoppedBy(ctx, "preflight", err)
 	}
 
 	if err := r.hops(ctx, obs, plan); err != nil {
@@ -144,11 +151,12 @@ func (r *run) hop(ctx context.Context, obs *Observation, hop transition.Hop) err
 // steps are what a hop is made of.
 func (r *run) steps(obs *Observation, hop transition.Hop) []Step {
 	return []Step{
+		{StepBackup, r.backupNotNeeded(obs), func(ctx context.Context) error { return r.backup(ctx, obs, hop) }},
 		{stepImages, r.imagesNotNeeded(hop), func(ctx context.Context) error { return r.images(ctx, obs, hop) }},
 		{stepUpgrade, r.upgraded(hop), func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
 		{stepVerify, nil, func(ctx context.Context) error { return r.verify(ctx, hop.To) }},
 		{stepMigration, r.migrated(hop), func(ctx context.Context) error { return r.migrate(ctx, hop) }},
-		{stepTidy, nil, r.tidy},
+		{stepTidy, nil, func(ctx context.Context) error { return r.tidy(ctx, hop) }},
 	}
 }
 

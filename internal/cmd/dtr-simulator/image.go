@@ -25,7 +25,7 @@ func asImage(ctx context.Context, args []string, stdout, stderr io.Writer) (stat
 	case path.Base(args[0]) == path.Base(simulator.HealthCheckPath):
 		err = simulator.HealthCheck(ctx)
 	case len(args) > 1 && args[1] == "bootstrapper":
-		status = simulator.Bootstrapper(ctx, args[2:], os.Environ(), stdout)
+		status = simulator.Bootstrapper(ctx, args[2:], os.Environ(), stdout, stderr)
 	case len(args) == 3 && args[1] == "component":
 		if err = simulator.Component(ctx, args[2]); err == nil {
 			status = statusTerminated

@@ -1,0 +1,96 @@
+package simulator
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"strings"
+)
+
+// backupTables are the files of a backup, and backupTableSize is the size of one.
+// The names of the directories above them are published, theirs are made up.
+var backupTables = []string{"repositories", "manifests", "tags", "namespaces"}
+
+const backupTableSize = 64 << 10
+
+var errCut = errors.New("cut, as it was told to")
+
+// runBackup writes the archive of a backup, or what it is told to write.
+func (b *bootstrapper) runBackup(ctx context.Context, out io.Writer) (status int) {
+	b.reach(ctx, BackupStarted)
+	err := b.backup(ctx, out)
+	faults := b.faults()
+	switch {
+	case errors.Is(err, errCut):
+	case err != nil:
+		status = 1
+		b.log.write("fatal", cmp.Or(faults.FatalRecord, err.Error()))
+	case faults.FatalRecord != "":
+		b.log.write("fatal", faults.FatalRecord)
+	}
+	b.reach(ctx, BackupFinished)
+	if faults.ExitStatus != nil {
+		return *faults.ExitStatus
+	}
+	return status
+}
+
+func (b *bootstrapper) backup(ctx context.Context, out io.Writer) error {
+	if err := b.connect(ctx); err != nil {
+		return err
+	}
+	defer b.docker.Close()
+	if _, _, err := b.pick(ctx); err != nil {
+		return err
+	}
+	b.log.info("Connecting to network: " + overlayNetwork)
+	b.log.info("Establishing connection with Rethinkdb")
+	if err := b.clock.sleep(ctx, databaseSettleTime); err != nil {
+		return err
+	}
+	if b.faults().BackupGarbage {
+		_, err := io.WriteString(out, strings.Repeat("this is no archive\n", 1000))
+		return err
+	}
+	return b.archive(ctx, out)
+}
+
+// archive writes the tar archive. It begins with the directories that the vendor
+// shows for the check of a backup.
+func (b *bootstrapper) archive(ctx context.Context, out io.Writer) error {
+	faults := b.faults()
+	top := "dtr-backup-v" + cmp.Or(faults.BackupVersion, b.version.String()) + "/"
+	if faults.BackupUnnamed {
+		top = ""
+	}
+	w := tar.NewWriter(out)
+	for _, dir := range []string{top, top + "rethink/", top + "rethink/layers/"} {
+		if dir == "" {
+			continue
+		}
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}); err != nil {
+			return err
+		}
+	}
+	for i, table := range backupTables {
+		if i == len(backupTables)/2 {
+			b.reach(ctx, BackupHalfway)
+			if faults.BackupCut {
+				return errCut
+			}
+		}
+		if err := w.WriteHeader(&tar.Header{Name: top + "rethink/layers/" + table, Mode: 0o644, Size: backupTableSize}); err != nil {
+			return err
+		}
+		row := sha256.Sum256([]byte(table))
+		for range backupTableSize / len(row) {
+			if _, err := w.Write(row[:]); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(ctx.Err(), w.Close())
+}

@@ -1,0 +1,64 @@
+package ucp
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+)
+
+// Attachment is a connection to what a container writes, which no log need keep.
+type Attachment struct {
+	engine   *Engine
+	id       string
+	terminal bool
+	conn     client.HijackedResponse
+}
+
+// Attach connects to a container's standard output and standard error. What it writes from then on waits to be read: attach before the start.
+// The Attachment must be closed.
+func (e *Engine) Attach(ctx context.Context, id string) (*Attachment, error) {
+	// As for a log, the engine tells elsewhere whether there is a terminal. And this renews the login where it has expired:
+	// moby/client does not tell the refusal of a connection from other failures.
+	c, err := e.inspect(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	a := &Attachment{engine: e, id: id, terminal: c.Config != nil && c.Config.Tty}
+	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, fmt.Errorf("it took more than %s", callLimit))
+	defer cancel()
+	err = e.session.do(ctx, func(token string) error {
+		c, err := e.under(token)
+		if err != nil {
+			return err
+		}
+		attached, err := c.stream.ContainerAttach(e.endpoint.Mask(ctx), id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+		a.conn = attached.HijackedResponse
+		return err
+	})
+	if err != nil {
+		return nil, e.failed(ctx, "attach to container "+id, err)
+	}
+	return a, nil
+}
+
+// Copy passes on what the container writes, until the stream ends. That is no proof that the container has come to its end:
+// a connection that is cut may look the same. An error of a writer ends it, and so does ctx.
+func (a *Attachment) Copy(ctx context.Context, stdout, stderr io.Writer) error {
+	defer context.AfterFunc(ctx, a.conn.Close)()
+	var err error
+	if a.terminal {
+		_, err = io.Copy(stdout, a.conn.Reader)
+	} else {
+		_, err = stdcopy.StdCopy(stdout, stderr, a.conn.Reader)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return a.engine.failed(ctx, "read what container "+a.id+" writes", err)
+}
+
+// Close ends the reading. The container goes on.
+func (a *Attachment) Close() { a.conn.Close() }

@@ -1,0 +1,271 @@
+package upgrade
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// bundle writes the vendor's archive of a version, compressed when its name says so.
+func bundle(t *testing.T, repository, version, name string) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	f := must[*os.File](t)(os.Create(name))
+	defer f.Close()
+	var w io.Writer = f
+	if strings.HasSuffix(name, ".gz") {
+		zipped := gzip.NewWriter(f)
+		defer zipped.Close()
+		w = zipped
+	}
+	if err := simulator.WriteBundle(w, repository, version); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// pulls are the requests for images that a registry would have to answer.
+func pulls(sim *simulator.Cluster) (list []string) {
+	for _, r := range sim.Requests() {
+		if strings.HasSuffix(r.Path, "/images/create") || strings.Contains(r.Path, "/distribution/") {
+			list = append(list, r.Path+"?"+r.Query)
+		}
+	}
+	return list
+}
+
+func loads(sim *simulator.Cluster) (n int) {
+	for _, r := range sim.Requests() {
+		if strings.HasSuffix(r.Path, "/images/load") {
+			n++
+		}
+	}
+	return n
+}
+
+// noRegistry takes every image of a version away from the registry.
+func noRegistry(sim *simulator.Cluster, repository string, versions ...string) {
+	for _, v := range versions {
+		for _, image := range simulator.Bundle(repository, v) {
+			sim.RemoveFromRegistry(image)
+		}
+	}
+}
+
+func TestRunLoadsArchives(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		file, repository string
+		direct           bool
+		pull             PullPolicy
+		loads            int
+	}{
+		"compressed":                             {file: "dtr_images.tar.gz", repository: "mirantis/dtr", loads: 2},
+		"plain":                                  {file: "dtr_images.tar", repository: "mirantis/dtr", loads: 2},
+		"a mirror's names":                       {file: "dtr_images.tar.gz", repository: "registry.example.com/mirror/dtr", loads: 2},
+		"on an engine of UCP":                    {file: "dtr_images.tar.gz", repository: "mirantis/dtr", direct: true, loads: 2},
+		"nothing is to be pulled anyway":         {file: "dtr_images.tar.gz", repository: "mirantis/dtr", pull: PullNever, loads: 2},
+		"everything else is always to be pulled": {file: "dtr_images.tar.gz", repository: "mirantis/dtr", pull: PullAlways, loads: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			if tt.direct {
+				c.Docker = &ucp.DockerConfig{Host: sim.DockerHost()}
+			}
+			noRegistry(sim, "mirantis/dtr", "2.6.15", "2.7.8")
+			o := to("2.7.8", "2.6.15")
+			o.Repository, o.Pull = tt.repository, tt.pull
+			o.Archives = map[string]string{"2.6.15": bundle(t, tt.repository, "2.6.15", tt.file), "2.7.8": bundle(t, tt.repository, "2.7.8", tt.file)}
+			if _, err := runUpgrade(t, c, o); err != nil {
+				t.Fatal(err)
+			}
+			wantAt(t, sim, "2.7.8")
+			if got := pulls(sim); len(got) > 0 {
+				t.Errorf("the registry was asked: %v", got)
+			}
+			if got := loads(sim); got != tt.loads {
+				t.Errorf("%d loads, want %d", got, tt.loads)
+			}
+			for _, c := range sim.Containers() {
+				if _, _, ok := c.Component(); ok && !strings.HasPrefix(c.Image, tt.repository) {
+					t.Errorf("%s runs %s", c.Name, c.Image)
+				}
+			}
+		})
+	}
+}
+
+// The engine that runs the bootstrapper need not be one of UCP's.
+func TestRunLoadsOnAnotherEngineToo(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	elsewhere, _ := start(t, "2.6.8")
+	c.Docker = &ucp.DockerConfig{Host: elsewhere.DockerHost()}
+	noRegistry(sim, "mirantis/dtr", "2.6.15")
+	noRegistry(elsewhere, "mirantis/dtr", "2.6.15")
+	o := to("2.6.15")
+	o.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+	if here, there := loads(sim), loads(elsewhere); here != 1 || there != 1 {
+		t.Errorf("%d loads through UCP and %d on the other engine", here, there)
+	}
+}
+
+func TestRunLoadsOnlyWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.AddBundle("2.6.15")
+	noRegistry(sim, "mirantis/dtr", "2.6.15")
+	o := to("2.6.15")
+	o.Archives = map[string]string{"2.6.15": filepath.Join(t.TempDir(), "already deleted.tar.gz")}
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+	if n := loads(sim); n > 0 {
+		t.Errorf("%d loads of what is there", n)
+	}
+}
+
+// TestRunChecksArchivesFirst has the archive of the last hop be no good: the first
+// one is not begun.
+func TestRunChecksArchivesFirst(t *testing.T) {
+	t.Parallel()
+	good := bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar")
+	whole := must[[]byte](t)(os.ReadFile(good))
+	zipped := must[[]byte](t)(os.ReadFile(bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar.gz")))
+	var empty bytes.Buffer
+	w := tar.NewWriter(&empty)
+	_ = w.WriteHeader(&tar.Header{Name: "README", Mode: 0o644})
+	_ = w.Close()
+	wrong := must[[]byte](t)(os.ReadFile(bundle(t, "mirantis/dtr", "2.7.7", "dtr_images.tar")))
+	for name, tt := range map[string]struct {
+		content []byte // nil for no file
+		says    string
+	}{
+		"no file":             {nil, "no such file"},
+		"an empty file":       {[]byte{}, "it is no archive of images"},
+		"text":                {[]byte(strings.Repeat("not an archive\n", 100)), "it is no archive of images"},
+		"another version":     {wrong, "Missing: mirantis/dtr:2.7.8\nMissing: mirantis/dtr-rethink:2.7.8"},
+		"one image renamed":   {bytes.Replace(whole, []byte(`"mirantis/dtr-nginx:`), []byte(`"mirantis/dtr-ngiNX:`), 1), "\nMissing: mirantis/dtr-nginx:2.7.8\nIt holds: "},
+		"cut":                 {whole[:len(whole)/2+100], "It is not whole"},
+		"compressed, and cut": {zipped[:len(zipped)-20], "It is not whole"},
+		"a wrong sum":         {append(slices.Clone(zipped[:len(zipped)-6]), 0, 0, 0, 0, 0, 0), "It is not whole"},
+		"no manifest":         {empty.Bytes(), "it holds no manifest.json"},
+		"a bad manifest":      {bytes.Replace(whole, []byte(`[{"Config"`), []byte(`<{"Config"`), 1), "its manifest.json cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			o := to("2.7.8", "2.6.15")
+			file := filepath.Join(t.TempDir(), "archive")
+			o.Archives = map[string]string{"2.7.8": file}
+			if tt.content != nil {
+				if err := os.WriteFile(file, tt.content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := runUpgrade(t, c, o)
+			errs := asError[*PreflightError](t, err).Findings.Errors()
+			if len(errs) != 1 || errs[0].Attribute != `image.archives["2.7.8"]` || !strings.Contains(strings.ToLower(errs[0].Detail), strings.ToLower(tt.says)) || !strings.Contains(errs[0].Detail, file) {
+				t.Errorf("got %+v, want it to say %q", errs, tt.says)
+			}
+			if did := changes(sim); len(did) > 0 {
+				t.Errorf("something was touched: %v", did)
+			}
+		})
+	}
+}
+
+// TestRunLooksAgainAfterALoad has the engine fail, or claim a success.
+func TestRunLooksAgainAfterALoad(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fault simulator.Fault
+		says  string
+	}{
+		"an error answer":        {simulator.Fault{Status: 500, Body: `{"message":"no space left on device"}`}, "no space left on device"},
+		"an error in the stream": {simulator.Fault{Status: 200, Body: `{"stream":"Loading"}` + "\n" + `{"errorDetail":{"message":"no space left on device"},"error":"no space left on device"}`}, "no space left on device"},
+		"nothing was loaded":     {simulator.Fault{Status: 200, Body: `{"stream":"Loaded image: mirantis/dtr:2.6.15"}`}, "mirantis/dtr-rethink:2.6.15 on worker2"},
+		"the line breaks":        {simulator.Fault{Reset: true}, "load images"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.5.6")
+			tt.fault.Service, tt.fault.Path = simulator.ServiceEngine, "/images/load"
+			mend := sim.Inject(tt.fault)
+			o := to("2.6.15")
+			o.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
+			_, err := runUpgrade(t, c, o)
+			failure := asError[*ArchiveError](t, err)
+			if failure.Version != "2.6.15" || !strings.Contains(failure.Error(), tt.says) {
+				t.Errorf("got %v, want it to say %q", failure, tt.says)
+			}
+			if sim.BootstrapperRuns() > 0 {
+				t.Error("the upgrade was begun")
+			}
+			mend()
+			if _, err := runUpgrade(t, c, o); err != nil {
+				t.Fatal(err)
+			}
+			wantAt(t, sim, "2.6.15")
+		})
+	}
+}
+
+// A backup is taken by the version that runs, whose image may come out of an
+// archive, too.
+func TestBackupImageFromAnArchive(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.RemoveFromRegistry("docker/dtr:2.5.6")
+	o := backingUp(t, "2.5.17")
+	_, err := runUpgrade(t, c, o)
+	findingOf(t, asError[*PreflightError](t, err).Findings.Errors(), CheckImage, "docker/dtr:2.5.6")
+	o.Archives = map[string]string{"2.5.6": filepath.Join(t.TempDir(), "nowhere.tar.gz")}
+	_, err = runUpgrade(t, c, o)
+	findingOf(t, asError[*PreflightError](t, err).Findings.Errors(), CheckImage, "nowhere.tar.gz")
+	o.Archives = map[string]string{"2.5.6": bundle(t, "docker/dtr", "2.5.6", "dtr_images.tar.gz")}
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.5.17")
+	wantBackup(t, o.Backup.File, "2.5.6")
+	if n := loads(sim); n != 1 {
+		t.Errorf("%d loads", n)
+	}
+}
+
+func TestTransferSaysNowAndThen(t *testing.T) {
+	t.Parallel()
+	var said []int64
+	sent := &transfer{each: func(n int64) { said = append(said, n) }}
+	file := sent.seeker(strings.NewReader(strings.Repeat("x", 100)))
+	read := func(n int64) { _, _ = io.CopyN(io.Discard, file, n) }
+	read(10)
+	sent.said = time.Now().Add(-2 * sayEvery)
+	read(20)
+	read(30)
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	sent.said = time.Now().Add(-2 * sayEvery)
+	read(5)
+	if !slices.Equal(said, []int64{30, 5}) {
+		t.Errorf("said %v", said)
+	}
+}

@@ -1,0 +1,391 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/containerd/errdefs"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// The container that wrote the backup stays until the last hop is finished, and
+// its labels say which file it wrote for which upgrade. That is how a later run
+// tells the backup of the upgrade that it goes on with from any other file of that
+// name: one is kept, the other is never overwritten. The file has its name only
+// once it is whole.
+
+// freshBackup is how old the backup of an upgrade may be whose first hop is still
+// not begun. After that the registry has moved on too far.
+const freshBackup = 24 * time.Hour
+
+// BackupFile is what is seen of the file that a backup is to be written to.
+type BackupFile struct {
+	Exists   bool
+	Modified time.Time
+	Problem  error // why it could not be written
+}
+
+func lookAtBackup(name string) BackupFile {
+	info, err := os.Lstat(name)
+	if err == nil {
+		return BackupFile{Exists: true, Modified: info.ModTime()}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return BackupFile{Problem: err}
+	}
+	dir, err := os.Stat(filepath.Dir(name))
+	if err == nil && !dir.IsDir() {
+		err = &fs.PathError{Op: "stat", Path: filepath.Dir(name), Err: errors.New("is not a directory")}
+	}
+	return BackupFile{Problem: err}
+}
+
+// wrote says whether the container of these labels wrote the file as the backup of
+// an upgrade that is not finished and has come to the version.
+func (f BackupFile) wrote(labels map[string]string, name string, now *semver.Version) bool {
+	from, to := labelledVersion(labels, labelFrom), labelledVersion(labels, labelTo)
+	return f.Exists && labels[labelBackup] == absolute(name) &&
+		from != nil && to != nil && !from.GreaterThan(now) && now.LessThan(to) &&
+		(from.LessThan(now) || time.Since(f.Modified) < freshBackup)
+}
+
+func absolute(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
+}
+
+// backupContainer is this provider's container of a backup, zero when there is
+// none. Of two, on different engines, the one at work counts.
+func (obs *Observation) backupContainer() ucp.Container {
+	var found ucp.Container
+	for _, c := range obs.Bootstrappers {
+		if isBackup(c, obs.Host) && (found.ID == "" || running(c)) {
+			found = c
+		}
+	}
+	return found
+}
+
+// notBegun are the hops of the plan that no bootstrapper was started for.
+func (p *preflight) notBegun() []transition.Hop {
+	ours, found := p.obs.bootstrapper()
+	if p.Resume == nil && len(p.Hops) > 0 && (found && ours.State != "created" || len(p.obs.Versions()) > 1) {
+		return p.Hops[1:]
+	}
+	return p.Hops
+}
+
+// backup checks what is asked for in the way of a backup.
+func (p *preflight) backup() {
+	const check, attribute = CheckBackup, "backup.file"
+	if p.o.backedUp {
+		return
+	}
+	hops, seen := p.notBegun(), p.obs.Backup
+	if len(hops) == 0 {
+		if p.o.Backup != nil && p.o.Backup.File != "" && !seen.Exists {
+			p.find(check, Warning, attribute, "No backup is taken of an upgrade that is under way",
+				fmt.Sprintf("The file %s does not exist, and the cluster is between two versions.", p.o.Backup.File),
+				"Look for the backup on the machine that began the upgrade.")
+		}
+		return
+	}
+	if p.o.Backup == nil {
+		if i := slices.IndexFunc(hops, func(h transition.Hop) bool {
+			return h.Rule == transition.MinorUpgrade || h.Rule == transition.MajorUpgrade
+		}); i >= 0 {
+			p.find(check, Warning, "", "No backup is taken before the upgrade",
+				fmt.Sprintf("This plan goes from %s to %s, which migrates data, and there is no way back but a restored backup.", hops[i].From, hops[i].To),
+				`To have one taken before anything is touched, set backup = { file = "..." }.`)
+		}
+		return
+	}
+	name := p.o.Backup.File
+	container := p.obs.backupContainer()
+	// What is under way is finished in any case: the backup is a matter of the hop
+	// after it, and by then an error.
+	taken, problem := Error, Error
+	if p.Resume != nil || len(hops) < len(p.Hops) {
+		taken, problem = Warning, Warning
+	} else if !p.o.applying {
+		problem = Warning // a plan may be made on another machine
+	}
+	switch {
+	case name == "":
+		return
+	case seen.Exists && seen.wrote(container.Labels, name, hops[0].From):
+		return
+	case seen.Exists:
+		p.find(check, taken, attribute, "The file of the backup exists already",
+			fmt.Sprintf("File: %s\nLast changed: %s\nIt was not written for this upgrade, or more than a day ago.", name, seen.Modified.UTC().Format(time.RFC3339)),
+			"No file is overwritten. Move it away, or name another.")
+	case seen.Problem != nil:
+		p.find(check, problem, attribute, "The backup cannot be written", fmt.Sprintf("File: %s\n%s", name, sentence(seen.Problem)),
+			"Its directory must exist on the machine that applies.")
+	}
+	if taken == Error {
+		p.backupImage(hops[0].From)
+	}
+}
+
+// backupImage checks that the bootstrapper of the version that runs is to be had.
+func (p *preflight) backupImage(version *semver.Version) {
+	image := bootstrap.Image(p.o.Repository, version)
+	state, asked := p.obs.Images[image]
+	if !asked || state.Present {
+		return
+	}
+	if p.o.archived(image) {
+		if err := p.obs.Archives[version.String()]; err != nil {
+			p.findings = append(p.findings, archiveFinding(version.String(), p.o.Archives[version.String()], sentence(err), archiveAdvice))
+		}
+		return
+	}
+	if p.available(image) {
+		return
+	}
+	seen := "Missing: " + image
+	if state.Remote != nil {
+		seen += "\n" + state.Remote.Error()
+	}
+	p.find(CheckImage, Error, "image", "The image that takes the backup cannot be had", seen,
+		fmt.Sprintf("A backup is taken with the version that runs. Load its image on the replicas' nodes, or add the archive of %s to image.archives.", version))
+}
+
+// lookForBackupImage asks for the bootstrapper's image of the version that runs.
+func (obs *Observation) lookForBackupImage(ctx context.Context, c Cluster, o Options) error {
+	versions := obs.Versions()
+	if o.Backup == nil || len(versions) != 1 || !versions[0].LessThan(o.Target) {
+		return nil
+	}
+	current := versions[0]
+	if name := o.Archives[current.String()]; name != "" {
+		obs.Archives[current.String()] = lookAtArchive(name)
+	}
+	image := bootstrap.Image(o.Repository, current)
+	state := ImageState{Present: obs.onRunner[image]}
+	if !state.Present {
+		engine, err := (&run{cluster: c}).runner(ctx)
+		if err != nil {
+			return err
+		}
+		if state.Remote = askRegistry(ctx, engine, o, image); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	obs.Images[image] = state
+	return nil
+}
+
+// backupNotNeeded says whether nothing is left to do about a backup: this run has
+// seen to it, or none is asked for. One that another apply is writing is waited
+// for in any case.
+func (r *run) backupNotNeeded(obs *Observation) func(context.Context) (bool, error) {
+	return func(context.Context) (bool, error) {
+		return r.o.backedUp || r.o.Backup == nil && !running(obs.backupContainer()), nil
+	}
+}
+
+// backup sees to it that there is a backup before the hop is begun. It keeps the
+// one that an earlier run of this upgrade took, and takes none of a cluster that
+// is between two versions.
+func (r *run) backup(ctx context.Context, obs *Observation, hop transition.Hop) error {
+	firstSeen := map[string]time.Time{}
+	pause := newPause(r.pace.Poll)
+	for {
+		var file BackupFile // looked at first: a container tells of a file that was there before
+		if r.o.Backup != nil {
+			file = lookAtBackup(r.o.Backup.File)
+		}
+		state, found, err := r.find(ctx, backupName(r.host))
+		if err != nil {
+			return err
+		}
+		atWork := found && (state.live() || state.Status == "removing")
+		if !atWork && r.o.Backup == nil {
+			return nil
+		}
+		if found && !file.Exists { // another apply may be about to start it, or to give its file a name
+			atWork = r.mayBeStarted(firstSeen, state.ID+state.Status) || atWork
+		}
+		if !atWork {
+			settled, err := r.settleBackup(ctx, obs, hop, file, state, found)
+			if err != nil || settled {
+				return err
+			}
+		}
+		tflog.Info(ctx, "Another apply takes a backup", map[string]any{"container": backupName(r.host)})
+		if err := pause.wait(ctx); err != nil {
+			return &DetachedError{Step: StepBackup, Cause: err}
+		}
+	}
+}
+
+// settleBackup keeps or takes the backup. It returns false when another apply was
+// faster, and has to be looked at.
+func (r *run) settleBackup(ctx context.Context, obs *Observation, hop transition.Hop, file BackupFile, old containerState, found bool) (bool, error) {
+	begun, err := r.begun(ctx, hop)
+	if err != nil {
+		return false, err
+	}
+	name := r.o.Backup.File
+	switch {
+	case begun:
+		if !file.Exists {
+			tflog.Warn(ctx, "No backup is taken of an upgrade that is under way", map[string]any{"file": name, "hop": hopName(hop)})
+		}
+		return true, nil
+	case file.Exists:
+		if !file.wrote(old.Labels, name, hop.From) {
+			return false, &BackupError{File: name, Exists: true}
+		}
+		if err := r.checkKept(ctx, name, labelledVersion(old.Labels, labelFrom)); err != nil {
+			return false, &BackupError{File: name, Cause: err}
+		}
+		r.o.backedUp = true
+		tflog.Info(ctx, "Backup of an earlier apply is kept", map[string]any{"file": name, "modified": file.Modified.UTC().Format(time.RFC3339)})
+		return true, nil
+	case file.Problem != nil:
+		return false, &BackupError{File: name, Cause: file.Problem}
+	}
+	if found {
+		if removed, err := r.remove(ctx, old); err != nil || !removed {
+			return false, err
+		}
+	}
+	taken, err := r.takeBackup(ctx, obs, hop)
+	if err != nil || !taken {
+		return false, err
+	}
+	r.o.backedUp = true
+	return true, nil
+}
+
+// begun says whether a bootstrapper was started for the hop.
+func (r *run) begun(ctx context.Context, hop transition.Hop) (bool, error) {
+	state, found, err := r.findContainer(ctx)
+	if err != nil {
+		return false, err
+	}
+	inventory, err := Inspect(ctx, r.cluster)
+	if err != nil {
+		return false, err
+	}
+	return found && state.Status != "created" || slices.ContainsFunc(inventory.Versions(), hop.To.Equal), nil
+}
+
+// checkKept reads a backup of an earlier run to its end.
+func (r *run) checkKept(ctx context.Context, name string, version *semver.Version) error {
+	f, err := os.Open(name) //nolint:gosec // the user's own file
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	named, err := readBackup(untilDone{ctx, f})
+	if err != nil {
+		return err
+	}
+	return checkVersion(ctx, named, version)
+}
+
+// takeBackup has the bootstrapper of the version that runs write a backup. It
+// returns false when another apply was faster. Whatever fails, no file is left and
+// no container: a backup changes nothing, so that it may be killed at any moment.
+func (r *run) takeBackup(ctx context.Context, obs *Observation, hop transition.Hop) (taken bool, err error) {
+	if name := hop.From.String(); r.o.Archives[name] != "" {
+		where := place{bootstrap.Image(r.o.Repository, hop.From), r.node(obs)}
+		if err := r.load(ctx, hop.From, []place{where}); err != nil {
+			return false, err
+		}
+	}
+	if err := r.bootstrapperImage(ctx, obs, hop.From); err != nil {
+		return false, err
+	}
+	login, err := r.login(ctx)
+	if err != nil {
+		return false, err
+	}
+	replica, _ := obs.existingReplica(r.o.ExistingReplicaID)
+	args, env := bootstrap.BackupCommand(hop.From, replica.ID, login)
+	name := r.o.Backup.File
+	state, err := r.make(ctx, obs, ucp.CreateSpec{
+		Name: backupName(r.host), Image: bootstrap.Image(r.o.Repository, hop.From), Args: args, Env: env,
+		Labels: map[string]string{
+			labelFrom: hop.From.String(), labelTo: r.o.Target.String(), labelBackup: absolute(name),
+		},
+		LogDriver: "none", // else the engine would keep it all a second time
+	})
+	if errdefs.IsConflict(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// From here on the container's name keeps other applies out.
+	defer func() {
+		if !taken {
+			err = errors.Join(err, r.discard(ctx, state))
+		}
+	}()
+	if begun, err := r.begun(ctx, hop); err != nil || begun {
+		return false, err
+	}
+	if _, err := r.stillDue(ctx, hop, true); err != nil {
+		return false, err
+	}
+	out, err := createBackupFile(name, r.host)
+	if err != nil {
+		return false, &BackupError{File: name, Cause: err}
+	}
+	defer out.drop()
+	if err := r.writeBackup(ctx, state, hop.From, out); err != nil {
+		return false, err
+	}
+	if err := out.keep(); errors.Is(err, fs.ErrExist) {
+		return false, &BackupError{File: name, Exists: true}
+	} else if err != nil {
+		return false, &BackupError{File: name, Cause: err}
+	}
+	tflog.Info(ctx, "Backup is taken", map[string]any{"file": name, "bytes": out.size, "version": hop.From.String()})
+	return true, nil
+}
+
+// discard kills and removes the backup's container, also after a cancel.
+func (r *run) discard(ctx context.Context, state containerState) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	err := state.engine.Discard(ctx, state.ID)
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // gone, or on its way
+		return nil
+	}
+	return err
+}
+
+// tidyBackup removes what tells of the backup: the upgrade is finished.
+func (r *run) tidyBackup(ctx context.Context) error {
+	if r.o.Backup != nil && r.o.Backup.File != "" {
+		_ = os.Remove(partialName(r.o.Backup.File, r.host)) // of a run that was killed
+	}
+	for {
+		state, found, err := r.find(ctx, backupName(r.host))
+		if err != nil || !found || state.live() {
+			return err
+		}
+		if removed, err := r.remove(ctx, state); err != nil || !removed {
+			return err
+		}
+	}
+}
