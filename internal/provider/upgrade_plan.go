@@ -47,7 +47,6 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 
 	options.Now = r.conn.now
-
 	ctx, cancel := begin(ctx, "read", limit)
 	defer cancel()
 	seen, err := r.observe(ctx, *options)

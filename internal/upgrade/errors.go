@@ -48,7 +48,7 @@ func (e *DetachedError) Error() string {
 func (e *DetachedError) Unwrap() error { return e.Cause }
 
 // ClosedWindowError says that a bootstrapper is due, and the maintenance window
-// closed. Nothing was done.
+// closed. Images may have been pulled for it; nothing of DTR was touched.
 type ClosedWindowError struct {
 	Hop    transition.Hop
 	Window string

@@ -256,6 +256,32 @@ func TestRunFollowsABootstrapperOutsideOfTheWindow(t *testing.T) {
 	finish(t, sim, c, o, 1)
 }
 
+// TestRunSeesAHopThroughOutsideOfTheWindow closes the window on a migration that
+// goes on without Terraform, with another hop to come.
+func TestRunSeesAHopThroughOutsideOfTheWindow(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	o, clock := nightly(t, twoHops(), openAt)
+	ctx, cancel := context.WithCancel(t.Context())
+	reached, release := sim.HoldNth(simulator.MigrationStarted, 1)
+	go func() {
+		<-reached
+		cancel()
+	}()
+	_, err := Run(ctx, c, o)
+	_ = asError[*DetachedError](t, err)
+	clock.set(closedAt)
+	release()
+	report, err := runUpgrade(t, c, o)
+	wantClosed(t, err, "2.6.15 -> 2.7.8")
+	wantNoBootstrapper(t, sim)
+	if report.MigrationAttempts != 1 {
+		t.Errorf("%d migration attempts were seen through", report.MigrationAttempts)
+	}
+	clock.set(openAt)
+	finish(t, sim, c, o, 2)
+}
+
 // TestRunOfADeadBootstrapperOutsideOfTheWindow closes the window after a
 // bootstrapper died. One that left a replica half done is followed by another at
 // once; whole replicas wait.

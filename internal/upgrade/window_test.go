@@ -58,6 +58,7 @@ func TestWindowOpen(t *testing.T) {
 		{"at a repeated opening", "30 2 * * *", time.Hour, "Europe/Berlin", "2020-10-25T02:30:00+02:00", ""},
 		{"as long over a repeated hour", "30 2 * * *", 2 * time.Hour, "Europe/Berlin", "2020-10-25T03:29:00+01:00", ""},
 		{"at the repetition of an opening", "30 2 * * *", time.Hour, "Europe/Berlin", "2020-10-25T02:30:00+01:00", "2020-10-26T02:30:00+01:00"},
+		{"after the repetition of an opening", "30 2 * * *", time.Hour, "Europe/Berlin", "2020-10-25T03:15:00+01:00", "2020-10-26T02:30:00+01:00"},
 		// In São Paulo midnight was skipped, and on Samoa a whole day.
 		{"skipped midnight", "@daily", time.Hour, "America/Sao_Paulo", "2018-11-03T23:59:00-03:00", "2018-11-04T01:00:00-02:00"},
 		{"skipped day", "0 12 30 * *", time.Hour, "Pacific/Apia", "2011-12-29T23:00:00-10:00", "2011-12-31T00:00:00+14:00"},
@@ -91,7 +92,11 @@ func TestWindowOpensAsTheClockShows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		zone := must2(time.LoadLocation(rapid.SampledFrom(zones).Draw(t, "zone")))
 		duration := time.Duration(rapid.IntRange(1, 600).Draw(t, "minutes")) * time.Minute
-		at := instant(rapid.SampledFrom(changes).Draw(t, "change")).Add(time.Duration(rapid.IntRange(-24*60, 24*60).Draw(t, "from it")) * time.Minute)
+		at := instant(rapid.SampledFrom(changes).Draw(t, "change")).
+			Add(time.Duration(rapid.OneOf(rapid.IntRange(-24*60, 24*60), rapid.IntRange(-120, 120)).Draw(t, "from it")) * time.Minute)
+		if rapid.Bool().Draw(t, "asked at its end") {
+			at = at.Add(duration)
+		}
 		w := must2(NewWindow(rapid.SampledFrom(schedules).Draw(t, "schedule"), duration, zone.String()))
 
 		// The opening that the watched clock shows last.
