@@ -137,7 +137,7 @@ func TestArchives(t *testing.T) {
 	t.Cleanup(func() { engines.SetRegistryDown(false) })
 	w := newStage(t, c, settings{Target: "2.6.15", Repository: repository, Archives: map[string]string{"2.6.15": file}})
 	w.mustApply(t)
-	wantVersion(t, repository, "2.6.15")
+	wantVersionOf(t, repository, "2.6.15", "scanningstore")
 	loads := 0
 	for _, r := range c.Requests() {
 		switch {
