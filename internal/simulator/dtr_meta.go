@@ -79,6 +79,7 @@ func (d *dtr) workers(*call) (int, any, error) {
 
 func (d *dtr) clusterStatus(*call) (int, any, error) {
 	now := time.Now()
+	d.refresh(now) // what is judged by this time was reported by then
 	health, timestamps, readonly := object{}, object{}, object{}
 	for _, id := range d.replicas() {
 		r := d.reports[id]
