@@ -144,6 +144,8 @@ var serviceBehaviours = []behaviour{
 				id := s.serve(t, aService(s.image("-api"), way[0], way[1]))
 				s.change(t, id, s.repository+"-api:2.6.99", 0)
 				outcome := s.outcome(t, id)
+				// Whether its task runs again already when a rollback is over is a matter of luck.
+				delete(outcome, "running")
 				seen = append(seen, outcome)
 				if outcome["state"] == "paused" { // its own spec takes it up again
 					seen = append(seen, s.change(t, id, s.image("-nginx"), 0), s.outcome(t, id)["state"])

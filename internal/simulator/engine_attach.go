@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -52,6 +53,12 @@ func (e *engine) serveAttach(s scope, w http.ResponseWriter, r *http.Request, na
 	c, err := e.reachable(s, name)
 	if err != nil {
 		e.mu.Unlock()
+		if refusal := (*engineError)(nil); !s.cluster() && errors.As(err, &refusal) {
+			// The engine has left HTTP's ways already; UCP finds the container first.
+			w.Header().Set("Content-Type", types.MediaTypeRawStream)
+			w.WriteHeader(refusal.status)
+			_, err = fmt.Fprintln(w, refusal.Error())
+		}
 		return err
 	}
 	log, tty := c.log, c.config.Tty

@@ -121,6 +121,9 @@ func (e *engine) serveRename(s scope, w http.ResponseWriter, r *http.Request, na
 				return errorf(http.StatusConflict, "Conflict. The container name %q is already in use by container %q.", "/"+next, other.id)
 			}
 		}
+		if c.state == container.StateRunning && string(c.host.NetworkMode) == overlayNetwork {
+			return errorf(http.StatusInternalServerError, "Could not add service state for endpoint %s to cluster on rename: cannot create entry in table endpoint_table, already exists.", next) // Engine 20.10 does
+		}
 		c.name = next
 		return nil
 	})

@@ -108,7 +108,7 @@ func (r *rollout) status(state swarm.UpdateState, message string) {
 		started = r.s.status.StartedAt
 	}
 	r.s.status = &swarm.UpdateStatus{State: state, StartedAt: started, Message: message}
-	if state != swarm.UpdateStateUpdating && state != swarm.UpdateStateRollbackStarted {
+	if state == swarm.UpdateStateCompleted || state == swarm.UpdateStateRollbackCompleted { // one that is paused is not
 		r.s.status.CompletedAt = &now
 	}
 	r.s.version, r.s.updated = r.e.nextVersion(), now

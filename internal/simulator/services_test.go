@@ -102,7 +102,8 @@ func TestServiceUpdates(t *testing.T) {
 			}
 			setImage(t, d, newCache)
 			s := ended(t, d)
-			if s.UpdateStatus.State != c.state || s.UpdateStatus.Message == "" || s.UpdateStatus.CompletedAt == nil {
+			if s.UpdateStatus.State != c.state || s.UpdateStatus.Message == "" ||
+				(s.UpdateStatus.CompletedAt != nil) != strings.HasSuffix(string(c.state), "completed") {
 				t.Errorf("%+v", s.UpdateStatus)
 			}
 			if image := s.Spec.TaskTemplate.ContainerSpec.Image; image != c.image {

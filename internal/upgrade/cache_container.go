@@ -15,13 +15,15 @@ import (
 
 // A container cannot be given another image: it is replaced by a copy.
 //
-//	1 the old one gets another name   2 the copy is made under its name
-//	3 the old one is stopped          4 the copy is started
-//	5 the copy is looked at           6 the old one is removed
+//	1 the old one is stopped            2 it gets another name
+//	3 the copy is made under its name   4 the copy is started
+//	5 the copy is looked at             6 the old one is removed
 //
-// A run that was cut short is recognised by the old one's name, and by a label of
-// the copy that says whose copy it is: before 2 the old one gets its name back,
-// after it the run goes on at 3. What fails from 2 to 5 puts the old one back.
+// It is stopped first, since engines fail to rename a container that runs on an
+// overlay network (seen on Engine 20.10). A run that was cut short is recognised
+// by the old one's name, and by a label of the copy that says whose copy it is:
+// before 3 the old one gets its name back, after it the run goes on at 4. What
+// fails from 1 to 5 puts the old one back.
 
 // replacedSuffix follows the name of a container that is being replaced.
 const replacedSuffix = ".replaced"
@@ -184,8 +186,12 @@ func (r *cacheRun) swap(ctx context.Context, engine *ucp.Engine, old ucp.Contain
 	}
 	ctx = context.WithoutCancel(ctx)
 	tflog.Info(ctx, "Container is being replaced", map[string]any{"container": r.o.Container, "node": old.Node, "image": image, "image_before": old.Image})
-	if err := engine.Rename(ctx, old.ID, r.o.Container+replacedSuffix); err != nil {
-		return cachePair{}, err
+	err := engine.Stop(ctx, old.ID)
+	if err == nil {
+		err = engine.Rename(ctx, old.ID, r.o.Container+replacedSuffix)
+	}
+	if err != nil {
+		return cachePair{}, errors.Join(err, engine.Start(ctx, old.ID))
 	}
 	if _, err := engine.Copy(ctx, old.ID, ucp.CopySpec{
 		Name: r.o.Container, Image: image, Node: old.Node, Labels: map[string]string{labelReplaces: old.ID},
