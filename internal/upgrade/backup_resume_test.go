@@ -20,7 +20,7 @@ func TestBackupIsKept(t *testing.T) {
 	for name, image := range map[string]string{"before the first hop": "mirantis/dtr-nginx:2.6.15", "between two hops": "mirantis/dtr-nginx:2.7.8"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := small(t, "2.5.6")
 			o := backingUp(t, "2.7.8", "2.6.15")
 			sim.At(simulator.BackupFinished, func() { sim.RemoveFromRegistry(image) })
 			if _, err := runUpgrade(t, c, o); err == nil {
@@ -57,7 +57,7 @@ func TestBackupIsKept(t *testing.T) {
 
 func TestKeptBackupIsReadAgain(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := small(t, "2.5.6")
 	o := backingUp(t, "2.6.15")
 	sim.At(simulator.BackupFinished, func() { sim.RemoveFromRegistry("mirantis/dtr-nginx:2.6.15") })
 	if _, err := runUpgrade(t, c, o); err == nil {
@@ -84,7 +84,7 @@ func TestBackupOfAKilledRun(t *testing.T) {
 	for _, state := range []string{"created", "running", "exited"} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := small(t, "2.5.6")
 			o := backingUp(t, "2.6.15")
 			killed, obs, plan := looked(t, c, o)
 			args, env := bootstrap.BackupCommand(plan.next().From, sim.ReplicaIDs()[0], c.Login)
@@ -206,7 +206,7 @@ func TestTwoRunsTakeOneBackup(t *testing.T) {
 // fail before it has touched anything, while this one is about to take its backup.
 func TestBackupOfAnUpgradeThatAnotherRunBegan(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := small(t, "2.5.6")
 	o := backingUp(t, "2.6.15")
 	slow, obs, plan := looked(t, c, o)
 	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: -1})

@@ -25,6 +25,12 @@ func backingUp(t *testing.T, target string, via ...string) Options {
 	return o
 }
 
+// small is a cluster of one replica, where more would only take longer.
+func small(t *testing.T, version string) (*simulator.Cluster, Cluster) {
+	t.Helper()
+	return connect(t, simulator.Options{Version: version, Replicas: 1, Speed: testSpeed})
+}
+
 // backups counts the backups that were begun.
 func backups(sim *simulator.Cluster) (n int) {
 	for _, r := range sim.Requests() {
@@ -144,7 +150,7 @@ func TestBackupFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := small(t, "2.5.6")
 			sim.SetBootstrapper(tt.faults)
 			o := backingUp(t, "2.6.15")
 			if name == "node is lost" {
@@ -189,7 +195,7 @@ func text(err error) string {
 
 func TestBackupThatNamesNoVersion(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := small(t, "2.5.6")
 	sim.SetBootstrapper(simulator.BootstrapperFaults{BackupUnnamed: true})
 	o := backingUp(t, "2.5.17")
 	if _, err := runUpgrade(t, c, o); err != nil {
@@ -205,7 +211,7 @@ func TestBackupIsCancelled(t *testing.T) {
 	for _, point := range []string{simulator.BackupStarted, simulator.BackupHalfway, simulator.BackupFinished} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := small(t, "2.5.6")
 			o := backingUp(t, "2.5.17")
 			ctx, cancel := context.WithCancel(t.Context())
 			release := sim.Hold(point)
@@ -248,7 +254,7 @@ func TestBackupOverwritesNothing(t *testing.T) {
 	}
 	t.Run("a file from before", func(t *testing.T) {
 		t.Parallel()
-		sim, c := start(t, "2.5.6")
+		sim, c := small(t, "2.5.6")
 		o := backingUp(t, "2.6.15")
 		write(t, o.Backup.File)
 		_, err := runUpgrade(t, c, o)
@@ -263,7 +269,7 @@ func TestBackupOverwritesNothing(t *testing.T) {
 	})
 	t.Run("a link that leads nowhere", func(t *testing.T) {
 		t.Parallel()
-		_, c := start(t, "2.5.6")
+		_, c := small(t, "2.5.6")
 		o := backingUp(t, "2.6.15")
 		if err := os.Symlink("elsewhere", o.Backup.File); err != nil {
 			t.Fatal(err)
@@ -274,7 +280,7 @@ func TestBackupOverwritesNothing(t *testing.T) {
 	})
 	t.Run("a file that appears meanwhile", func(t *testing.T) {
 		t.Parallel()
-		sim, c := start(t, "2.5.6")
+		sim, c := small(t, "2.5.6")
 		o := backingUp(t, "2.6.15")
 		sim.At(simulator.BackupFinished, sync.OnceFunc(func() { write(t, o.Backup.File) }))
 		_, err := runUpgrade(t, c, o)
@@ -291,7 +297,7 @@ func TestBackupOverwritesNothing(t *testing.T) {
 	})
 	t.Run("no directory", func(t *testing.T) {
 		t.Parallel()
-		sim, c := start(t, "2.5.6")
+		sim, c := small(t, "2.5.6")
 		o := backingUp(t, "2.6.15")
 		o.Backup.File = filepath.Join(filepath.Dir(o.Backup.File), "nowhere", "dtr-backup.tar")
 		_, err := runUpgrade(t, c, o)
