@@ -109,8 +109,8 @@ func TestRunLoadsArchives(t *testing.T) {
 // The engine that runs the bootstrapper need not be one of UCP's.
 func TestRunLoadsOnAnotherEngineToo(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
-	elsewhere, _ := start(t, "2.6.8")
+	sim, c := small(t, "2.5.6")
+	elsewhere, _ := small(t, "2.6.8")
 	c.Docker = &ucp.DockerConfig{Host: elsewhere.DockerHost()}
 	noRegistry(sim, "mirantis/dtr", "2.6.15")
 	noRegistry(elsewhere, "mirantis/dtr", "2.6.15")
@@ -127,7 +127,7 @@ func TestRunLoadsOnAnotherEngineToo(t *testing.T) {
 
 func TestRunLoadsOnlyWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := small(t, "2.5.6")
 	sim.AddBundle("2.6.15")
 	noRegistry(sim, "mirantis/dtr", "2.6.15")
 	o := to("2.6.15")
@@ -170,7 +170,7 @@ func TestRunChecksArchivesFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := small(t, "2.5.6")
 			o := to("2.7.8", "2.6.15")
 			file := filepath.Join(t.TempDir(), "archive")
 			o.Archives = map[string]string{"2.7.8": file}
@@ -231,7 +231,7 @@ func TestRunLooksAgainAfterALoad(t *testing.T) {
 // archive, too.
 func TestBackupImageFromAnArchive(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := small(t, "2.5.6")
 	sim.RemoveFromRegistry("docker/dtr:2.5.6")
 	o := backingUp(t, "2.5.17")
 	_, err := runUpgrade(t, c, o)

@@ -1,0 +1,116 @@
+package upgrade
+
+import (
+	"io/fs"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+func TestWhichFileABackupContainerWrote(t *testing.T) {
+	t.Parallel()
+	labels := func(from, to, file string) map[string]string {
+		return map[string]string{labelFrom: from, labelTo: to, labelBackup: file}
+	}
+	today := BackupFile{Exists: true, Modified: time.Now().Add(-time.Hour)}
+	old := BackupFile{Exists: true, Modified: time.Now().Add(-48 * time.Hour)}
+	for name, tt := range map[string]struct {
+		file   BackupFile
+		labels map[string]string
+		now    string
+		want   bool
+	}{
+		"before the first hop":      {today, labels("2.5.6", "2.7.8", "/b.tar"), "2.5.6", true},
+		"too long before it":        {old, labels("2.5.6", "2.7.8", "/b.tar"), "2.5.6", false},
+		"between two hops":          {old, labels("2.5.6", "2.7.8", "/b.tar"), "2.6.15", true},
+		"another file":              {today, labels("2.5.6", "2.7.8", "/c.tar"), "2.5.6", false},
+		"no file":                   {BackupFile{}, labels("2.5.6", "2.7.8", "/b.tar"), "2.5.6", false},
+		"an upgrade that is over":   {today, labels("2.5.6", "2.7.8", "/b.tar"), "2.7.8", false},
+		"a backup of a later state": {today, labels("2.6.15", "2.7.8", "/b.tar"), "2.5.6", false},
+		"no container":              {today, nil, "2.5.6", false},
+		"labels that say nothing":   {today, labels("", "", "/b.tar"), "2.5.6", false},
+	} {
+		if got := tt.file.wrote(tt.labels, "/b.tar", version(tt.now)); got != tt.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
+
+// TestPreflightOfABackup holds the findings on what is asked for in the way of a
+// backup.
+func TestPreflightOfABackup(t *testing.T) {
+	t.Parallel()
+	fresh := BackupFile{Exists: true, Modified: time.Now()}
+	wrote := ucp.Container{Name: "worker1/" + backupName(fixtureHost), State: "exited", Labels: map[string]string{
+		labelCluster: fixtureHost, labelFrom: "2.5.6", labelTo: "2.7.8", labelBackup: absolute("b.tar"),
+	}}
+	for name, tt := range map[string]struct {
+		replicas     []string
+		options      Options
+		backup       *Backup
+		file         BackupFile
+		bootstrapper []ucp.Container
+		applying     bool
+		want         map[Severity]int
+	}{
+		"none, minor":                       {replicas: []string{"2.5.6"}, options: options("2.6.15"), want: map[Severity]int{Warning: 1}},
+		"none, major":                       {replicas: []string{"2.9.30"}, options: options("3.0.0"), want: map[Severity]int{Warning: 1}},
+		"none, patch":                       {replicas: []string{"2.5.6"}, options: options("2.5.17")},
+		"none, patch and minor":             {replicas: []string{"2.5.6"}, options: options("2.6.15", "2.5.17"), want: map[Severity]int{Warning: 1}},
+		"none, under way":                   {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15")},
+		"none, under way and on":            {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.7.8", "2.6.15"), want: map[Severity]int{Warning: 1}},
+		"free":                              {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}},
+		"not known":                         {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{}, file: fresh},
+		"taken":                             {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, want: map[Severity]int{Error: 1}},
+		"taken, under way":                  {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh},
+		"taken, under way and on":           {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.7.8", "2.6.15"), backup: &Backup{"b.tar"}, file: fresh, want: map[Severity]int{Warning: 1}},
+		"ours":                              {replicas: []string{"2.5.6"}, options: options("2.7.8", "2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}},
+		"ours, between hops":                {replicas: []string{"2.6.15"}, options: options("2.7.8", "2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}},
+		"another file is ours":              {replicas: []string{"2.5.6"}, options: options("2.7.8", "2.6.15"), backup: &Backup{"c.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}, want: map[Severity]int{Error: 1}},
+		"gone, under way":                   {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, want: map[Severity]int{Warning: 1}},
+		"no directory, plan":                {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: BackupFile{Problem: fs.ErrNotExist}, want: map[Severity]int{Warning: 1}},
+		"no directory, apply":               {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: BackupFile{Problem: fs.ErrNotExist}, applying: true, want: map[Severity]int{Error: 1}},
+		"bootstrapper made and not started": {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "created")}, want: map[Severity]int{Error: 1}},
+		"bootstrapper ended":                {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}},
+	} {
+		obs := observation(tt.replicas...)
+		obs.Backup, obs.Bootstrappers = tt.file, tt.bootstrapper
+		tt.options.Backup, tt.options.applying = tt.backup, tt.applying
+		_, findings := Preflight(obs, tt.options)
+		got := map[Severity]int{}
+		for _, f := range findings {
+			if f.Check == CheckBackup {
+				got[f.Severity]++
+			}
+		}
+		if got[Error] != tt.want[Error] || got[Warning] != tt.want[Warning] {
+			t.Errorf("%s: %d errors and %d warnings, want %v, of %+v", name, got[Error], got[Warning], tt.want, findings)
+		}
+	}
+}
+
+// A backup of ours is no upgrade, and one of somebody else's is a bootstrapper at
+// work like any other.
+func TestPreflightOfARunningBackup(t *testing.T) {
+	t.Parallel()
+	ours := ucp.Container{Name: "worker1/" + backupName(fixtureHost), Image: "docker/dtr:2.5.6", State: "running", Labels: map[string]string{labelCluster: fixtureHost}}
+	phase2 := ucp.Container{Name: "worker1/" + phase2Name, Image: "docker/dtr:2.5.6", State: "running"}
+	foreign := ucp.Container{Name: "worker1/eager_turing", Image: "docker/dtr:2.5.6", State: "running"}
+	for name, tt := range map[string]struct {
+		running []ucp.Container
+		errors  int
+	}{
+		"ours":                       {[]ucp.Container{ours}, 0},
+		"ours with its second phase": {[]ucp.Container{ours, phase2}, 0},
+		"somebody else's":            {[]ucp.Container{foreign}, 1},
+		"both":                       {[]ucp.Container{ours, foreign}, 1},
+	} {
+		obs := observation("2.5.6")
+		obs.Bootstrappers = tt.running
+		_, findings := Preflight(obs, options("2.6.15"))
+		if errs := findings.Errors(); len(errs) != tt.errors || tt.errors > 0 && errs[0].Check != CheckForeignUpgrade {
+			t.Errorf("%s: %+v", name, errs)
+		}
+	}
+}
