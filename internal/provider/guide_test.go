@@ -1,0 +1,64 @@
+package provider
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// guide is the page that says, for each thing that the vendor's documentation
+// asks of an operator, what the provider does about it and which test shows that.
+const guide = "../../templates/guides/what-the-provider-does.md"
+
+var (
+	testName     = regexp.MustCompile("`(Test[A-Za-z0-9_]+)`")
+	testFunction = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\)`)
+)
+
+// testFunctions are the names of all tests of this module.
+func testFunctions(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	must(filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, match := range testFunction.FindAllSubmatch(text, -1) {
+			found[string(match[1])] = true
+		}
+		return err
+	}))
+	return found
+}
+
+// TestGuideNamesTests holds every row of the guide's tables to name tests, and
+// the tests to be there.
+func TestGuideNamesTests(t *testing.T) {
+	text, err := os.ReadFile(guide)
+	must(err)
+	tests := testFunctions(t)
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") || strings.TrimSpace(cells[len(cells)-1]) == "shown by" {
+			continue
+		}
+		rows++
+		names := testName.FindAllStringSubmatch(cells[len(cells)-1], -1)
+		if len(cells) != 3 || len(names) == 0 {
+			t.Errorf("this row names no test: %s", line)
+		}
+		for _, name := range names {
+			if !tests[name[1]] {
+				t.Errorf("there is no %s: %s", name[1], line)
+			}
+		}
+	}
+	if rows < 20 {
+		t.Errorf("%d rows, where the vendor's page asks for more", rows)
+	}
+}
