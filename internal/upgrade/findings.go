@@ -21,6 +21,7 @@ const (
 	CheckUCPVersion        Check = "ucp-version"
 	CheckEngineVersion     Check = "engine-version"
 	CheckReleaseAdvisory   Check = "release-advisory"
+	CheckNode              Check = "node" // of a replica that is to join
 )
 
 // Follow-ups are reported after a run, in the form of findings.

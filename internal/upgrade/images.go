@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"golang.org/x/sync/errgroup"
 
@@ -36,15 +37,23 @@ func (r *run) imagesNotNeeded(hop transition.Hop) func(context.Context) (bool, e
 // images brings the images of a hop to where they are needed, and touches
 // nothing else.
 func (r *run) images(ctx context.Context, obs *Observation, hop transition.Hop) error {
+	if err := r.bootstrapperImage(ctx, r.node(obs), hop.To); err != nil {
+		return err
+	}
+	return r.componentImages(ctx, obs.replicaNodes(), hop.To)
+}
+
+// bootstrapperImage brings the bootstrapper's image to where it is to run: the
+// node, or the engine that the provider names.
+func (r *run) bootstrapperImage(ctx context.Context, node string, version *semver.Version) error {
 	engine, err := r.runner(ctx)
 	if err != nil {
 		return err
 	}
-	node := ""
-	if r.cluster.Docker == nil {
-		node = r.node(obs)
+	if r.cluster.Docker != nil {
+		node = ""
 	}
-	image := bootstrap.Image(r.o.Repository, hop.To)
+	image := bootstrap.Image(r.o.Repository, version)
 	present, err := engine.Images(ctx, node)
 	if err != nil {
 		return fmt.Errorf("look for image %s: %w", image, err)
@@ -54,17 +63,17 @@ func (r *run) images(ctx context.Context, obs *Observation, hop transition.Hop) 
 			return err
 		}
 	}
-	if want := r.o.Digests[hop.To.String()]; want != "" {
+	if want := r.o.Digests[version.String()]; want != "" {
 		if err := checkDigest(ctx, engine, image, node, want); err != nil {
 			return err
 		}
 	}
-	return r.componentImages(ctx, obs, hop)
+	return nil
 }
 
-// componentImages pulls the images of the parts that a replica's node lacks, so
+// componentImages pulls the images of the parts that one of the nodes lacks, so
 // that the bootstrapper does not find out in the middle of a replica.
-func (r *run) componentImages(ctx context.Context, obs *Observation, hop transition.Hop) error {
+func (r *run) componentImages(ctx context.Context, nodes []string, version *semver.Version) error {
 	if r.o.Pull == PullNever {
 		return nil // preflight has seen that they are there
 	}
@@ -72,14 +81,13 @@ func (r *run) componentImages(ctx context.Context, obs *Observation, hop transit
 	if err != nil {
 		return err
 	}
-	nodes := obs.replicaNodes()
 	onNodes, err := imagesOnNodes(ctx, engine, nodes)
 	if err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(pullsAtOnce)
-	for _, image := range bootstrap.ComponentImages(r.o.Repository, hop.To) {
+	for _, image := range bootstrap.ComponentImages(r.o.Repository, version) {
 		if !slices.ContainsFunc(nodes, func(n string) bool { return !onNodes[image][n] }) {
 			continue
 		}

@@ -39,6 +39,9 @@ type Inventory struct {
 type Replica struct {
 	ID         string
 	Node       string // as UCP calls it
+	Listed     bool   // by DTR, as a replica of the cluster
+	HTTPPort   int    // that it serves on, 0 where DTR does not say
+	HTTPSPort  int
 	Containers map[string]Container
 }
 
@@ -81,7 +84,9 @@ func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
 func newInventory(address string, settings dtr.Settings, containers []ucp.Container) *Inventory {
 	replicas := make(map[string]*Replica)
 	for id, s := range settings.Replicas {
-		replicas[id] = &Replica{ID: id, Node: s.Node, Containers: map[string]Container{}}
+		replicas[id] = &Replica{
+			ID: id, Node: s.Node, Listed: true, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Containers: map[string]Container{},
+		}
 	}
 	inventory := &Inventory{Host: settings.DTRHost}
 	if inventory.Host == "" {

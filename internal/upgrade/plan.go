@@ -28,11 +28,11 @@ func (p Plan) next() transition.Hop {
 	return p.Hops[0]
 }
 
-// bootstrapper is this provider's bootstrapper container for the cluster. There
+// bootstrapper is the container of this provider's upgrade of the cluster. There
 // are two only where the provider was set to another engine meanwhile; the one at
 // work counts.
 func (obs *Observation) bootstrapper() (ucp.Container, bool) {
-	ours := slices.DeleteFunc(slices.Clone(obs.Bootstrappers), func(c ucp.Container) bool { return !isOurs(c, obs.Host) })
+	ours := slices.DeleteFunc(slices.Clone(obs.Bootstrappers), func(c ucp.Container) bool { return !isOurs(c, obs.Host) || !isUpgrade(c.Labels) })
 	if len(ours) == 0 {
 		return ucp.Container{}, false
 	}

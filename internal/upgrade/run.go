@@ -66,6 +66,7 @@ type run struct {
 // those of the clients.
 func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
 	r := newRun(c, o)
+	r.report.To = o.Target.String()
 	err := r.run(ctx)
 	r.report.FinishedAt = time.Now().UTC()
 
@@ -83,7 +84,7 @@ func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
 func newRun(c Cluster, o Options) *run {
 	return &run{
 		cluster: c, o: o, pace: o.Pace.orDefault(), reported: map[string]bool{},
-		report: &Report{StartedAt: time.Now().UTC(), To: o.Target.String()},
+		report: &Report{StartedAt: time.Now().UTC()},
 	}
 }
 
@@ -133,7 +134,7 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []Step {
 	return []Step{
 		{stepImages, r.imagesNotNeeded(hop), func(ctx context.Context) error { return r.images(ctx, obs, hop) }},
 		{stepUpgrade, r.upgraded(hop), func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
-		{stepVerify, nil, func(ctx context.Context) error { return r.verify(ctx, hop.To) }},
+		{stepVerify, nil, func(ctx context.Context) error { return r.verify(ctx, hop.To, nil) }},
 		{stepMigration, r.migrated(hop), func(ctx context.Context) error { return r.migrate(ctx, hop) }},
 		{stepTidy, nil, r.tidy},
 	}
