@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ type engine struct {
 	nodes      []*node
 	containers map[string]*ctr // by id
 	ended      []Container
-	runs       int // upgrade containers ever started
+	runs       map[string]int // first phases of the bootstrapper ever started, by command
 }
 
 // program is what a container of the bootstrapper's image runs.
@@ -46,6 +47,8 @@ type node struct {
 	manager, down  bool
 	memory         int64
 	version        string
+	availability   string
+	os             string
 	images         map[string]image // by reference
 }
 
@@ -159,8 +162,8 @@ func (e *engine) run(c *ctr) {
 	if !isBootstrapper(c.config.Image) {
 		return
 	}
-	if slices.Contains(c.config.Cmd, "upgrade") {
-		e.runs++
+	if len(c.config.Cmd) > 0 {
+		e.runs[c.config.Cmd[0]]++
 	}
 	ctx, stop := context.WithCancel(e.ctx)
 	c.stop = stop
@@ -247,9 +250,21 @@ func (c *ctr) describe() Container {
 	return Container{
 		ID: c.id, Name: c.name, Node: c.node.name, Image: c.config.Image,
 		Args: slices.Clone(c.config.Cmd), Env: slices.Clone(c.config.Env), Labels: c.labels(),
-		State: string(c.state), ExitCode: c.exitCode,
+		State: string(c.state), ExitCode: c.exitCode, Ports: c.ports(),
 		Created: c.created, StartedAt: c.started, FinishedAt: c.finished,
 	}
+}
+
+// ports are the ports that are published, by the container's own.
+func (c *ctr) ports() map[uint16]uint16 {
+	ports := map[uint16]uint16{}
+	for port, bindings := range c.host.PortBindings {
+		for _, b := range bindings {
+			public, _ := strconv.ParseUint(b.HostPort, 10, 16)
+			ports[port.Num()] = uint16(public)
+		}
+	}
+	return ports
 }
 
 func (e *engine) setDigest(ref, digest string) {

@@ -12,6 +12,7 @@ type Container struct {
 	Labels                         map[string]string
 	State                          string // created, running or exited
 	ExitCode                       int
+	Ports                          map[uint16]uint16 // published, by the container's own
 	Created, StartedAt, FinishedAt time.Time
 }
 

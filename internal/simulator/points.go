@@ -11,10 +11,14 @@ import (
 // and [Cluster.Reached]. Those of one replica are made by [ReplicaStarted] and
 // [ReplicaReplaced].
 const (
-	// BootstrapperStarted: an upgrade container has started and read its flags.
+	// BootstrapperStarted: a container of an upgrade, a join or a removal has started and read its flags.
 	BootstrapperStarted = "bootstrapper-started"
-	// BootstrapperFinished: an upgrade container is about to end, well or not.
+	// BootstrapperFinished: such a container is about to end, well or not.
 	BootstrapperFinished = "bootstrapper-finished"
+	// JoinStarted: the first container of a joining replica is about to be made.
+	JoinStarted = "join-started"
+	// RemoveStarted: the first container of a leaving replica is about to go.
+	RemoveStarted = "remove-started"
 	// MigrationStarted: an attempt at the metadata store migration is running.
 	MigrationStarted = "migration-started"
 	// MigrationFinished: an attempt did its work and is about to be called done.
