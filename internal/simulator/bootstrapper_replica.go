@@ -50,7 +50,7 @@ func (b *bootstrapper) checkJoin(ctx context.Context, replicas []replica) error 
 	}
 	i := slices.IndexFunc(list.Items, func(n swarm.Node) bool { return n.Description.Hostname == o.node })
 	if i < 0 || list.Items[i].Status.State != swarm.NodeStateReady {
-		return fmt.Errorf("Node %q is not available", o.node)
+		return fmt.Errorf("Node %s is not available", o.node)
 	}
 	return nil
 }

@@ -1,0 +1,393 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// roomy is a cluster with so many replicas and six workers.
+func roomy(t *testing.T, replicas int) (*simulator.Cluster, Cluster) {
+	t.Helper()
+	return connect(t, simulator.Options{Version: "2.6.8", Replicas: replicas, Workers: 8, Speed: testSpeed})
+}
+
+func on(node string) ReplicaOptions { return ReplicaOptions{Node: node, Pace: testPace} }
+
+func without(id string) ReplicaOptions { return ReplicaOptions{ReplicaID: id, Pace: testPace} }
+
+func limited(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// wantMembers fails unless the cluster has so many replicas, whole and at the
+// version, and nothing is left over.
+func wantMembers(t *testing.T, sim *simulator.Cluster, n int) {
+	t.Helper()
+	if got := len(sim.ReplicaIDs()); got != n {
+		t.Errorf("%d replicas, want %d", got, n)
+	}
+	if got := len(sim.Versions()); got != n {
+		t.Errorf("containers of %d replicas, want %d", got, n)
+	}
+	wantAt(t, sim, "2.6.8")
+	wantNoBootstrapper(t, sim)
+}
+
+func TestJoinAndRemove(t *testing.T) {
+	t.Parallel()
+	sim, c := roomy(t, 3)
+	o := on("worker4")
+	o.HTTPPort, o.HTTPSPort = 8080, 8443
+	m, err := Join(limited(t), c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantMembers(t, sim, 4)
+	if m.Node != "worker4" || !m.Listed || m.Runs.String() != "2.6.8" || m.Health != dtr.HealthOK || m.HTTPPort != 8080 || m.HTTPSPort != 8443 {
+		t.Errorf("the new member is %+v", m)
+	}
+	if !slices.Contains(sim.ReplicaIDs(), m.ID) {
+		t.Errorf("%s is not among %v", m.ID, sim.ReplicaIDs())
+	}
+	if err := Remove(limited(t), c, without(m.ID)); err != nil {
+		t.Fatal(err)
+	}
+	wantMembers(t, sim, 3)
+	missing := asError[*NoSuchReplicaError](t, second(FindReplica(t.Context(), c, m.ID)))
+	if len(missing.Replicas) != 3 {
+		t.Errorf("got %v", missing)
+	}
+	sim.ResetRequests()
+	if err := Remove(limited(t), c, without(m.ID)); err != nil || len(changes(sim)) > 0 {
+		t.Errorf("a second removal: %v, %v", err, changes(sim))
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestJoinOnTheDirectEngine(t *testing.T) {
+	t.Parallel()
+	sim, c := roomy(t, 3)
+	c.Docker = &ucp.DockerConfig{Host: sim.DockerHost()}
+	m, err := Join(limited(t), c, on("worker5"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantMembers(t, sim, 4)
+	if err := Remove(limited(t), c, without(m.ID)); err != nil {
+		t.Fatal(err)
+	}
+	wantMembers(t, sim, 3)
+}
+
+// TestJoinsTakeTurns holds that joins and removals of one cluster wait for each
+// other, and that each looks at what the others have made of it.
+func TestJoinsTakeTurns(t *testing.T) {
+	t.Parallel()
+	sim, c := roomy(t, 3)
+	old := sim.ReplicaIDs()[2]
+	var group sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range 3 {
+		group.Go(func() { errs[i] = second(Join(limited(t), c, on(fmt.Sprintf("worker%d", i+4)))) })
+	}
+	group.Go(func() { errs[3] = Remove(limited(t), c, without(old)) })
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	wantMembers(t, sim, 5)
+	if sim.Runs("join") != 3 || sim.Runs("remove") != 1 {
+		t.Errorf("%d joins, %d removals", sim.Runs("join"), sim.Runs("remove"))
+	}
+}
+
+// TestRemovalsTogether removes all at once: each is legal alone, and the last one
+// stays.
+func TestRemovalsTogether(t *testing.T) {
+	t.Parallel()
+	sim, c := roomy(t, 3)
+	var group sync.WaitGroup
+	errs := make([]error, 3)
+	for i, id := range sim.ReplicaIDs() {
+		group.Go(func() { errs[i] = Remove(limited(t), c, without(id)) })
+	}
+	group.Wait()
+	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(failed) != 1 {
+		t.Fatalf("errors %v, want one", failed)
+	}
+	wantChecks(t, asError[*PreflightError](t, failed[0]).Findings.Errors(), CheckReplicaCount)
+	wantMembers(t, sim, 1)
+}
+
+// TestReplicaWorkIsResumed interrupts a join and a removal at each point that they
+// come by, and runs them again.
+func TestReplicaWorkIsResumed(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{simulator.BootstrapperStarted, simulator.JoinStarted, simulator.RemoveStarted, simulator.BootstrapperFinished} {
+		for _, command := range []string{commandJoin, commandRemove} {
+			if point == simulator.JoinStarted && command != commandJoin || point == simulator.RemoveStarted && command != commandRemove {
+				continue
+			}
+			t.Run(command+" "+point, func(t *testing.T) {
+				t.Parallel()
+				sim, c := roomy(t, 3)
+				work, want := func(ctx context.Context) error { return second(Join(ctx, c, on("worker4"))) }, 4
+				if command == commandRemove {
+					id := sim.ReplicaIDs()[0]
+					work, want = func(ctx context.Context) error { return Remove(ctx, c, without(id)) }, 2
+				}
+				ctx, cancel := context.WithCancel(limited(t))
+				release := sim.Hold(point)
+				go func() {
+					<-sim.Reached(point)
+					cancel()
+				}()
+				err := work(ctx)
+				if detached := asError[*DetachedError](t, err); detached.Container == "" || !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want it to tell of the container and the cancellation", err)
+				}
+				release()
+				if err := work(limited(t)); err != nil {
+					t.Fatal(err)
+				}
+				wantMembers(t, sim, want)
+				if got := sim.Runs(command); got != 1 {
+					t.Errorf("%d runs", got)
+				}
+			})
+		}
+	}
+}
+
+// interruptedJoin leaves the container of a join that went well behind, as a
+// Terraform does that is killed before it has saved the state.
+func interruptedJoin(t *testing.T, sim *simulator.Cluster, c Cluster, node string) (id string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(limited(t))
+	release := sim.Hold(simulator.BootstrapperFinished)
+	go func() {
+		<-sim.Reached(simulator.BootstrapperFinished)
+		cancel()
+	}()
+	_ = asError[*DetachedError](t, second(Join(ctx, c, on(node))))
+	release()
+	for _, ct := range sim.Containers() {
+		if ct.Labels[labelCommand] == commandJoin {
+			id = ct.Labels[labelReplica]
+		}
+	}
+	return id
+}
+
+// TestJoinThatWasForgottenIsTakenUp holds that what else is done on the cluster
+// does not lose track of a replica that a join has made and nobody has saved.
+func TestJoinThatWasForgottenIsTakenUp(t *testing.T) {
+	t.Parallel()
+	for name, meanwhile := range map[string]func(c Cluster) error{
+		"after nothing":    func(Cluster) error { return nil },
+		"after a join":     func(c Cluster) error { return second(Join(context.Background(), c, on("worker5"))) }, //nolint:usetesting // it is limited by the test
+		"after an upgrade": func(c Cluster) error { return second(Run(context.Background(), c, to("2.6.9"))) },    //nolint:usetesting // likewise
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := roomy(t, 3)
+			id := interruptedJoin(t, sim, c, "worker4")
+			if err := meanwhile(c); err != nil {
+				t.Fatal(err)
+			}
+			before := sim.Runs(commandJoin)
+			m, err := Join(limited(t), c, on("worker4"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.ID != id || sim.Runs(commandJoin) != before || sim.Runs(commandRemove) != 0 {
+				t.Errorf("it is replica %s and not %s, after %d more joins and %d removals", m.ID, id, sim.Runs(commandJoin)-before, sim.Runs(commandRemove))
+			}
+			wantNoBootstrapper(t, sim)
+		})
+	}
+}
+
+// TestJoinDoesNotTakeWhatIsNotItsOwn holds that a replica that somebody else has
+// put on the node is not taken for the one that was to join.
+func TestJoinDoesNotTakeWhatIsNotItsOwn(t *testing.T) {
+	t.Parallel()
+	sim, c := roomy(t, 3)
+	err := second(Join(limited(t), c, on("worker2")))
+	found := asError[*PreflightError](t, err).Findings.Errors()
+	wantChecks(t, found, CheckNode)
+	if !strings.Contains(found[0].Detail, "import it with the id "+sim.ReplicaIDs()[1]) {
+		t.Errorf("got %+v", found)
+	}
+	if len(changes(sim)) > 0 {
+		t.Errorf("it did %v", changes(sim))
+	}
+}
+
+// TestReplicaWorkIsNotBelieved holds that neither a bootstrapper's word nor its
+// exit status counts, and that the next run mends what it has left.
+func TestReplicaWorkIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	zero := 0
+	for name, tt := range map[string]struct {
+		fault   simulator.BootstrapperFaults
+		removes int // until the join is good, of what was left half done
+		joins   int
+		verify  bool // the error is of the verification
+	}{
+		"dies at once":             {simulator.BootstrapperFaults{DieAtReplica: -1}, 0, 2, false},
+		"dies in the middle":       {simulator.BootstrapperFaults{DieAtReplica: 1}, 1, 2, false},
+		"dies and says it is well": {simulator.BootstrapperFaults{DieAtReplica: 1, ClaimSuccess: true}, 1, 2, true},
+		"does nothing":             {simulator.BootstrapperFaults{SkipReplica: 1}, 0, 2, true},
+		"leaves a part out":        {simulator.BootstrapperFaults{LeaveOldPart: "nginx"}, 1, 2, true},
+		"a fatal record alone":     {simulator.BootstrapperFaults{FatalRecord: "out of luck", ExitStatus: &zero}, 0, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := roomy(t, 3)
+			sim.SetBootstrapper(tt.fault)
+			err := second(Join(limited(t), c, on("worker4")))
+			if tt.verify {
+				_ = asError[*VerifyError](t, err)
+			} else {
+				_ = asError[*BootstrapperError](t, err)
+			}
+			sim.SetBootstrapper(simulator.BootstrapperFaults{})
+			if err := second(Join(limited(t), c, on("worker4"))); err != nil {
+				t.Fatal(err)
+			}
+			wantMembers(t, sim, 4)
+			if got := sim.Runs(commandRemove); got != tt.removes {
+				t.Errorf("%d removals, want %d", got, tt.removes)
+			}
+			if got := sim.Runs(commandJoin); got != tt.joins {
+				t.Errorf("%d joins, want %d", got, tt.joins)
+			}
+		})
+	}
+}
+
+func TestRemovalIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]simulator.BootstrapperFaults{
+		"dies at once":             {DieAtReplica: -1},
+		"dies in the middle":       {DieAtReplica: 1},
+		"dies and says it is well": {DieAtReplica: 1, ClaimSuccess: true},
+		"does nothing":             {SkipReplica: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := roomy(t, 3)
+			id := sim.ReplicaIDs()[1]
+			sim.SetBootstrapper(fault)
+			if err := Remove(limited(t), c, without(id)); err == nil {
+				t.Fatal("it ended well")
+			}
+			if !slices.Contains(sim.ReplicaIDs(), id) {
+				t.Error("the replica is gone")
+			}
+			sim.SetBootstrapper(simulator.BootstrapperFaults{})
+			if err := Remove(limited(t), c, without(id)); err != nil {
+				t.Fatal(err)
+			}
+			wantMembers(t, sim, 2)
+		})
+	}
+}
+
+// TestUpgradeAndReplicasExcludeEachOther holds that neither begins beside the
+// other.
+func TestUpgradeAndReplicasExcludeEachOther(t *testing.T) {
+	t.Parallel()
+	t.Run("an upgrade beside a join", func(t *testing.T) {
+		t.Parallel()
+		sim, c := roomy(t, 3)
+		late, obs, plan := looked(t, c, to("2.6.9"))
+		if err := late.images(t.Context(), obs, plan.next()); err != nil {
+			t.Fatal(err)
+		}
+		release := sim.Hold(simulator.JoinStarted)
+		joined := make(chan error, 1)
+		go func() { joined <- second(Join(limited(t), c, on("worker4"))) }()
+		<-sim.Reached(simulator.JoinStarted)
+		_, err := runUpgrade(t, c, to("2.6.9"))
+		wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckForeignUpgrade)
+		moved := asError[*MovedError](t, late.upgrade(t.Context(), obs, plan.next()))
+		if !strings.Contains(moved.Bootstrapper, "joins on node worker4") {
+			t.Errorf("got %v", moved)
+		}
+		release()
+		if err := <-joined; err != nil {
+			t.Error(err)
+		}
+		wantMembers(t, sim, 4)
+	})
+	t.Run("a join and a removal beside an upgrade", func(t *testing.T) {
+		t.Parallel()
+		sim, c := roomy(t, 3)
+		ctx, cancel := context.WithCancel(limited(t))
+		release := sim.Hold(simulator.ReplicaReplaced(3))
+		go func() {
+			<-sim.Reached(simulator.ReplicaReplaced(3))
+			cancel()
+		}()
+		_, err := Run(ctx, c, to("2.6.9"))
+		_ = asError[*DetachedError](t, err)
+		refused := func(what string) {
+			t.Helper()
+			for _, err := range []error{second(Join(limited(t), c, on("worker4"))), Remove(limited(t), c, without(sim.ReplicaIDs()[0]))} {
+				wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckForeignUpgrade)
+				if !strings.Contains(err.Error(), what) {
+					t.Errorf("got %v, want %q", err, what)
+				}
+			}
+			r := newReplicaRun(c, on("worker4"))
+			r.host, r.containerName = hostOf(t, c), containerName(hostOf(t, c))
+			_, err := r.perform(limited(t), r.joinTask(on("worker4")))
+			_ = asError[*UnfinishedUpgradeError](t, err)
+		}
+		refused("is running")
+		release()
+		awaitEnd(t, sim, c)
+		refused("is not finished")
+		if _, err := runUpgrade(t, c, to("2.6.9")); err != nil {
+			t.Fatal(err)
+		}
+		if err := second(Join(limited(t), c, on("worker4"))); err != nil {
+			t.Fatal(err)
+		}
+		wantAt(t, sim, "2.6.9")
+		if sim.BootstrapperRuns() != 1 {
+			t.Errorf("%d upgrades", sim.BootstrapperRuns())
+		}
+	})
+}
+
+func hostOf(t *testing.T, c Cluster) string {
+	t.Helper()
+	return must[*Inventory](t)(Inspect(t.Context(), c)).Host
+}
+
+// awaitEnd waits until the bootstrapper's container has ended.
+func awaitEnd(t *testing.T, _ *simulator.Cluster, c Cluster) {
+	t.Helper()
+	engine := must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	if _, err := engine.Wait(limited(t), containerName(hostOf(t, c))); err != nil {
+		t.Fatal(err)
+	}
+}
