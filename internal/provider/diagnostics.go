@@ -40,6 +40,7 @@ func diagnose(err error) diag.Diagnostics {
 		return nil
 	}
 	var (
+		replica      *upgrade.ReplicaError
 		preflight    *upgrade.PreflightError
 		detached     *upgrade.DetachedError
 		bootstrapper *upgrade.BootstrapperError
@@ -53,6 +54,8 @@ func diagnose(err error) diag.Diagnostics {
 		mixed        *transition.MixedError
 	)
 	switch {
+	case errors.As(err, &replica):
+		return replicaFailure(replica)
 	case errors.As(err, &preflight):
 		return findings(preflight.Findings.Errors())
 	case errors.As(err, &detached):

@@ -129,7 +129,7 @@ func (p *preflight) foreignUpgrade() {
 		}
 	}
 	scaling, hasScaling := p.obs.scaling()
-	if hasScaling {
+	if hasScaling && running(scaling) {
 		p.find(CheckForeignUpgrade, Error, "", "The cluster's replicas are being changed",
 			fmt.Sprintf("Container: %s\nImage: %s\nIt was started by this provider: %s.", scaling.Name, scaling.Image, purpose(scaling.Labels)),
 			"Wait until that is done, then plan again. Where both are in one configuration, name the resource that comes first in depends_on of the other.")

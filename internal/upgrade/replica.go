@@ -18,12 +18,14 @@ import (
 const (
 	stepJoin   = "join"
 	stepRemove = "remove"
+	stepLook   = "look"
 )
 
 // ReplicaOptions is what a join or a removal is asked to do.
 type ReplicaOptions struct {
 	Node      string // that a replica is to join on
 	ReplicaID string // of the replica that is to be removed
+	Host      string // DTR's external host, when it must be this one
 
 	// ExistingReplicaID is the replica that the bootstrapper connects to; "" is the
 	// first healthy one by id.
@@ -33,8 +35,26 @@ type ReplicaOptions struct {
 	Repository string     // of the bootstrapper's image; "" is the vendor's for the version
 	Pull       PullPolicy // "" is PullMissing
 
+	// Turn has room for one: the joins and removals that share it wait for each
+	// other from beginning to end. What does not share it, in another process, is
+	// kept apart by the name of the bootstrapper's container. nil is no such turn.
+	Turn chan struct{}
+
 	ProviderVersion string // written on the bootstrapper's container
 	Pace            Pace
+}
+
+// turn waits for the turn and returns what hands it on.
+func (o ReplicaOptions) turn(ctx context.Context, step string) (done func(), err error) {
+	if o.Turn == nil {
+		return func() {}, nil
+	}
+	select {
+	case o.Turn <- struct{}{}:
+		return func() { <-o.Turn }, nil
+	case <-ctx.Done():
+		return nil, &DetachedError{Step: step, Cause: context.Cause(ctx)}
+	}
 }
 
 func newReplicaRun(c Cluster, o ReplicaOptions) *run {
@@ -54,13 +74,18 @@ func Join(ctx context.Context, c Cluster, o ReplicaOptions) (Member, error) {
 	return member, nil
 }
 
-func (r *run) join(ctx context.Context, o ReplicaOptions) (Member, error) {
-	if _, err := r.judge(ctx, func(obs *Observation) Findings { return PreflightJoin(obs, o) }); err != nil {
+func (r *run) join(ctx context.Context, o ReplicaOptions) (m Member, err error) {
+	done, err := o.turn(ctx, stepJoin)
+	if err != nil {
+		return Member{}, err
+	}
+	defer done()
+	if _, err := r.judge(ctx, o, PreflightJoin); err != nil {
 		return Member{}, err
 	}
 	t := r.joinTask(o)
 	var id string // which the bootstrapper's container tells
-	err := runSteps(ctx, t.name, []Step{
+	err = runSteps(ctx, t.name, []Step{
 		{stepJoin, nil, func(ctx context.Context) error {
 			state, err := r.perform(ctx, t)
 			id = state.Labels[labelReplica]
@@ -69,12 +94,12 @@ func (r *run) join(ctx context.Context, o ReplicaOptions) (Member, error) {
 		{stepVerify, nil, func(ctx context.Context) error {
 			return r.verifyMembers(ctx, func(i *Inventory) []Problem { return notJoined(i, id, o.Node) })
 		}},
+		{stepLook, nil, func(ctx context.Context) (err error) { m, err = FindReplica(ctx, r.cluster, id); return err }},
+		// Last of all: without the container nobody knows whose replica it is until
+		// the caller has written it down.
 		{stepTidy, nil, func(ctx context.Context) error { return r.tidyReplica(ctx, t.mine) }},
 	})
-	if err != nil {
-		return Member{}, err
-	}
-	return FindReplica(ctx, r.cluster, id)
+	return m, err
 }
 
 // verifyMembers waits until the whole cluster is well, with or without a replica:
@@ -98,7 +123,12 @@ func Remove(ctx context.Context, c Cluster, o ReplicaOptions) error {
 }
 
 func (r *run) leave(ctx context.Context, o ReplicaOptions) error {
-	obs, err := r.judge(ctx, func(obs *Observation) Findings { return PreflightRemove(obs, o.ReplicaID) })
+	done, err := o.turn(ctx, stepRemove)
+	if err != nil {
+		return err
+	}
+	defer done()
+	obs, err := r.judge(ctx, o, PreflightRemove)
 	if err != nil {
 		return err
 	}
@@ -123,13 +153,16 @@ func (r *run) verifyRemoved(ctx context.Context, id string) error {
 }
 
 // judge looks at the cluster. Errors among what is found are a *PreflightError.
-func (r *run) judge(ctx context.Context, preflight func(*Observation) Findings) (*Observation, error) {
+func (r *run) judge(ctx context.Context, o ReplicaOptions, preflight func(*Observation, ReplicaOptions) Findings) (*Observation, error) {
 	obs, err := Observe(ctx, r.cluster, r.o)
 	if err != nil {
 		return nil, err
 	}
+	if o.Host != "" && !strings.EqualFold(o.Host, obs.Host) {
+		return nil, &OtherClusterError{Want: o.Host, Got: obs.Host}
+	}
 	r.host, r.containerName = obs.Host, containerName(obs.Host)
-	if findings := preflight(obs); len(findings.Errors()) > 0 {
+	if findings := preflight(obs, o); len(findings.Errors()) > 0 {
 		return nil, &PreflightError{Findings: findings}
 	}
 	return obs, nil
@@ -188,6 +221,13 @@ func (i *Inventory) ids() []string {
 // listed are the replicas that DTR lists, but for one.
 func (i *Inventory) listed(except string) []Replica {
 	return slices.DeleteFunc(slices.Clone(i.Replicas), func(r Replica) bool { return !r.Listed || r.ID == except })
+}
+
+// OtherClusterError says that another cluster answers than the one that was meant.
+type OtherClusterError struct{ Want, Got string }
+
+func (e *OtherClusterError) Error() string {
+	return fmt.Sprintf("this is DTR at %s, not at %s", e.Got, e.Want)
 }
 
 // NoSuchReplicaError is proof that the cluster has no replica of the id.

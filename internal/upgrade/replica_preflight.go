@@ -28,12 +28,12 @@ func (p *replicaPreflight) find(check Check, severity Severity, attribute, summa
 }
 
 // PreflightJoin finds all that speaks against a join. While another join or
-// removal of this provider is at work, the cluster is in motion and its turn is
-// waited for: only what cannot change is judged then.
+// removal of this provider is at work or being verified, the cluster is in motion
+// and its turn is waited for: only the node is judged then.
 func PreflightJoin(obs *Observation, o ReplicaOptions) Findings {
 	p := &replicaPreflight{obs: obs}
 	p.node(o.Node)
-	if _, waits := obs.scaling(); waits {
+	if _, moves := obs.scaling(); moves {
 		return p.findings
 	}
 	made := obs.joined(o.Node) // by an earlier join that was interrupted
@@ -59,10 +59,11 @@ func PreflightJoin(obs *Observation, o ReplicaOptions) Findings {
 
 // PreflightRemove finds all that speaks against the removal of a replica. A
 // replica that is gone is nothing to remove.
-func PreflightRemove(obs *Observation, id string) Findings {
-	p := &replicaPreflight{obs: obs}
+func PreflightRemove(obs *Observation, o ReplicaOptions) Findings {
+	p, id := &replicaPreflight{obs: obs}, o.ReplicaID
 	replica, found := obs.replica(id)
-	if _, waits := obs.scaling(); waits || !found {
+	other, moves := obs.scaling()
+	if !found || moves && running(other) {
 		return nil
 	}
 	others := obs.listed(id)
@@ -71,6 +72,9 @@ func PreflightRemove(obs *Observation, id string) Findings {
 			fmt.Sprintf("DTR at %s has no other replica, and its data would be lost with this one.", obs.Host),
 			"Join another replica first; or, to leave this one as it is and only forget it, run terraform state rm on the resource.")
 		return p.findings
+	}
+	if moves {
+		return nil
 	}
 	p.atRest()
 	p.whole(id)
@@ -83,10 +87,10 @@ func PreflightRemove(obs *Observation, id string) Findings {
 }
 
 // scaling is the container of a join or a removal of this provider that is at
-// work.
+// work, or has ended and is still looked at.
 func (obs *Observation) scaling() (ucp.Container, bool) {
 	i := slices.IndexFunc(obs.Bootstrappers, func(c ucp.Container) bool {
-		return isOurs(c, obs.Host) && !isUpgrade(c.Labels) && running(c)
+		return isOurs(c, obs.Host) && !isUpgrade(c.Labels) && c.State != "created"
 	})
 	if i < 0 {
 		return ucp.Container{}, false

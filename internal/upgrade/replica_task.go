@@ -33,7 +33,7 @@ func (r *run) joinTask(o ReplicaOptions) task {
 		return spec, err
 	}
 	t.due = func(ctx context.Context, _ bool) (bool, error) {
-		obs, err := r.judge(ctx, func(obs *Observation) Findings { return PreflightJoin(obs, o) })
+		obs, err := r.judge(ctx, o, PreflightJoin)
 		if err == nil && obs.CurrentVersion().String() != version {
 			err = fmt.Errorf("the cluster went from %s to %s meanwhile", version, obs.CurrentVersion())
 		}
@@ -43,7 +43,7 @@ func (r *run) joinTask(o ReplicaOptions) task {
 }
 
 func (r *run) joinSpec(ctx context.Context, o ReplicaOptions) (ucp.CreateSpec, error) {
-	obs, err := r.judge(ctx, func(obs *Observation) Findings { return PreflightJoin(obs, o) })
+	obs, err := r.judge(ctx, o, PreflightJoin)
 	if err != nil {
 		return ucp.CreateSpec{}, err
 	}
@@ -80,11 +80,10 @@ func newReplicaID() string {
 
 // removeTask has a replica leave the cluster.
 func (r *run) removeTask(o ReplicaOptions) task {
-	preflight := func(obs *Observation) Findings { return PreflightRemove(obs, o.ReplicaID) }
 	return task{
 		step: stepRemove, name: "removal of replica " + o.ReplicaID,
 		spec: func(ctx context.Context) (ucp.CreateSpec, error) {
-			obs, err := r.judge(ctx, preflight)
+			obs, err := r.judge(ctx, o, PreflightRemove)
 			if err != nil {
 				return ucp.CreateSpec{}, err
 			}
@@ -110,7 +109,7 @@ func (r *run) removeTask(o ReplicaOptions) task {
 		},
 		busy: r.unlessScaling(stepRemove),
 		due: func(ctx context.Context, _ bool) (bool, error) {
-			obs, err := r.judge(ctx, preflight)
+			obs, err := r.judge(ctx, o, PreflightRemove)
 			return err == nil && obs.has(o.ReplicaID), err
 		},
 		problems: func(_ containerState, i *Inventory) []Problem { return notRemoved(i, o.ReplicaID) },
@@ -188,7 +187,7 @@ func (r *run) undoJoin(ctx context.Context, s containerState, o ReplicaOptions) 
 func (r *run) setAside(ctx context.Context, s containerState) (bool, error) {
 	name := r.containerName + "-" + s.Labels[labelReplica]
 	switch err := s.engine.Rename(ctx, s.ID, name); {
-	case errdefs.IsNotFound(err):
+	case errdefs.IsNotFound(err), errdefs.IsConflict(err): // another apply was faster
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("rename container %s to %s: %w", s.Name, name, err)
