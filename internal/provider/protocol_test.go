@@ -76,7 +76,10 @@ type protocol struct {
 	ctx      context.Context
 	server   tfprotov6.ProviderServer
 	provider tftypes.Type
-	upgrade  *tfprotov6.Schema
+	schemas  *tfprotov6.GetProviderSchemaResponse
+
+	name   string // of the resource that is planned and applied
+	schema *tfprotov6.Schema
 }
 
 func newProtocol(t testing.TB, opts ...Option) *protocol {
@@ -84,8 +87,15 @@ func newProtocol(t testing.TB, opts ...Option) *protocol {
 	p := &protocol{t: t, ctx: t.Context(), server: providerserver.NewProtocol6(New("test", opts...)())()}
 	schema, err := p.server.GetProviderSchema(p.ctx, &tfprotov6.GetProviderSchemaRequest{})
 	p.ok(err, schema.Diagnostics)
-	p.provider, p.upgrade = schema.Provider.ValueType(), schema.ResourceSchemas["dtr_upgrade"]
-	return p
+	p.provider, p.schemas = schema.Provider.ValueType(), schema
+	return p.of("dtr_upgrade")
+}
+
+// of is the same provider, planning and applying another resource.
+func (p *protocol) of(name string) *protocol {
+	other := *p
+	other.name, other.schema = name, p.schemas.ResourceSchemas[name]
+	return &other
 }
 
 // ok fails the test on an error.
@@ -121,11 +131,11 @@ func (p *protocol) configure(config values) []*tfprotov6.Diagnostic {
 	return append(validated.Diagnostics, configured.Diagnostics...)
 }
 
-// validate is what terraform validate asks of a dtr_upgrade.
+// validate is what terraform validate asks of the resource.
 func (p *protocol) validate(config values) []*tfprotov6.Diagnostic {
 	p.t.Helper()
 	resp, err := p.server.ValidateResourceConfig(p.ctx, &tfprotov6.ValidateResourceConfigRequest{
-		TypeName: "dtr_upgrade", Config: p.dynamic(value(p.t, p.upgrade.ValueType(), config)),
+		TypeName: p.name, Config: p.dynamic(value(p.t, p.schema.ValueType(), config)),
 	})
 	p.ok(err, nil)
 	return resp.Diagnostics
@@ -139,10 +149,10 @@ type planned struct {
 	config tftypes.Value
 }
 
-// plan plans a dtr_upgrade. No prior state is a create, no config a destroy.
+// plan plans the resource. No prior state is a create, no config a destroy.
 func (p *protocol) plan(prior, config values) planned {
 	p.t.Helper()
-	typ := p.upgrade.ValueType()
+	typ := p.schema.ValueType()
 	null := tftypes.NewValue(typ, nil)
 	priorValue, configValue, proposed := null, null, null
 	if prior != nil {
@@ -152,21 +162,21 @@ func (p *protocol) plan(prior, config values) planned {
 		configValue = value(p.t, typ, config)
 		// What Terraform proposes: the configuration, and what was computed before.
 		propose := maps.Clone(config)
-		for _, a := range p.upgrade.Block.Attributes {
-			if a.Computed && prior != nil {
+		for _, a := range p.schema.Block.Attributes {
+			if a.Computed && prior != nil && config[a.Name] == nil {
 				propose[a.Name] = prior[a.Name]
 			}
 		}
 		proposed = value(p.t, typ, propose)
 	}
 	resp, err := p.server.PlanResourceChange(p.ctx, &tfprotov6.PlanResourceChangeRequest{
-		TypeName:         "dtr_upgrade",
+		TypeName:         p.name,
 		PriorState:       p.dynamic(priorValue),
 		ProposedNewState: p.dynamic(proposed),
 		Config:           p.dynamic(configValue),
 	})
 	p.ok(err, nil)
-	if len(resp.RequiresReplace) > 0 {
+	if len(resp.RequiresReplace) > 0 && p.name != "dtr_replica" {
 		p.t.Errorf("the plan replaces because of %v", resp.RequiresReplace)
 	}
 	if resp.Deferred != nil {
@@ -193,13 +203,13 @@ func (p *protocol) apply(prior, config values) applied {
 	p.ok(nil, p.plan(prior, config).diags)
 	planned := p.plan(prior, config)
 	p.ok(nil, planned.diags)
-	typ := p.upgrade.ValueType()
+	typ := p.schema.ValueType()
 	priorValue := tftypes.NewValue(typ, nil)
 	if prior != nil {
 		priorValue = value(p.t, typ, prior)
 	}
 	resp, err := p.server.ApplyResourceChange(p.ctx, &tfprotov6.ApplyResourceChangeRequest{
-		TypeName:       "dtr_upgrade",
+		TypeName:       p.name,
 		PriorState:     p.dynamic(priorValue),
 		PlannedState:   planned.raw.PlannedState,
 		Config:         p.dynamic(planned.config),
@@ -213,7 +223,7 @@ func (p *protocol) apply(prior, config values) applied {
 func (p *protocol) read(prior values) applied {
 	p.t.Helper()
 	resp, err := p.server.ReadResource(p.ctx, &tfprotov6.ReadResourceRequest{
-		TypeName: "dtr_upgrade", CurrentState: p.dynamic(value(p.t, p.upgrade.ValueType(), prior)),
+		TypeName: p.name, CurrentState: p.dynamic(value(p.t, p.schema.ValueType(), prior)),
 	})
 	p.ok(err, nil)
 	return applied{diags: resp.Diagnostics, state: p.fields(resp.NewState), raw: resp.NewState}
@@ -222,7 +232,7 @@ func (p *protocol) read(prior values) applied {
 // importState imports a cluster.
 func (p *protocol) importState(id string) applied {
 	p.t.Helper()
-	resp, err := p.server.ImportResourceState(p.ctx, &tfprotov6.ImportResourceStateRequest{TypeName: "dtr_upgrade", ID: id})
+	resp, err := p.server.ImportResourceState(p.ctx, &tfprotov6.ImportResourceStateRequest{TypeName: p.name, ID: id})
 	p.ok(err, nil)
 	a := applied{diags: resp.Diagnostics}
 	if len(resp.ImportedResources) > 0 {
@@ -269,7 +279,7 @@ func (a applied) number(t testing.TB, name string) int {
 // fields takes an object apart, nil for null.
 func (p *protocol) fields(d *tfprotov6.DynamicValue) map[string]tftypes.Value {
 	p.t.Helper()
-	v, err := d.Unmarshal(p.upgrade.ValueType())
+	v, err := d.Unmarshal(p.schema.ValueType())
 	p.ok(err, nil)
 	if v.IsNull() {
 		return nil

@@ -116,8 +116,8 @@ func TestReadWithoutALook(t *testing.T) {
 			if got.state == nil {
 				t.Fatal("the resource was dropped")
 			}
-			want := value(t, p.upgrade.ValueType(), prior)
-			if after, _ := got.raw.Unmarshal(p.upgrade.ValueType()); !after.Equal(want) {
+			want := value(t, p.schema.ValueType(), prior)
+			if after, _ := got.raw.Unmarshal(p.schema.ValueType()); !after.Equal(want) {
 				t.Errorf("got %s, want %s", after, want)
 			}
 		})

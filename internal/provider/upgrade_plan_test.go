@@ -173,8 +173,8 @@ func TestPlanSaysNothing(t *testing.T) {
 		if len(got.diags) > 0 {
 			t.Error(render(got.diags))
 		}
-		want := value(t, p.upgrade.ValueType(), steady)
-		if after, _ := got.raw.PlannedState.Unmarshal(p.upgrade.ValueType()); !after.Equal(want) {
+		want := value(t, p.schema.ValueType(), steady)
+		if after, _ := got.raw.PlannedState.Unmarshal(p.schema.ValueType()); !after.Equal(want) {
 			t.Errorf("got %s, want %s", after, want)
 		}
 	})
@@ -247,7 +247,7 @@ func TestPlanOfOtherAttributes(t *testing.T) {
 			if len(got.diags) > 0 {
 				t.Error(render(got.diags))
 			}
-			typ := p.upgrade.ValueType().(tftypes.Object).AttributeTypes
+			typ := p.schema.ValueType().(tftypes.Object).AttributeTypes
 			for _, name := range []string{"id", "current_version", "replica_versions", "last_upgrade"} {
 				if want := value(t, typ[name], prior[name]); !got.after[name].Equal(want) {
 					t.Errorf("%s: got %s, want %s", name, got.after[name], want)

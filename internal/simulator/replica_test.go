@@ -108,10 +108,14 @@ func TestJoinAndRemoveRefuse(t *testing.T) {
 			c.KillContainer("dtr-api-" + ids[2])
 			return joinOn(c, "worker4")
 		}, "Replica IDS2 is not healthy"},
-		"two at a time":           {func(c *simulator.Cluster, ids []string) bootstrapperContainer { return remove(c, ids[0], ids[1]+","+ids[2]) }, "Only one replica"},
+		"two at a time": {func(c *simulator.Cluster, ids []string) bootstrapperContainer {
+			return remove(c, ids[0], ids[1]+","+ids[2])
+		}, "Only one replica"},
 		"the one it goes through": {func(c *simulator.Cluster, ids []string) bootstrapperContainer { return remove(c, ids[0], ids[0]) }, "through itself"},
 		"one that does not exist": {func(c *simulator.Cluster, ids []string) bootstrapperContainer { return remove(c, ids[0], newcomer) }, "does not exist"},
-		"force before 2.6.13":     {func(c *simulator.Cluster, ids []string) bootstrapperContainer { return remove(c, ids[0], ids[1], "--force") }, "flag provided but not defined"},
+		"force before 2.6.13": {func(c *simulator.Cluster, ids []string) bootstrapperContainer {
+			return remove(c, ids[0], ids[1], "--force")
+		}, "flag provided but not defined"},
 		"remove beside one that is ill": {func(c *simulator.Cluster, ids []string) bootstrapperContainer {
 			c.KillContainer("dtr-api-" + ids[2])
 			return remove(c, ids[0], ids[1])

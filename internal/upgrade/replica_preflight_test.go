@@ -67,17 +67,23 @@ func TestPreflightJoin(t *testing.T) {
 		"a node that says little":    {replicas: 2, change: func(o *Observation) { free(o).OS, free(o).Role = "", "" }},
 		"an existing replica":        {replicas: 2, existing: replicaID(2)},
 		"an existing one that isn't": {replicas: 2, existing: replicaID(9), want: "error: The cluster has no replica " + replicaID(9)},
-		"an ill replica": {replicas: 2, change: func(o *Observation) { o.Status.Health[replicaID(2)] = "Rethink is down" },
-			want: "error: Replica " + replicaID(2) + " is not healthy"},
-		"a stale report": {replicas: 2, change: func(o *Observation) { o.Status.Timestamp[replicaID(2)] = o.Status.Date.Add(-3 * time.Minute) },
-			want: "error: The health report of replica " + replicaID(2) + " is stale"},
+		"an ill replica": {
+			replicas: 2, change: func(o *Observation) { o.Status.Health[replicaID(2)] = "Rethink is down" },
+			want: "error: Replica " + replicaID(2) + " is not healthy",
+		},
+		"a stale report": {
+			replicas: 2, change: func(o *Observation) { o.Status.Timestamp[replicaID(2)] = o.Status.Date.Add(-3 * time.Minute) },
+			want: "error: The health report of replica " + replicaID(2) + " is stale",
+		},
 		"a rollout that was interrupted": {replicas: 2, change: func(o *Observation) {
 			c := o.Replicas[1].Containers["nginx"]
 			c.Version = version("2.6.9")
 			o.Replicas[1].Containers["nginx"] = c
 		}, want: "error: The cluster is not at one version"},
-		"a container that is missing": {replicas: 2, change: func(o *Observation) { delete(o.Replicas[0].Containers, "nginx") },
-			want: "error: The cluster is not at one version"},
+		"a container that is missing": {
+			replicas: 2, change: func(o *Observation) { delete(o.Replicas[0].Containers, "nginx") },
+			want: "error: The cluster is not at one version",
+		},
 		"an upgrade": {replicas: 2, change: func(o *Observation) {
 			o.Bootstrappers = []ucp.Container{ourBootstrapper("2.6.7", "2.6.8", "running")}
 		}, want: "error: An upgrade of the cluster is running"},
@@ -110,8 +116,10 @@ func TestPreflightJoin(t *testing.T) {
 			c.Name += "-" + replicaID(2)
 			o.Bootstrappers = []ucp.Container{c}
 		}, want: "error: Node worker2 has a replica already"},
-		"all at once": {replicas: 7, node: "worker1", change: func(o *Observation) { o.Status.Health[replicaID(2)] = "ill" },
-			want: "error: Node worker1 has a replica already; error: Replica " + replicaID(2) + " is not healthy; error: The cluster has 7 replicas already"},
+		"all at once": {
+			replicas: 7, node: "worker1", change: func(o *Observation) { o.Status.Health[replicaID(2)] = "ill" },
+			want: "error: Node worker1 has a replica already; error: Replica " + replicaID(2) + " is not healthy; error: The cluster has 7 replicas already",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -148,8 +156,10 @@ func TestPreflightRemove(t *testing.T) {
 		"the ill one of three": {replicas: 3, change: ill(1), want: evenWarning},
 		"beside an ill one":    {replicas: 3, change: ill(2), want: "error: Replica " + replicaID(2) + " is not healthy; " + evenWarning},
 		"the ill one of two":   {replicas: 2, change: ill(1), want: "error: The removal of replica " + replicaID(1) + " would break the quorum"},
-		"two ill ones of three": {replicas: 3, change: func(o *Observation) { ill(1)(o); ill(2)(o) },
-			want: "error: Replica " + replicaID(2) + " is not healthy; error: The removal of replica " + replicaID(1) + " would break the quorum; " + evenWarning},
+		"two ill ones of three": {
+			replicas: 3, change: func(o *Observation) { ill(1)(o); ill(2)(o) },
+			want: "error: Replica " + replicaID(2) + " is not healthy; error: The removal of replica " + replicaID(1) + " would break the quorum; " + evenWarning,
+		},
 		"half removed, and no longer listed": {replicas: 2, change: func(o *Observation) { o.Replicas[0].Listed = false }},
 		"the only other is not listed":       {replicas: 2, change: func(o *Observation) { o.Replicas[1].Listed = false }, want: "error: Replica " + replicaID(1) + " is the last one"},
 		"beside an upgrade": {replicas: 2, change: func(o *Observation) {
@@ -163,8 +173,10 @@ func TestPreflightRemove(t *testing.T) {
 			o.Bootstrappers = []ucp.Container{scaler(commandRemove, replicaID(2), "", "exited")}
 		}, want: "error: Replica " + replicaID(1) + " is the last one"},
 		"its own parts are missing": {replicas: 4, change: func(o *Observation) { delete(o.Replicas[0].Containers, "nginx") }},
-		"another's are": {replicas: 4, change: func(o *Observation) { delete(o.Replicas[1].Containers, "nginx") },
-			want: "error: The cluster is not at one version"},
+		"another's are": {
+			replicas: 4, change: func(o *Observation) { delete(o.Replicas[1].Containers, "nginx") },
+			want: "error: The cluster is not at one version",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
