@@ -35,8 +35,8 @@ func replicaFailure(e *upgrade.ReplicaError) diag.Diagnostics {
 			"Apply again to wait for it: the run is adopted, and no second one is started.")
 	case errors.As(e.Err, &verify) && e.Join():
 		_, seen, todo := notVerified(verify)
-		return failure("No whole replica has joined on node "+e.Node, seen,
-			todo+" What is left half done of the replica is removed first.")
+		return failure("The cluster is not whole with the replica on node "+e.Node, seen,
+			todo+" A replica that is half done is removed first.")
 	case errors.As(e.Err, &verify):
 		_, seen, todo := notVerified(verify)
 		return failure(fmt.Sprintf("The cluster is not whole without replica %s", e.ReplicaID), seen, todo)

@@ -139,7 +139,7 @@ func TestReplicaFailures(t *testing.T) {
 		"dies in the middle": {simulator.BootstrapperFaults{DieAtReplica: 1}, "Error: The DTR bootstrapper failed\n", "Error: The DTR bootstrapper failed\n"},
 		"lies": {
 			simulator.BootstrapperFaults{SkipReplica: 1},
-			"Error: No whole replica has joined on node worker4\n",
+			"Error: The cluster is not whole with the replica on node worker4\n",
 			"Error: The cluster is not whole without replica ",
 		},
 	} {

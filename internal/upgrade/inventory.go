@@ -265,10 +265,12 @@ func (i *Inventory) check(settings dtr.Settings) error {
 	return nil
 }
 
-// halfDone says whether some but not all containers of a replica are there, which
-// is what a bootstrapper leaves that died in the middle of it.
+// halfDone says whether some but not all containers of a member of the cluster are
+// there, which is what a bootstrapper leaves that died in the middle of it.
 func (i *Inventory) halfDone() bool {
-	return slices.ContainsFunc(i.Replicas, func(r Replica) bool { return len(r.Containers) > 0 && len(r.missing()) > 0 })
+	return slices.ContainsFunc(i.Replicas, func(r Replica) bool {
+		return r.Listed && len(r.Containers) > 0 && len(r.missing()) > 0
+	})
 }
 
 // replicaNodes are the nodes that run a replica, each once, in order.

@@ -63,7 +63,8 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 	if pending != nil && pending.action == metadataStoreMigration || !applied && obs.owesMigration(current) {
 		hop.MigrationJobs = []string{metadataStoreMigration}
 	}
-	if len(hop.MigrationJobs) > 0 || obs.halfDone() {
+	_, scaling := obs.scaling() // whose half a replica it then is
+	if len(hop.MigrationJobs) > 0 || obs.halfDone() && !scaling {
 		return hop
 	}
 	return nil

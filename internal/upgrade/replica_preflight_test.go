@@ -213,6 +213,32 @@ func TestUpgradeStandsBackForReplicas(t *testing.T) {
 	}
 }
 
+// TestHalfAReplicaIsNoHalfUpgrade holds that an upgrade does not take for its own
+// what a join or a removal has half done.
+func TestHalfAReplicaIsNoHalfUpgrade(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		containers []ucp.Container
+		listed     bool
+		due        bool
+	}{
+		"an upgrade's":                {nil, true, true},
+		"a join's that is at work":    {[]ucp.Container{scaler(commandJoin, replicaID(3), "worker3", "running")}, false, false},
+		"a join's that has failed":    {nil, false, false},
+		"a removal's":                 {[]ucp.Container{scaler(commandRemove, replicaID(3), "", "running")}, true, false},
+		"a removal's that has failed": {[]ucp.Container{scaler(commandRemove, replicaID(3), "", "exited")}, true, false},
+	} {
+		obs := members(3)
+		delete(obs.Replicas[2].Containers, "nginx")
+		obs.Replicas[2].Listed = tt.listed
+		obs.Bootstrappers = tt.containers
+		plan, findings := Preflight(obs, options("2.6.8"))
+		if plan.Due() != tt.due || len(findings.Errors()) > 0 {
+			t.Errorf("%s: due %t, %s", name, plan.Due(), summaries(findings))
+		}
+	}
+}
+
 func TestAnchor(t *testing.T) {
 	t.Parallel()
 	obs := members(3)

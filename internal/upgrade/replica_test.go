@@ -134,6 +134,49 @@ func TestRemovalsTogether(t *testing.T) {
 	wantMembers(t, sim, 1)
 }
 
+// TestJoinsTogether joins one more than there may be.
+func TestJoinsTogether(t *testing.T) {
+	t.Parallel()
+	sim, c := roomy(t, 6)
+	var group sync.WaitGroup
+	errs := make([]error, 2)
+	for i := range errs {
+		group.Go(func() { errs[i] = second(Join(limited(t), c, on(fmt.Sprintf("worker%d", i+7)))) })
+	}
+	group.Wait()
+	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(failed) != 1 {
+		t.Fatalf("errors %v, want one", failed)
+	}
+	wantChecks(t, asError[*PreflightError](t, failed[0]).Findings.Errors(), CheckReplicaCount)
+	wantMembers(t, sim, 7)
+}
+
+// TestTurnIsWaitedForAsLongAsTheApply holds that a join whose turn does not come
+// ends with the apply.
+func TestTurnIsWaitedForAsLongAsTheApply(t *testing.T) {
+	t.Parallel()
+	sim, c := roomy(t, 3)
+	turn := make(chan struct{}, 1)
+	turn <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	joins, leaves := on("worker4"), without(sim.ReplicaIDs()[0])
+	joins.Turn, leaves.Turn = turn, turn
+	for _, err := range []error{second(Join(ctx, c, joins)), Remove(ctx, c, leaves)} {
+		if detached := asError[*DetachedError](t, err); detached.Container != "" || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	}
+	<-turn
+	if err := second(Join(limited(t), c, joins)); err != nil {
+		t.Error(err)
+	}
+	if len(turn) > 0 {
+		t.Error("the turn was not handed on")
+	}
+}
+
 // TestReplicaWorkIsResumed interrupts a join and a removal at each point that they
 // come by, and runs them again.
 func TestReplicaWorkIsResumed(t *testing.T) {
