@@ -32,6 +32,7 @@ type settings struct {
 	Pull       string
 	Digests    map[string]string
 	Docker     string // the block, if any
+	Joined     string // a node that a replica joins on, if any
 }
 
 var configuration = template.Must(template.New("main.tf").Parse(workspace.RequiredProviders + `
@@ -83,6 +84,13 @@ resource "dtr_upgrade" "main" {
   }
 }
 
+{{with .Joined}}
+resource "dtr_replica" "joined" {
+  node       = "{{.}}"
+  image      = { repository = "{{$.Repository}}" }
+  depends_on = [dtr_upgrade.main]
+}
+{{end}}
 output "last_upgrade" {
   value = dtr_upgrade.main.last_upgrade
 }
