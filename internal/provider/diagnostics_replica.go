@@ -23,7 +23,7 @@ func replicaFailure(e *upgrade.ReplicaError) diag.Diagnostics {
 	)
 	switch {
 	case errors.As(e.Err, &detached):
-		summary := fmt.Sprintf("Terraform stopped waiting for the removal of replica %s", e.ReplicaID)
+		summary := "Terraform stopped waiting for the removal of replica " + e.ReplicaID
 		if e.Join() {
 			summary = "Terraform stopped waiting for a replica to join on node " + e.Node
 		}
@@ -39,7 +39,7 @@ func replicaFailure(e *upgrade.ReplicaError) diag.Diagnostics {
 			todo+" A replica that is half done is removed first.")
 	case errors.As(e.Err, &verify):
 		_, seen, todo := notVerified(verify)
-		return failure(fmt.Sprintf("The cluster is not whole without replica %s", e.ReplicaID), seen, todo)
+		return failure("The cluster is not whole without replica "+e.ReplicaID, seen, todo)
 	case errors.As(e.Err, &unfinished):
 		return failure("An upgrade of the cluster is not finished", sentence(unfinished),
 			"Nothing was started. Apply dtr_upgrade to its end first. Where both are in one configuration, name dtr_upgrade in depends_on of this resource.")

@@ -17,15 +17,16 @@ import (
 // forget is a last step: what is destroyed at the end of a test would be the last
 // replica, which is refused.
 func forget(c *simulator.Cluster, names ...string) resource.TestStep {
-	text := connectionConfig
+	var text strings.Builder
+	text.WriteString(connectionConfig)
 	for _, name := range names {
-		text += fmt.Sprintf(`
+		fmt.Fprintf(&text, `
 			removed {
 			  from = dtr_replica.%s
 			  lifecycle { destroy = false }
 			}`, name)
 	}
-	return resource.TestStep{Config: text, ConfigVariables: variables(c, "")}
+	return resource.TestStep{Config: text.String(), ConfigVariables: variables(c, "")}
 }
 
 // replicaOn is a replica in Terraform's language.
@@ -59,11 +60,14 @@ func wantNodes(t *testing.T, c *simulator.Cluster, want ...string) {
 func TestDestroyLeavesTheLastReplica(t *testing.T) {
 	t.Parallel()
 	cluster := roomy(t, 3)
-	text := upgradeTo()
+	var parts strings.Builder
+	parts.WriteString(upgradeTo())
 	for i, id := range cluster.ReplicaIDs() {
 		name := fmt.Sprintf("r%d", i)
-		text += replicaOn(name, fmt.Sprintf("worker%d", i+1)) + fmt.Sprintf("import {\n  to = dtr_replica.%s\n  id = %q\n}\n", name, id)
+		parts.WriteString(replicaOn(name, fmt.Sprintf("worker%d", i+1)))
+		fmt.Fprintf(&parts, "import {\n  to = dtr_replica.%s\n  id = %q\n}\n", name, id)
 	}
+	text := parts.String()
 	resource.UnitTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(),
 		Steps: []resource.TestStep{

@@ -184,15 +184,16 @@ func (r *run) settled(ctx context.Context, state containerState, t task) (bool, 
 	if !t.mine(state) || state.Status == "created" {
 		return false, nil
 	}
-	failure := r.verdict(ctx, state, t)
-	if failure != nil {
+	patience := r.pace.Consistent
+	if err := r.verdict(ctx, state, t); err != nil {
 		if ctx.Err() != nil {
 			return false, &DetachedError{Step: t.step, Cause: context.Cause(ctx)}
 		}
-		tflog.Warn(ctx, "An earlier bootstrapper failed", map[string]any{"container": state.Name, "error": failure.Error()})
+		tflog.Warn(ctx, "An earlier bootstrapper failed", map[string]any{"container": state.Name, "error": err.Error()})
 		if !t.once {
 			return false, nil
 		}
+		patience = 0
 	}
 	began := time.Now() // the engine's clock may be another
 	pause := newPause(r.pace.Poll)
@@ -206,7 +207,7 @@ func (r *run) settled(ctx context.Context, state containerState, t task) (bool, 
 			r.report.BootstrapperRuns++
 			return true, nil
 		}
-		if failure != nil || time.Since(began) > r.pace.Consistent {
+		if time.Since(began) >= patience {
 			tflog.Warn(ctx, "An earlier bootstrapper did not do all of its work and is run again", map[string]any{
 				"container": state.Name, "problems": problemsText(problems),
 			})

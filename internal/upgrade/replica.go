@@ -138,7 +138,7 @@ func (r *run) leave(ctx context.Context, o ReplicaOptions) error {
 	if err != nil {
 		return err
 	}
-	if !obs.has(o.ReplicaID) && !(found && t.mine(state)) {
+	if !obs.has(o.ReplicaID) && (!found || !t.mine(state)) {
 		return r.tidyReplica(ctx, about)
 	}
 	return runSteps(ctx, t.name, []Step{

@@ -199,7 +199,7 @@ func (r *run) setAside(ctx context.Context, s containerState) (bool, error) {
 // aside, and gives it the lock's name again.
 func (r *run) takeUp(ctx context.Context, t task) (bool, error) {
 	if t.undo == nil {
-		return false, nil
+		return false, nil // no join: only those are set aside
 	}
 	aside, err := r.aside(ctx)
 	if err != nil {

@@ -51,11 +51,20 @@ func TestJoinAndRemove(t *testing.T) {
 	sim, c := roomy(t, 3)
 	o := on("worker4")
 	o.HTTPPort, o.HTTPSPort = 8080, 8443
+	var args []string // of every container while it joins
+	sim.At(simulator.JoinStarted, func() {
+		for _, ct := range sim.Containers() {
+			args = append(args, ct.Args...)
+		}
+	})
 	m, err := Join(limited(t), c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantMembers(t, sim, 4)
+	if !slices.Contains(args, "join") || strings.Contains(strings.Join(args, " "), sim.Password()) {
+		t.Errorf("the arguments are %v", args)
+	}
 	if m.Node != "worker4" || !m.Listed || m.Runs.String() != "2.6.8" || m.Health != dtr.HealthOK || m.HTTPPort != 8080 || m.HTTPSPort != 8443 {
 		t.Errorf("the new member is %+v", m)
 	}
