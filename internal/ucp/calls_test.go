@@ -18,6 +18,7 @@ func engine1706() handlers {
 		"GET /containers/x/json":    file("container.json"),
 		"POST /containers/create":   always(201, `{"Id":"x","Warnings":null}`),
 		"POST /containers/x/start":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"POST /containers/x/rename": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		"POST /containers/x/wait":   always(200, `{"StatusCode":0}`),
 		"DELETE /containers/x":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		"GET /containers/x/logs":    func(w http.ResponseWriter, _ *http.Request) { frame(w, 1, "one\n"); frame(w, 2, "two\n") },
@@ -76,6 +77,10 @@ var calls = map[string]struct {
 	"remove": {
 		"DELETE /containers/x?v=1",
 		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Remove(ctx, "x") }, nil,
+	},
+	"rename": {
+		"POST /containers/x/rename?name=other",
+		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Rename(ctx, "x", "other") }, nil,
 	},
 	"logs": {
 		"GET /containers/x/logs?since=1530000000.000000005&stderr=1&stdout=1",

@@ -67,7 +67,7 @@ func TestEveryCallHasALimit(t *testing.T) {
 		switch name {
 		case "follow logs", "wait": // go on until their context ends
 			continue
-		case "start", "remove": // are over when the status is there
+		case "start", "rename", "remove": // are over when the status is there
 			continue
 		}
 		synctest.Test(t, func(t *testing.T) {

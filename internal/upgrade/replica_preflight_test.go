@@ -239,6 +239,38 @@ func TestHalfAReplicaIsNoHalfUpgrade(t *testing.T) {
 	}
 }
 
+// TestProofOfAReplica holds what a replica lacks to be a member, and what is left
+// of one that is none.
+func TestProofOfAReplica(t *testing.T) {
+	t.Parallel()
+	id := replicaID(3)
+	for name, tt := range map[string]struct {
+		change        func(*Inventory)
+		joined, moved string
+	}{
+		"a whole member": {func(*Inventory) {}, "", "replica " + id + " is still listed by DTR; replica " + id + " still has 9 containers"},
+		"nothing":        {func(i *Inventory) { i.Replicas = i.Replicas[:2] }, "replica " + id + " is not to be seen", ""},
+		"not listed":     {func(i *Inventory) { i.Replicas[2].Listed = false }, "replica " + id + " is not listed by DTR", "replica " + id + " still has 9 containers"},
+		"listed alone": {
+			func(i *Inventory) { i.Replicas[2].Containers = nil }, "dtr-rethinkdb-" + id + " is missing",
+			"replica " + id + " is still listed by DTR",
+		},
+		"on another node": {func(i *Inventory) { i.Replicas[2].Node = "worker9" }, "replica " + id + " is on node worker9 by DTR's account", "still"},
+		"at another version": {func(i *Inventory) {
+			i.Replicas[2].Containers["nginx"] = Container{Name: "dtr-nginx-" + id, Version: version("2.6.9")}
+		}, "dtr-nginx-" + id + " runs 2.6.9", "still"},
+	} {
+		obs := members(3)
+		tt.change(obs.Inventory)
+		if got := problemsText(notJoined(obs.Inventory, id, "worker3")); !strings.HasPrefix(got, tt.joined) || tt.joined == "" && got != "" {
+			t.Errorf("%s: joined, but for %q", name, got)
+		}
+		if got := problemsText(notRemoved(obs.Inventory, id)); !strings.Contains(got, tt.moved) || tt.moved == "" && got != "" {
+			t.Errorf("%s: removed, but for %q", name, got)
+		}
+	}
+}
+
 func TestAnchor(t *testing.T) {
 	t.Parallel()
 	obs := members(3)
