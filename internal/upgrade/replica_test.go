@@ -172,10 +172,14 @@ func TestTurnIsWaitedForAsLongAsTheApply(t *testing.T) {
 	cancel()
 	joins, leaves := on("worker4"), without(sim.ReplicaIDs()[0])
 	joins.Turn, leaves.Turn = turn, turn
+	sim.ResetRequests()
 	for _, err := range []error{second(Join(ctx, c, joins)), Remove(ctx, c, leaves)} {
 		if detached := asError[*DetachedError](t, err); detached.Container != "" || !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
+	}
+	if n := len(sim.Requests()); n > 0 {
+		t.Errorf("%d requests before its turn", n)
 	}
 	<-turn
 	if err := second(Join(limited(t), c, joins)); err != nil {
