@@ -24,18 +24,18 @@ type UpgradeOptions struct {
 	MaxWait           time.Duration // 2.9 and later; 0: the bootstrapper's default
 }
 
-// flag is one flag of the bootstrapper's commands.
-type flag struct {
+// flag is one flag of a command with the options O.
+type flag[O any] struct {
 	name     string
 	versions span
-	wanted   func(UpgradeOptions) bool
-	value    func(UpgradeOptions) string // nil: the flag is a switch
+	wanted   func(O) bool
+	value    func(O) string // nil: the flag is a switch
 }
 
 // A flag that the target does not know ends the bootstrapper at once, hence the
 // versions. Secrets are not among them: arguments can be read in the process
 // list, and in the container's inspection by more people than its environment.
-var upgradeFlags = append([]flag{
+var upgradeFlags = append([]flag[UpgradeOptions]{
 	{
 		name:   "--debug",
 		wanted: func(o UpgradeOptions) bool { return o.Debug },
@@ -56,29 +56,24 @@ var upgradeFlags = append([]flag{
 		wanted:   func(o UpgradeOptions) bool { return o.MaxWait > 0 },
 		value:    func(o UpgradeOptions) string { return o.MaxWait.String() },
 	},
-}, connectionFlags...)
+	text("--existing-replica-id", func(o UpgradeOptions) string { return o.ExistingReplicaID }),
+}, ucpFlags(func(o UpgradeOptions) UCP { return o.UCP })...)
 
-// connectionFlags are those of every command that works on a cluster.
-var connectionFlags = []flag{
-	{
-		name:   "--existing-replica-id",
-		wanted: func(o UpgradeOptions) bool { return o.ExistingReplicaID != "" },
-		value:  func(o UpgradeOptions) string { return o.ExistingReplicaID },
-	},
-	{
-		name:   "--ucp-url",
-		wanted: func(o UpgradeOptions) bool { return o.UCP.URL != "" },
-		value:  func(o UpgradeOptions) string { return userInfo.ReplaceAllString(o.UCP.URL, "$1") },
-	},
-	{
-		name:   "--ucp-username",
-		wanted: func(o UpgradeOptions) bool { return o.UCP.Username != "" },
-		value:  func(o UpgradeOptions) string { return o.UCP.Username },
-	},
-	{
-		name:   "--ucp-insecure-tls",
-		wanted: func(o UpgradeOptions) bool { return o.UCP.Insecure },
-	},
+// ucpFlags are the flags by which every command reaches UCP.
+func ucpFlags[O any](login func(O) UCP) []flag[O] {
+	return []flag[O]{
+		text("--ucp-url", func(o O) string { return userInfo.ReplaceAllString(login(o).URL, "$1") }),
+		text("--ucp-username", func(o O) string { return login(o).Username }),
+		{
+			name:   "--ucp-insecure-tls",
+			wanted: func(o O) bool { return login(o).Insecure },
+		},
+	}
+}
+
+// text is a flag that is given when it has a value.
+func text[O any](name string, value func(O) string) flag[O] {
+	return flag[O]{name: name, wanted: func(o O) bool { return value(o) != "" }, value: value}
 }
 
 // userInfo is a user and a password in a URL. It reaches to the last @, since a
@@ -89,19 +84,30 @@ var userInfo = regexp.MustCompile(`(?i)^([a-z]+://)?.*@`)
 // upgrades a cluster to target. The password and the CA are in the environment
 // alone.
 func UpgradeCommand(target *semver.Version, o UpgradeOptions) (args, env []string) {
-	return command("upgrade", upgradeFlags, target, o)
+	return command("upgrade", upgradeFlags, target, o), o.UCP.env()
+}
+
+// backupFlags are those by which a backup reaches the cluster; it has no others.
+var backupFlags = append([]flag[BackupOptions]{
+	text("--existing-replica-id", func(o BackupOptions) string { return o.ExistingReplicaID }),
+}, ucpFlags(func(o BackupOptions) UCP { return o.UCP })...)
+
+// BackupOptions are the choices of a backup.
+type BackupOptions struct {
+	ExistingReplicaID string // the replica that the bootstrapper connects to
+	UCP               UCP
 }
 
 // BackupCommand gives the arguments and the environment of the container that
 // writes a backup of a cluster to its standard output, as a tar archive.
-func BackupCommand(running *semver.Version, existingReplicaID string, ucp UCP) (args, env []string) {
-	return command("backup", connectionFlags, running, UpgradeOptions{ExistingReplicaID: existingReplicaID, UCP: ucp})
+func BackupCommand(running *semver.Version, o BackupOptions) (args, env []string) {
+	return command("backup", backupFlags, running, o), o.UCP.env()
 }
 
-func command(name string, flags []flag, target *semver.Version, o UpgradeOptions) (args, env []string) {
-	args = []string{name}
+func command[O any](name string, flags []flag[O], version *semver.Version, o O) []string {
+	args := []string{name}
 	for _, f := range flags {
-		if !f.versions.contains(target) || !f.wanted(o) {
+		if !f.versions.contains(version) || !f.wanted(o) {
 			continue
 		}
 		args = append(args, f.name)
@@ -109,13 +115,17 @@ func command(name string, flags []flag, target *semver.Version, o UpgradeOptions
 			args = append(args, f.value(o))
 		}
 	}
+	return args
+}
+
+func (u UCP) env() (env []string) {
 	for _, e := range []struct{ name, value string }{
-		{"UCP_CA", o.UCP.CA},
-		{"UCP_PASSWORD", o.UCP.Password},
+		{"UCP_CA", u.CA},
+		{"UCP_PASSWORD", u.Password},
 	} {
 		if e.value != "" {
 			env = append(env, e.name+"="+e.value)
 		}
 	}
-	return args, env
+	return env
 }

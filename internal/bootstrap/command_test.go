@@ -108,7 +108,7 @@ func TestBackupCommand(t *testing.T) {
 	t.Parallel()
 	login := UCP{URL: "https://ucp.example.com", Username: "admin", Password: "secret", CA: "PEM", Insecure: true}
 	for _, version := range []string{"2.4.14", "2.5.6", "2.6.15", "2.9.30"} {
-		args, env := BackupCommand(semver.MustParse(version), "0123456789ab", login)
+		args, env := BackupCommand(semver.MustParse(version), BackupOptions{ExistingReplicaID: "0123456789ab", UCP: login})
 		want := []string{
 			"backup", "--existing-replica-id", "0123456789ab", "--ucp-url", "https://ucp.example.com", "--ucp-username", "admin", "--ucp-insecure-tls",
 		}

@@ -35,6 +35,7 @@ type settings struct {
 	Backup     string // the file, if any
 	Docker     string // the block, if any
 	More       string // resources besides
+	Joined     string // a node that a replica joins on, if any
 }
 
 var configuration = template.Must(template.New("main.tf").Parse(workspace.RequiredProviders + `
@@ -100,6 +101,13 @@ resource "dtr_upgrade" "main" {
 }
 
 {{.More}}
+{{with .Joined}}
+resource "dtr_replica" "joined" {
+  node       = "{{.}}"
+  image      = { repository = "{{$.Repository}}" }
+  depends_on = [dtr_upgrade.main]
+}
+{{end}}
 output "last_upgrade" {
   value = dtr_upgrade.main.last_upgrade
 }

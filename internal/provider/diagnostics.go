@@ -40,6 +40,7 @@ func diagnose(err error) diag.Diagnostics {
 		return nil
 	}
 	var (
+		replica      *upgrade.ReplicaError
 		preflight    *upgrade.PreflightError
 		closed       *upgrade.ClosedWindowError
 		detached     *upgrade.DetachedError
@@ -57,6 +58,8 @@ func diagnose(err error) diag.Diagnostics {
 		return diags
 	}
 	switch {
+	case errors.As(err, &replica):
+		return replicaFailure(replica)
 	case errors.As(err, &preflight):
 		return findings(preflight.Findings.Errors())
 	case errors.As(err, &closed):

@@ -69,6 +69,11 @@ func TestDiagnostics(t *testing.T) {
 	const saturdays = `"0 22 * * 6" for 4h0m0s, Europe/Berlin`
 	opens := time.Date(2020, time.January, 4, 22, 0, 0, 0, time.FixedZone("CET", 3600))
 
+	join := func(err error) error { return &upgrade.ReplicaError{Step: "join", Node: "worker4", Err: err} }
+	removal := func(err error) error {
+		return &upgrade.ReplicaError{Step: "remove", ReplicaID: "0123456789ab", Err: err}
+	}
+
 	var b bytes.Buffer
 	write := func(name string, diags diag.Diagnostics) { writeDiagnostics(&b, name, diags) }
 	for _, c := range []struct {
@@ -181,6 +186,23 @@ func TestDiagnostics(t *testing.T) {
 		{"unreachable", &endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused}},
 		{"no sense", &endpoint.ResponseError{Service: "DTR", Method: "GET", Path: "/api/v0/meta/settings", StatusCode: 200, Err: errors.New("it is not JSON")}},
 		{"interrupted look", fmt.Errorf("GET https://dtr.example.com/api/v0/meta/settings: %w", context.Canceled)},
+		{"join: interrupted", join(&upgrade.DetachedError{Step: "join", Container: container, Cause: context.Canceled})},
+		{"join: interrupted before its turn", join(&upgrade.DetachedError{Step: "join", Cause: context.Canceled})},
+		{"join: not whole", join(&upgrade.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []upgrade.Problem{
+			{ReplicaID: "0123456789ab", Text: "is not listed by DTR"},
+		}})},
+		{"join: bootstrapper failed", join(&upgrade.BootstrapperError{Image: image, Container: container, ExitCode: 1, Log: []string{"no space left on device"}})},
+		{"join: upgrade runs", join(&upgrade.UnfinishedUpgradeError{Step: "join", Container: container, From: "2.5.6", To: "2.6.15", Running: true})},
+		{"join: upgrade is not finished", join(&upgrade.UnfinishedUpgradeError{Step: "join", Container: container, From: "2.5.6", To: "2.6.15"})},
+		{"join: gone again", join(&upgrade.NoSuchReplicaError{ID: "0123456789ab", Host: host, Replicas: []string{"ba9876543210"}})},
+		{"join: preflight", join(&upgrade.PreflightError{Findings: upgrade.Findings{
+			{Check: upgrade.CheckNode, Severity: upgrade.Error, Attribute: "node", Summary: "Node worker4 is not ready", Detail: "Seen.\n\nTo do."},
+		}})},
+		{"removal: interrupted", removal(&upgrade.DetachedError{Step: "remove", Container: container, Cause: context.Canceled})},
+		{"removal: not whole", removal(&upgrade.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []upgrade.Problem{
+			{ReplicaID: "0123456789ab", Text: "is still listed by DTR"},
+		}})},
+		{"removal: another cluster", removal(&upgrade.OtherClusterError{Want: host, Got: "registry.example.com"})},
 		{"anything else", errors.New("pull image docker/dtr:2.6.15: manifest unknown")},
 		{"no error", nil},
 	} {
@@ -201,6 +223,10 @@ func TestDiagnostics(t *testing.T) {
 	write("gone", diag.Diagnostics{gone(host, &dtr.NotDTRError{URL: "https://dtr.example.com", Reason: "its docs.json is not there"})})
 	write("import of another cluster", diag.Diagnostics{otherCluster("registry.example.com", host)})
 	write("state of another cluster", diag.Diagnostics{changedCluster(host, "registry.example.com")})
+	missing := &upgrade.NoSuchReplicaError{ID: "0123456789ab", Host: host, Replicas: []string{"ba9876543210", "ba9876543211"}}
+	write("replica gone", diag.Diagnostics{replicaGone(missing)})
+	write("import of no replica", diag.Diagnostics{noReplicaToImport(missing)})
+	write("port changed", diag.Diagnostics{fixedPort(path.Root("replica_http_port"), "0123456789ab", "80", "8080")})
 	write("setting missing", diag.Diagnostics{missingSetting(path.Root("ucp").AtName("url"), "UCP_URL")})
 	write("bad environment", diag.Diagnostics{badEnvironment(path.Root("url"), "DTR_URL", checkAddress("DTR")("http://dtr.example.com"))})
 	write("follow-ups", followUps(upgrade.Findings{

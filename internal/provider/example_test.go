@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 )
 
 const examples = "../../examples"
@@ -97,7 +98,7 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 func TestExamples(t *testing.T) {
 	for _, dir := range exampleDirs(t) {
 		t.Run(strings.TrimPrefix(dir, examples+"/"), func(t *testing.T) {
-			cluster := start(t, "2.5.6")
+			cluster := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Host: host, Workers: 6})
 			t.Setenv("DTR_CA_CERT", cluster.CACert())
 			t.Setenv("UCP_CA", cluster.CACert())
 			cluster.AddMirror("registry.example.com/mirror/dtr")

@@ -211,7 +211,7 @@ func (p *dtrProvider) Configure(ctx context.Context, req provider.ConfigureReque
 func (p *dtrProvider) userAgent() string { return "terraform-provider-dtr/" + p.version }
 
 func (p *dtrProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{newUpgradeResource, newDatabaseResource, newCacheResource}
+	return []func() resource.Resource{newUpgradeResource, newReplicaResource, newDatabaseResource, newCacheResource}
 }
 
 func (p *dtrProvider) DataSources(context.Context) []func() datasource.DataSource {

@@ -60,6 +60,7 @@ type connection struct {
 	version string
 	pace    upgrade.Pace
 	now     func() time.Time // nil is time.Now
+	turn    chan struct{}    // of the joins and removals of replicas, one at a time
 }
 
 // connectionOf is what Configure of the provider has handed to a resource, a data
@@ -157,7 +158,7 @@ func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagno
 		conn.networkMode = r.text(at.AtName("network_mode"), d.NetworkMode, "", nil)
 	}
 
-	conn.unknown = r.unknown
+	conn.unknown, conn.turn = r.unknown, make(chan struct{}, 1)
 	return &conn, r.diags
 }
 

@@ -28,6 +28,10 @@ func resolve(t *testing.T, config values) (*connection, []string) {
 		problems = append(problems, d.Detail())
 	}
 	conn, _ := resp.ResourceData.(*connection)
+	if conn.turn == nil {
+		t.Error("there is no turn to wait for")
+	}
+	conn.turn = nil // every connection has its own
 	return conn, problems
 }
 

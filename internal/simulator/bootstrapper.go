@@ -30,9 +30,6 @@ const (
 // phase2Command is what the second phase runs as; it is no command of users.
 const phase2Command = "phase2"
 
-// backupCommand writes a backup, and changes nothing.
-const backupCommand = "backup"
-
 // hooks tie bootstrappers that run in this process to their cluster.
 type hooks struct {
 	faults func() BootstrapperFaults
@@ -69,15 +66,17 @@ type bootstrapper struct {
 	clock      clock
 	version    *semver.Version
 	repository string
-	options    upgradeOptions
+	command    string // of both phases
+	options    options
 	log        records
 	docker     *client.Client
 }
 
 // Bootstrapper is the program of the docker/dtr image: "upgrade" replaces the
-// containers of every replica, "images" lists what that takes, "backup" writes an
-// archive to standard output. It reaches the cluster through UCP's Docker API
-// alone. The result is the exit status.
+// containers of every replica, "join" makes those of another one, "remove" takes
+// those of one away, "images" lists what that takes, "backup" writes an archive to
+// standard output. It reaches the cluster through UCP's Docker API alone. The
+// result is the exit status.
 func Bootstrapper(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	vars := map[string]string{}
 	for _, kv := range env {
@@ -106,6 +105,10 @@ func Bootstrapper(ctx context.Context, args, env []string, stdout, stderr io.Wri
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
 	}
+	b.command = command
+	if command == phase2Command && len(args) > 0 {
+		b.command, args = args[0], args[1:]
+	}
 	switch {
 	case command == "--version" && knowsVersionFlag(version):
 		fmt.Fprintf(stdout, "dtr version %s\n", version)
@@ -113,19 +116,19 @@ func Bootstrapper(ctx context.Context, args, env []string, stdout, stderr io.Wri
 	case command == "images" && len(args) == 0:
 		fmt.Fprintln(stdout, strings.Join(bundle(b.repository, version.String()), "\n"))
 		return 0
-	case command == "upgrade", command == phase2Command:
-	case command == backupCommand:
-		if b.options, err = parseBackup(version, args, vars); err != nil {
+	case command == commandBackup:
+		if b.options, err = parseFlags(command, version, args, vars); err != nil {
 			fmt.Fprintf(stderr, "Incorrect Usage: %v\n", err)
 			return 1
 		}
 		b.log = records{out: stderr, debug: b.options.debug} // standard output is the archive's
 		return b.runBackup(ctx, stdout)
+	case slices.Contains(commands, b.command):
 	default:
 		fmt.Fprintf(stdout, "No help topic for '%s'\n", strings.Join(append([]string{command}, args...), " "))
 		return 1
 	}
-	if b.options, err = parseUpgrade(version, args, vars); err != nil {
+	if b.options, err = parseFlags(b.command, version, args, vars); err != nil {
 		fmt.Fprintf(stdout, "Incorrect Usage: %v\n", err)
 		return 1
 	}
@@ -164,7 +167,9 @@ func (b *bootstrapper) runPhase1(ctx context.Context) (status int) {
 }
 
 func (b *bootstrapper) fatal(message string) {
-	b.log.write("error", "Upgrade has failed. Try running it again.")
+	if b.command == commandUpgrade {
+		b.log.write("error", "Upgrade has failed. Try running it again.")
+	}
 	b.log.write("fatal", message)
 }
 
@@ -178,7 +183,8 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.checkVersions(replicas); err != nil {
+	nodes, err := b.check(ctx, replicas)
+	if err != nil {
 		return err
 	}
 	if err := b.clearPhase2(ctx); err != nil {
@@ -187,7 +193,7 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 	if b.faults().DieAtReplica < 0 {
 		return errors.New("Failed to execute phase2: Phase 2 returned non-zero status: 1")
 	}
-	if err := b.ensureImages(ctx, replicas); err != nil {
+	if err := b.ensureImages(ctx, append(nodes, existing.node)); err != nil {
 		return err
 	}
 	b.log.info("Connecting to network: " + overlayNetwork)
@@ -215,6 +221,21 @@ func (b *bootstrapper) pick(ctx context.Context) (replicas []replica, existing r
 		return nil, replica{}, fmt.Errorf("Failed to pick existing replica: no replica %q in UCP", b.options.existing)
 	}
 	return replicas, replicas[i], nil
+}
+
+// check refuses what the command cannot be done on. It returns the nodes that the
+// work is to be done on.
+func (b *bootstrapper) check(ctx context.Context, replicas []replica) (nodes []string, err error) {
+	switch b.command {
+	case commandJoin:
+		return []string{b.options.node}, b.checkJoin(ctx, replicas)
+	case commandRemove:
+		return nil, b.checkRemove(replicas)
+	}
+	for _, r := range replicas {
+		nodes = append(nodes, r.node)
+	}
+	return nodes, b.checkVersions(replicas)
 }
 
 // checkVersions refuses what DTR cannot upgrade from: anything newer, and
@@ -254,14 +275,14 @@ func (b *bootstrapper) clearPhase2(ctx context.Context) error {
 	return err
 }
 
-// ensureImages has the nodes of the replicas pull what they lack.
-func (b *bootstrapper) ensureImages(ctx context.Context, replicas []replica) error {
+// ensureImages has the nodes pull what they lack.
+func (b *bootstrapper) ensureImages(ctx context.Context, nodes []string) error {
 	if b.options.noImageCheck {
 		return nil
 	}
 	missing := map[string]bool{}
-	for _, r := range replicas {
-		onNode, err := b.docker.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("node", r.node)})
+	for _, node := range nodes {
+		onNode, err := b.docker.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("node", node)})
 		if err != nil {
 			return err
 		}
@@ -304,9 +325,10 @@ func (b *bootstrapper) executePhase2(ctx context.Context, node string) (status i
 	created, err := b.docker.ContainerCreate(ctx, client.ContainerCreateOptions{
 		Name: phase2Name,
 		Config: &container.Config{
-			Image: b.repository + ":" + b.version.String(),
-			Cmd:   []string{phase2Command},
-			Env:   append(b.options.env(), "constraint:node=="+node),
+			Image:  b.repository + ":" + b.version.String(),
+			Cmd:    []string{phase2Command, b.command},
+			Env:    append(b.options.env(), "constraint:node=="+node),
+			Labels: b.phase2Labels(),
 		},
 		HostConfig: &container.HostConfig{NetworkMode: overlayNetwork},
 	})

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -11,8 +12,20 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// upgradeOptions are the flags of the upgrade command.
-type upgradeOptions struct {
+// The commands that do work. Those of users that are not among them are not
+// simulated.
+const (
+	commandUpgrade = "upgrade"
+	commandJoin    = "join"
+	commandRemove  = "remove"
+	commandBackup  = "backup" // which changes nothing, and has no second phase
+)
+
+// commands are those with a second phase.
+var commands = []string{commandUpgrade, commandJoin, commandRemove}
+
+// options are the flags of a command.
+type options struct {
 	existing               string
 	ucpURL, ucpUser, ucpCA string
 	ucpPassword            string
@@ -20,56 +33,74 @@ type upgradeOptions struct {
 	noImageCheck, noColor  bool
 	offlineBackup          bool
 	maxWait                time.Duration
+
+	replica, node       string // join: the new replica, and its node; remove: the replica
+	httpPort, httpsPort int
+	cacheMB             int
+	skipNetworkTest     bool
+	unsafe, force       bool
 }
 
-// upgradeFlag is one flag, the variable that it defaults to, and the versions
+// commandFlag is one flag, the variable that it defaults to, and the versions
 // that know it.
-type upgradeFlag struct {
+type commandFlag struct {
 	name, env  string
-	from, till string // minor versions, "" for all; till is the first without it
-	value      func(o *upgradeOptions) any
+	from, till string // versions, "" for all; till is the first without it
+	value      func(o *options) any
 }
 
-var upgradeFlags = []upgradeFlag{
-	{"debug", "DEBUG", "", "", func(o *upgradeOptions) any { return &o.debug }},
-	{"existing-replica-id", "DTR_REPLICA_ID", "", "", func(o *upgradeOptions) any { return &o.existing }},
-	{"ucp-url", "UCP_URL", "", "", func(o *upgradeOptions) any { return &o.ucpURL }},
-	{"ucp-username", "UCP_USERNAME", "", "", func(o *upgradeOptions) any { return &o.ucpUser }},
-	{"ucp-password", "UCP_PASSWORD", "", "", func(o *upgradeOptions) any { return &o.ucpPassword }},
-	{"ucp-ca", "UCP_CA", "", "", func(o *upgradeOptions) any { return &o.ucpCA }},
-	{"ucp-insecure-tls", "UCP_INSECURE_TLS", "", "", func(o *upgradeOptions) any { return &o.ucpInsecure }},
-	{"no-image-check", "NO_IMAGE_CHECK", "2.6", "2.7", func(o *upgradeOptions) any { return &o.noImageCheck }},
-	{"nocolor", "NOCOLOR", "2.9", "", func(o *upgradeOptions) any { return &o.noColor }},
-	{"max-wait", "MAX_WAIT", "2.9", "", func(o *upgradeOptions) any { return &o.maxWait }},
+// everyFlags are those of every command.
+var everyFlags = []commandFlag{
+	{"debug", "DEBUG", "", "", func(o *options) any { return &o.debug }},
+	{"existing-replica-id", "DTR_REPLICA_ID", "", "", func(o *options) any { return &o.existing }},
+	{"ucp-url", "UCP_URL", "", "", func(o *options) any { return &o.ucpURL }},
+	{"ucp-username", "UCP_USERNAME", "", "", func(o *options) any { return &o.ucpUser }},
+	{"ucp-password", "UCP_PASSWORD", "", "", func(o *options) any { return &o.ucpPassword }},
+	{"ucp-ca", "UCP_CA", "", "", func(o *options) any { return &o.ucpCA }},
+	{"ucp-insecure-tls", "UCP_INSECURE_TLS", "", "", func(o *options) any { return &o.ucpInsecure }},
 }
 
-func (f upgradeFlag) known(v *semver.Version) bool {
+// commandFlags are those of one command.
+var commandFlags = map[string][]commandFlag{
+	commandUpgrade: {
+		{"no-image-check", "NO_IMAGE_CHECK", "2.6", "2.7", func(o *options) any { return &o.noImageCheck }},
+		{"nocolor", "NOCOLOR", "2.9", "", func(o *options) any { return &o.noColor }},
+		{"max-wait", "MAX_WAIT", "2.9", "", func(o *options) any { return &o.maxWait }},
+	},
+	commandJoin: {
+		{"ucp-node", "UCP_NODE", "", "", func(o *options) any { return &o.node }},
+		{"replica-id", "DTR_JOIN_REPLICA_ID", "", "", func(o *options) any { return &o.replica }},
+		{"replica-http-port", "REPLICA_HTTP_PORT", "", "", func(o *options) any { return &o.httpPort }},
+		{"replica-https-port", "REPLICA_HTTPS_PORT", "", "", func(o *options) any { return &o.httpsPort }},
+		{"replica-rethinkdb-cache-mb", "RETHINKDB_CACHE_MB", "", "", func(o *options) any { return &o.cacheMB }},
+		{"skip-network-test", "DTR_SKIP_NETWORK_TEST", "", "", func(o *options) any { return &o.skipNetworkTest }},
+		{"unsafe-join", "DTR_UNSAFE_JOIN", "", "", func(o *options) any { return &o.unsafe }},
+	},
+	commandRemove: {
+		{"replica-ids", "DTR_REMOVE_REPLICA_IDS", "", "", func(o *options) any { return &o.replica }},
+		{"replica-id", "DTR_REMOVE_REPLICA_ID", "", "", func(o *options) any { return &o.replica }},
+		{"force", "DTR_FORCE_REMOVE", "2.6.13", "2.7", func(o *options) any { return &o.force }},
+		{"force", "DTR_FORCE_REMOVE", "2.7.6", "", func(o *options) any { return &o.force }},
+	},
+	commandBackup: {
+		{"offline-backup", "OFFLINE_BACKUP", "2.5", "", func(o *options) any { return &o.offlineBackup }},
+	},
+}
+
+func (f commandFlag) known(v *semver.Version) bool {
 	return (f.from == "" || !v.LessThan(semver.MustParse(f.from))) && (f.till == "" || v.LessThan(semver.MustParse(f.till)))
 }
 
 // knowsVersionFlag: --version came with 2.7.0.
 func knowsVersionFlag(v *semver.Version) bool { return !v.LessThan(semver.MustParse("2.7.0")) }
 
-// backupFlags are those of the backup command: the ones for the way to UCP, and
-// its own.
-var backupFlags = append(slices.Clone(upgradeFlags[:7]),
-	upgradeFlag{"offline-backup", "OFFLINE_BACKUP", "2.5", "", func(o *upgradeOptions) any { return &o.offlineBackup }})
-
-func parseUpgrade(v *semver.Version, args []string, vars map[string]string) (upgradeOptions, error) {
-	return parseFlags("upgrade", upgradeFlags, v, args, vars)
-}
-
-func parseBackup(v *semver.Version, args []string, vars map[string]string) (upgradeOptions, error) {
-	return parseFlags("backup", backupFlags, v, args, vars)
-}
-
-// parseFlags reads flags and their variables as a version of the bootstrapper
-// does: a flag that it does not know is an error.
-func parseFlags(command string, flags []upgradeFlag, v *semver.Version, args []string, vars map[string]string) (upgradeOptions, error) {
-	var o upgradeOptions
+// parseFlags reads a command's flags and their variables as a version of the
+// bootstrapper does: a flag that it does not know is an error.
+func parseFlags(command string, v *semver.Version, args []string, vars map[string]string) (options, error) {
+	var o options
 	set := flag.NewFlagSet(command, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	for _, f := range flags {
+	for _, f := range slices.Concat(everyFlags, commandFlags[command]) {
 		if !f.known(v) {
 			continue
 		}
@@ -81,7 +112,13 @@ func parseFlags(command string, flags []upgradeFlag, v *semver.Version, args []s
 			}
 			set.BoolVar(value, f.name, on, "")
 		case *string:
-			set.StringVar(value, f.name, vars[f.env], "")
+			set.StringVar(value, f.name, cmp.Or(vars[f.env], *value), "")
+		case *int:
+			number, err := strconv.Atoi(vars[f.env])
+			if vars[f.env] != "" && err != nil {
+				return o, fmt.Errorf("invalid value %q of %s", vars[f.env], f.env)
+			}
+			set.IntVar(value, f.name, number, "")
 		case *time.Duration:
 			wait, err := time.ParseDuration(vars[f.env])
 			if vars[f.env] != "" && err != nil {
@@ -100,8 +137,9 @@ func parseFlags(command string, flags []upgradeFlag, v *semver.Version, args []s
 }
 
 // env hands the options on to phase 2.
-func (o upgradeOptions) env() []string {
+func (o options) env() []string {
 	env := []string{
+		"UCP_NODE=" + o.node, "DTR_JOIN_REPLICA_ID=" + o.replica, "DTR_REMOVE_REPLICA_IDS=" + o.replica,
 		"DTR_REPLICA_ID=" + o.existing, "UCP_URL=" + o.ucpURL, "UCP_USERNAME=" + o.ucpUser,
 		"UCP_PASSWORD=" + o.ucpPassword, "UCP_CA=" + o.ucpCA,
 	}
@@ -110,6 +148,12 @@ func (o upgradeOptions) env() []string {
 	}
 	if o.debug {
 		env = append(env, "DEBUG=true")
+	}
+	if o.httpPort > 0 {
+		env = append(env, fmt.Sprintf("REPLICA_HTTP_PORT=%d", o.httpPort))
+	}
+	if o.httpsPort > 0 {
+		env = append(env, fmt.Sprintf("REPLICA_HTTPS_PORT=%d", o.httpsPort))
 	}
 	if o.maxWait > 0 {
 		env = append(env, "MAX_WAIT="+o.maxWait.String())

@@ -27,6 +27,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/swarm"
 )
 
 const (
@@ -41,6 +42,9 @@ type Options struct {
 	Version string
 	// Replicas, 1 to 7; 3 if zero. The k-th lives on node worker<k>.
 	Replicas int
+	// Workers is how many workers there are; those without a replica are free for
+	// one to join. As many as replicas if fewer.
+	Workers int
 	// Speed divides every duration: 1, or zero, is as slow as a real cluster.
 	Speed float64
 	// Username and Password of the administrator; made up if empty.
@@ -68,6 +72,8 @@ type Options struct {
 type NodeOptions struct {
 	MemoryBytes   int64 // 32 GiB
 	EngineVersion string
+	Availability  string // active
+	OS            string // linux
 }
 
 // Info is what a program needs to know to use the cluster.
@@ -279,7 +285,8 @@ func (c *Cluster) Info() Info { return c.info }
 func (c *Cluster) Containers() []Container { return c.inventory.List() }
 
 // ReplicaIDs lists the ids of the replicas in ascending order, which is the
-// order of their nodes and of the bootstrapper too.
+// order of the bootstrapper too, and of the nodes of those that were there at the
+// start.
 func (c *Cluster) ReplicaIDs() []string {
 	c.dtr.mu.Lock()
 	defer c.dtr.mu.Unlock()
@@ -302,10 +309,13 @@ func (c *Cluster) Versions() map[string]map[string]string {
 
 // BootstrapperRuns is how many upgrade containers were ever started; the
 // second phase of one is not another.
-func (c *Cluster) BootstrapperRuns() int {
+func (c *Cluster) BootstrapperRuns() int { return c.Runs(commandUpgrade) }
+
+// Runs is that for any command of the bootstrapper: "join", "remove".
+func (c *Cluster) Runs(command string) int {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	return c.engine.runs
+	return c.engine.runs[command]
 }
 
 func workerName(k int) string { return fmt.Sprintf("worker%d", k) }
@@ -317,6 +327,7 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 	e := &engine{
 		ctx: ctx, clock: clock(o.Speed), registry: r, ucpVersion: released.ucp,
 		apiVersion: cmp.Or(o.APIVersion, released.api), containers: map[string]*ctr{}, crashing: map[string]bool{},
+		runs: map[string]int{},
 	}
 	e.version = engineVersion(e.apiVersion)
 	add := func(name string, k int) *node {
@@ -324,6 +335,7 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 			name: name, id: hash("node", name)[:25], addr: fmt.Sprintf("10.0.0.%d", 10+k), manager: k == 0,
 			memory:  cmp.Or(o.Nodes[name].MemoryBytes, 32<<30),
 			version: o.Nodes[name].EngineVersion, images: map[string]image{},
+			availability: cmp.Or(o.Nodes[name].Availability, string(swarm.NodeAvailabilityActive)), os: cmp.Or(o.Nodes[name].OS, "linux"),
 		}
 		e.nodes = append(e.nodes, n)
 		return n
@@ -343,6 +355,9 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 			config, host := componentConfig(p, repository, version.String(), id)
 			seed(n, p.containerName(id), config, host)
 		}
+	}
+	for k := o.Replicas + 1; k <= o.Workers; k++ {
+		add(workerName(k), k)
 	}
 	return e
 }

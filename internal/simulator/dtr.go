@@ -34,7 +34,8 @@ type dtr struct {
 	seen      []Container          // as of the last observe
 	parts     map[partOf]Container // those of the replicas
 	reports   map[string]*report
-	turn      int // of the load balancer
+	leaving   string // replica that the bootstrapper removes, or was removing last
+	turn      int    // of the load balancer
 	gcLock    string
 	caches    []ContentCache
 	scanner   scanner

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -15,7 +16,10 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 func (d *dtr) settings(c *call) (int, any, error) {
 	replicas := object{}
 	for _, id := range d.replicas() {
-		replicas[id] = object{"HTTPPort": 80, "HTTPSPort": 443, "node": d.reports[id].node}
+		nginx, _ := d.component(id, "nginx")
+		replicas[id] = object{
+			"HTTPPort": cmp.Or(nginx.Ports[80], 80), "HTTPSPort": cmp.Or(nginx.Ports[443], 443), "node": d.reports[id].node,
+		}
 	}
 	s := object{
 		"anonymizeAnalytics": false, "createRepositoryOnPush": false, "disableBackupWarning": false,

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ type engine struct {
 	nodes      []*node
 	containers map[string]*ctr // by id
 	ended      []Container
-	runs       int // upgrade containers ever started
+	runs       map[string]int // first phases of the bootstrapper ever started, by command
 	services   []*service
 	changes    uint64          // of the swarm
 	crashing   map[string]bool // images whose containers end as soon as they start
@@ -51,6 +52,8 @@ type node struct {
 	manager, down  bool
 	memory         int64
 	version        string
+	availability   string
+	os             string
 	images         map[string]image // by reference
 }
 
@@ -159,7 +162,7 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 
 // upgrades says whether what runs in the container is an upgrade's first phase.
 func (c *ctr) upgrades() bool {
-	return isBootstrapper(c.config.Image) && slices.Contains(c.config.Cmd, "upgrade")
+	return isBootstrapper(c.config.Image) && len(c.config.Cmd) > 0 && c.config.Cmd[0] == commandUpgrade
 }
 
 // run starts a container. The lock must be held.
@@ -174,8 +177,8 @@ func (e *engine) run(c *ctr) {
 	if !isBootstrapper(c.config.Image) {
 		return
 	}
-	if c.upgrades() {
-		e.runs++
+	if len(c.config.Cmd) > 0 {
+		e.runs[c.config.Cmd[0]]++
 	}
 	ctx, stop := context.WithCancel(e.ctx)
 	c.stop = stop
@@ -262,9 +265,21 @@ func (c *ctr) describe() Container {
 	return Container{
 		ID: c.id, Name: c.name, Node: c.node.name, Image: c.config.Image,
 		Args: slices.Clone(c.config.Cmd), Env: slices.Clone(c.config.Env), Labels: c.labels(),
-		State: string(c.state), ExitCode: c.exitCode,
+		State: string(c.state), ExitCode: c.exitCode, Ports: c.ports(),
 		Created: c.created, StartedAt: c.started, FinishedAt: c.finished,
 	}
+}
+
+// ports are the ports that are published, by the container's own.
+func (c *ctr) ports() map[uint16]uint16 {
+	ports := map[uint16]uint16{}
+	for port, bindings := range c.host.PortBindings {
+		for _, b := range bindings {
+			public, _ := strconv.ParseUint(b.HostPort, 10, 16)
+			ports[port.Num()] = uint16(public)
+		}
+	}
+	return ports
 }
 
 func (e *engine) setDigest(ref, digest string) {

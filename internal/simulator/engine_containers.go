@@ -69,8 +69,8 @@ func (e *engine) summary(s scope, c *ctr) container.Summary {
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: c.endpoints()},
 	}
 	sum.HostConfig.NetworkMode = cmp.Or(string(c.host.NetworkMode), "default")
-	for port := range c.host.PortBindings {
-		sum.Ports = append(sum.Ports, container.PortSummary{PrivatePort: port.Num(), PublicPort: port.Num(), Type: string(port.Proto())})
+	for private, public := range c.ports() {
+		sum.Ports = append(sum.Ports, container.PortSummary{PrivatePort: private, PublicPort: public, Type: "tcp"})
 	}
 	slices.SortFunc(sum.Ports, func(a, b container.PortSummary) int { return int(a.PrivatePort) - int(b.PrivatePort) })
 	if s.cluster() {

@@ -80,10 +80,10 @@ func (e *engine) serveNodes(s scope, w http.ResponseWriter, _ *http.Request, _ s
 	for _, n := range e.nodes {
 		item := swarm.Node{
 			ID:   n.id,
-			Spec: swarm.NodeSpec{Role: swarm.NodeRoleWorker, Availability: swarm.NodeAvailabilityActive},
+			Spec: swarm.NodeSpec{Role: swarm.NodeRoleWorker, Availability: swarm.NodeAvailability(n.availability)},
 			Description: swarm.NodeDescription{
 				Hostname:  n.name,
-				Platform:  swarm.Platform{Architecture: "x86_64", OS: "linux"},
+				Platform:  swarm.Platform{Architecture: "x86_64", OS: n.os},
 				Resources: swarm.Resources{NanoCPUs: 4e9, MemoryBytes: n.memory},
 				Engine:    swarm.EngineDescription{EngineVersion: e.versionOf(n)},
 			},

@@ -64,11 +64,13 @@ func (c *Cluster) Inject(f Fault) (remove func()) {
 type BootstrapperFaults struct {
 	// DieAtReplica ends phase 2 with status 1 in the middle of the k-th replica
 	// (from 1, in the order of [Cluster.ReplicaIDs]); a negative number ends
-	// phase 1 before any replica is touched.
+	// phase 1 before any replica is touched. The replica that joins or leaves is the
+	// first.
 	DieAtReplica int
 	// SkipReplica leaves the k-th replica alone.
 	SkipReplica int
-	// LeaveOldPart leaves this part ("nginx") of every replica alone.
+	// LeaveOldPart leaves this part ("nginx") of every replica alone; one that joins
+	// goes without it.
 	LeaveOldPart string
 	// ClaimSuccess writes no failure and exits with 0, whatever happened.
 	ClaimSuccess bool

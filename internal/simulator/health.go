@@ -34,12 +34,34 @@ func (d *dtr) observe() {
 			continue
 		}
 		d.parts[partOf{id, p}] = c
-		if d.reports[id] == nil {
-			d.reports[id] = &report{node: c.Node, at: now, refreshed: now, word: healthy}
-		}
 	}
+	d.watchMembers(now)
 	d.watchUpgrades()
 	d.watchWorkers()
+}
+
+// watchMembers has the database take in a replica of which every container is
+// there, and forget one that the bootstrapper removes once none is. The lock must
+// be held.
+func (d *dtr) watchMembers(now time.Time) {
+	count := map[string]int{}
+	for of := range d.parts {
+		count[of.replica]++
+	}
+	for id, n := range count {
+		if n == len(parts) && d.reports[id] == nil {
+			d.reports[id] = &report{node: d.parts[partOf{id, "rethinkdb"}].Node, at: now, refreshed: now, word: healthy}
+		}
+	}
+	for _, c := range d.seen {
+		if id := c.Labels[labelRemoves]; c.Name == phase2Name && id != "" {
+			d.leaving = id
+		}
+	}
+	if count[d.leaving] == 0 {
+		delete(d.reports, d.leaving)
+		d.leaving = ""
+	}
 }
 
 // refresh lets every replica that can write its report do so, as of the last

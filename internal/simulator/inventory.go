@@ -13,6 +13,7 @@ type Container struct {
 	Labels                         map[string]string
 	State                          string // created, running or exited
 	ExitCode                       int
+	Ports                          map[uint16]uint16 // published, by the container's own
 	Created, StartedAt, FinishedAt time.Time
 }
 
@@ -46,7 +47,7 @@ func (c Container) Running() bool { return c.State == "running" }
 
 // upgrades says whether the container is a bootstrapper that changes the cluster.
 func (c Container) upgrades() bool {
-	return isBootstrapper(c.Image) && !slices.Contains(c.Args, backupCommand)
+	return isBootstrapper(c.Image) && !slices.Contains(c.Args, commandBackup)
 }
 
 // Version is the tag of the image.

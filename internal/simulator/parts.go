@@ -17,6 +17,10 @@ const (
 	labelReplica    = "com.docker.dtr.replica"
 	labelProject    = "com.docker.compose.project"
 	swarmConstraint = "com.docker.swarm.constraints"
+
+	// labelRemoves, on phase 2, is this simulation's own: its DTR sees containers
+	// alone, and the real second phase tells the database.
+	labelRemoves = "com.docker.dtr.removes"
 )
 
 // part is one of the nine containers of a replica.

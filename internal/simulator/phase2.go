@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 )
 
@@ -17,7 +19,8 @@ const partsBeforeDeath = 4
 var errDied = errors.New("died, as it was told to")
 
 func (b *bootstrapper) runPhase2(ctx context.Context) int {
-	if err := b.phase2(ctx); err != nil {
+	work := map[string]func(context.Context) error{commandUpgrade: b.phase2, commandJoin: b.join, commandRemove: b.remove}[b.command]
+	if err := work(ctx); err != nil {
 		if !errors.Is(err, errDied) {
 			b.log.write("fatal", err.Error())
 		}
@@ -117,8 +120,19 @@ func (b *bootstrapper) recreate(ctx context.Context, r replica, p part) error {
 			return err
 		}
 	}
+	return b.make(ctx, r, p, r.containers["nginx"].Ports)
+}
+
+// make makes a container of a replica and starts it; that of nginx is given the
+// ports, if there are any.
+func (b *bootstrapper) make(ctx context.Context, r replica, p part, ports []container.PortSummary) error {
 	config, host := componentConfig(p, b.repository, b.version.String(), r.id)
 	config.Env = append(config.Env, "constraint:node=="+r.node)
+	for _, port := range ports {
+		if private := network.MustParsePort(fmt.Sprintf("%d/tcp", port.PrivatePort)); port.PublicPort > 0 && host.PortBindings[private] != nil {
+			host.PortBindings[private] = []network.PortBinding{{HostPort: strconv.Itoa(int(port.PublicPort))}}
+		}
+	}
 	created, err := b.docker.ContainerCreate(ctx, client.ContainerCreateOptions{
 		Name: p.containerName(r.id), Config: config, HostConfig: host,
 	})

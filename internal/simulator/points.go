@@ -11,9 +11,9 @@ import (
 // and [Cluster.Reached]. Those of one replica are made by [ReplicaStarted] and
 // [ReplicaReplaced].
 const (
-	// BootstrapperStarted: an upgrade container has started and read its flags.
+	// BootstrapperStarted: a container of an upgrade, a join or a removal has started and read its flags.
 	BootstrapperStarted = "bootstrapper-started"
-	// BootstrapperFinished: an upgrade container is about to end, well or not.
+	// BootstrapperFinished: such a container is about to end, well or not.
 	BootstrapperFinished = "bootstrapper-finished"
 	// BootstrapperRemoved: the container of an upgrade has been removed, and who
 	// asked for that is not answered yet.
@@ -24,6 +24,10 @@ const (
 	BackupHalfway = "backup-halfway"
 	// BackupFinished: a backup container is about to end, well or not.
 	BackupFinished = "backup-finished"
+	// JoinStarted: the first container of a joining replica is about to be made.
+	JoinStarted = "join-started"
+	// RemoveStarted: the first container of a leaving replica is about to go.
+	RemoveStarted = "remove-started"
 	// MigrationStarted: an attempt at the metadata store migration is running.
 	MigrationStarted = "migration-started"
 	// MigrationFinished: an attempt did its work and is about to be called done.

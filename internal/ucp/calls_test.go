@@ -151,7 +151,7 @@ var calls = map[string]struct {
 	"nodes": {
 		"GET /nodes", func(ctx context.Context, e *Engine) (any, error) { return e.Nodes(ctx) },
 		[]Node{{
-			ID: "24ifsmvkjbyhk", Hostname: "worker1", Addr: "10.0.0.4", State: "ready", Availability: "active",
+			ID: "24ifsmvkjbyhk", Hostname: "worker1", Addr: "10.0.0.4", State: "ready", Availability: "active", Role: "worker", OS: "linux",
 			EngineVersion: "17.06.2-ee-16", MemoryBytes: 16777216000,
 		}},
 	},

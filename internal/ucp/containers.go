@@ -148,6 +148,14 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	return err
 }
 
+// Rename gives a container another name. cerrdefs.IsConflict holds when it is taken.
+func (e *Engine) Rename(ctx context.Context, id, name string) error {
+	_, err := call(ctx, e, callLimit, "rename container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRenameResult, error) {
+		return c.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name})
+	})
+	return err
+}
+
 // Remove removes a container that does not run, and its volumes. It is never forced.
 func (e *Engine) Remove(ctx context.Context, id string) error {
 	_, err := call(ctx, e, callLimit, "remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {

@@ -229,14 +229,6 @@ func (o original) networks() (first map[string]object, others map[string]object)
 	return first, others
 }
 
-// Rename gives a container another name.
-func (e *Engine) Rename(ctx context.Context, id, name string) error {
-	_, err := call(ctx, e, callLimit, "rename container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRenameResult, error) {
-		return c.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name})
-	})
-	return err
-}
-
 // Stop stops a container as its stop signal and time-out say. One that does not run is left as it is.
 func (e *Engine) Stop(ctx context.Context, id string) error {
 	_, err := call(ctx, e, callLimit, "stop container "+id, func(ctx context.Context, c *client.Client) (client.ContainerStopResult, error) {

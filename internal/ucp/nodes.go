@@ -23,6 +23,8 @@ func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
 			Addr:          n.Status.Addr,
 			State:         string(n.Status.State),
 			Availability:  string(n.Spec.Availability),
+			Role:          string(n.Spec.Role),
+			OS:            n.Description.Platform.OS,
 			EngineVersion: n.Description.Engine.EngineVersion,
 			MemoryBytes:   n.Description.Resources.MemoryBytes,
 		}

@@ -52,8 +52,10 @@ type Node struct {
 	ID, Hostname, Addr string
 	// State is ready, down, ...; Availability is active, pause or drain.
 	State, Availability string
-	EngineVersion       string
-	MemoryBytes         int64
+	// Role is manager or worker; OS is linux, windows, or empty when the node does not say.
+	Role, OS      string
+	EngineVersion string
+	MemoryBytes   int64
 }
 
 // Info describes an engine.

@@ -148,7 +148,7 @@ func (o Options) imagesOf(v *semver.Version) []string {
 func (r *run) checkArchives(ctx context.Context, obs *Observation, plan Plan) error {
 	var findings Findings
 	for _, hop := range plan.Hops {
-		if ours, found := obs.bootstrapper(); found && running(ours) && isFor(ours, hop) {
+		if ours, found := obs.bootstrapper(); found && running(ours) && isForHop(ours.Labels, hop) {
 			continue // the run only sees it through
 		}
 		version := hop.To.String()

@@ -109,13 +109,18 @@ func (r *run) backup(ctx context.Context, obs *Observation, hop transition.Hop) 
 		if found && !file.Exists { // another apply may be about to start it, or to give its file a name
 			atWork = r.mayBeStarted(firstSeen, state.ID+state.Status) || atWork
 		}
+		if !atWork { // nor may a bootstrapper that another apply is about to start
+			if atWork, err = r.aboutToStart(ctx, firstSeen); err != nil {
+				return err
+			}
+		}
 		if !atWork {
-			settled, err := r.settleBackup(ctx, obs, hop, file, state, found)
+			settled, err := r.settleBackup(ctx, obs, hop, file, state, found, firstSeen)
 			if err != nil || settled {
 				return err
 			}
 		}
-		tflog.Info(ctx, "Another apply takes a backup", map[string]any{"container": backupName(r.host)})
+		tflog.Info(ctx, "Another apply takes a backup, or begins something else", map[string]any{"container": backupName(r.host)})
 		if err := pause.wait(ctx); err != nil {
 			return &DetachedError{Step: StepBackup, Cause: err}
 		}
@@ -124,7 +129,7 @@ func (r *run) backup(ctx context.Context, obs *Observation, hop transition.Hop) 
 
 // settleBackup keeps or takes the backup. It returns false when another apply was
 // faster, and has to be looked at.
-func (r *run) settleBackup(ctx context.Context, obs *Observation, hop transition.Hop, file BackupFile, old containerState, found bool) (bool, error) {
+func (r *run) settleBackup(ctx context.Context, obs *Observation, hop transition.Hop, file BackupFile, old containerState, found bool, firstSeen map[string]time.Time) (bool, error) {
 	begun, err := r.begun(ctx, hop)
 	if err != nil {
 		return false, err
@@ -154,12 +159,19 @@ func (r *run) settleBackup(ctx context.Context, obs *Observation, hop transition
 			return false, err
 		}
 	}
-	taken, err := r.takeBackup(ctx, obs, hop)
+	taken, err := r.takeBackup(ctx, obs, hop, firstSeen)
 	if err != nil || !taken {
 		return false, err
 	}
 	r.o.backedUp = true
 	return true, nil
+}
+
+// aboutToStart says whether a bootstrapper's container is there that another apply
+// may be about to start. A backup gives way to it.
+func (r *run) aboutToStart(ctx context.Context, firstSeen map[string]time.Time) (bool, error) {
+	state, found, err := r.findContainer(ctx)
+	return found && state.Status == "created" && r.mayBeStarted(firstSeen, state.ID), err
 }
 
 // begun says whether a bootstrapper was started for the hop.
@@ -172,7 +184,7 @@ func (r *run) begun(ctx context.Context, hop transition.Hop) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return found && state.Status != "created" || slices.ContainsFunc(inventory.Versions(), hop.To.Equal), nil
+	return found && isUpgrade(state.Labels) && state.Status != "created" || slices.ContainsFunc(inventory.Versions(), hop.To.Equal), nil
 }
 
 // checkKept reads a backup of an earlier run to its end.
@@ -192,14 +204,14 @@ func (r *run) checkKept(ctx context.Context, name string, version *semver.Versio
 // takeBackup has the bootstrapper of the version that runs write a backup. It
 // returns false when another apply was faster. Whatever fails, no file is left and
 // no container: a backup changes nothing, so that it may be killed at any moment.
-func (r *run) takeBackup(ctx context.Context, obs *Observation, hop transition.Hop) (taken bool, err error) {
+func (r *run) takeBackup(ctx context.Context, obs *Observation, hop transition.Hop, firstSeen map[string]time.Time) (taken bool, err error) {
 	if name := hop.From.String(); r.o.Archives[name] != "" {
 		where := place{bootstrap.Image(r.o.Repository, hop.From), r.node(obs)}
 		if err := r.load(ctx, hop.From, []place{where}); err != nil {
 			return false, err
 		}
 	}
-	if err := r.bootstrapperImage(ctx, obs, hop.From); err != nil {
+	if err := r.bootstrapperImage(ctx, r.node(obs), hop.From); err != nil {
 		return false, err
 	}
 	login, err := r.login(ctx)
@@ -207,10 +219,10 @@ func (r *run) takeBackup(ctx context.Context, obs *Observation, hop transition.H
 		return false, err
 	}
 	replica, _ := obs.existingReplica(r.o.ExistingReplicaID)
-	args, env := bootstrap.BackupCommand(hop.From, replica.ID, login)
+	args, env := bootstrap.BackupCommand(hop.From, bootstrap.BackupOptions{ExistingReplicaID: replica.ID, UCP: login})
 	name := r.o.Backup.File
-	state, err := r.make(ctx, obs, ucp.CreateSpec{
-		Name: backupName(r.host), Image: bootstrap.Image(r.o.Repository, hop.From), Args: args, Env: env,
+	state, err := r.make(ctx, ucp.CreateSpec{
+		Name: backupName(r.host), Image: bootstrap.Image(r.o.Repository, hop.From), Args: args, Env: env, Node: replica.Node,
 		Labels: map[string]string{
 			labelFrom: hop.From.String(), labelTo: r.o.Target.String(), labelBackup: absolute(name),
 		},
@@ -228,6 +240,9 @@ func (r *run) takeBackup(ctx context.Context, obs *Observation, hop transition.H
 			err = errors.Join(err, r.discard(ctx, state))
 		}
 	}()
+	if starts, err := r.aboutToStart(ctx, firstSeen); err != nil || starts {
+		return false, err
+	}
 	if begun, err := r.begun(ctx, hop); err != nil || begun {
 		return false, err
 	}

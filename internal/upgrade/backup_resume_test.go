@@ -87,10 +87,10 @@ func TestBackupOfAKilledRun(t *testing.T) {
 			sim, c := small(t, "2.5.6")
 			o := backingUp(t, "2.6.15")
 			killed, obs, plan := looked(t, c, o)
-			args, env := bootstrap.BackupCommand(plan.next().From, sim.ReplicaIDs()[0], c.Login)
+			args, env := bootstrap.BackupCommand(plan.next().From, bootstrap.BackupOptions{ExistingReplicaID: sim.ReplicaIDs()[0], UCP: c.Login})
 			sim.AddImage("docker/dtr:2.5.6")
-			left := must[containerState](t)(killed.make(t.Context(), obs, ucp.CreateSpec{
-				Name: backupName(killed.host), Image: "docker/dtr:2.5.6", Args: args, Env: env,
+			left := must[containerState](t)(killed.make(t.Context(), ucp.CreateSpec{
+				Name: backupName(killed.host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.node(obs),
 				Labels: map[string]string{labelFrom: "2.5.6", labelTo: "2.6.15", labelBackup: o.Backup.File},
 			}))
 			half := must[*backupFile](t)(createBackupFile(o.Backup.File, killed.host))
@@ -213,7 +213,7 @@ func TestBackupOfAnUpgradeThatAnotherRunBegan(t *testing.T) {
 	if _, err := runUpgrade(t, c, to("2.6.15")); err == nil {
 		t.Fatal("the other run ended well")
 	}
-	if taken, err := slow.takeBackup(t.Context(), obs, plan.next()); taken || err != nil {
+	if taken, err := slow.takeBackup(t.Context(), obs, plan.next(), map[string]time.Time{}); taken || err != nil {
 		t.Errorf("taken %t, error %v", taken, err)
 	}
 	wantFiles(t, o.Backup.File)

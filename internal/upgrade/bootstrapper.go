@@ -11,13 +11,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
-
-// labelMigrated on the bootstrapper's container says that the metadata store had
-// been migrated before the hop: DTR then has no migration to start.
-const labelMigrated = "com.github.dtr-upgrade.metadata-store-migrated"
 
 // startLimit bounds the start of a container, which a cancelled apply waits for.
 const startLimit = time.Minute
@@ -34,12 +29,6 @@ func (s containerState) live() bool {
 		return true
 	}
 	return false
-}
-
-// matches says whether the container was made for the hop.
-func matches(s containerState, hop transition.Hop) bool {
-	to := labelledVersion(s.Labels, labelTo)
-	return to != nil && to.Equal(hop.To)
 }
 
 // engines are those that may have the bootstrapper's container: UCP, and the one
@@ -91,84 +80,113 @@ func (r *run) find(ctx context.Context, name string) (containerState, bool, erro
 	return found[max(0, slices.IndexFunc(found, containerState.live))], true, nil
 }
 
-// upgraded says whether the bootstrapper has done the hop and nothing of it is
-// left to read.
-func (r *run) upgraded(hop transition.Hop) func(context.Context) (bool, error) {
-	return func(ctx context.Context) (bool, error) {
-		_, found, err := r.findContainer(ctx)
-		if err != nil || found {
-			return false, err
-		}
-		inventory, err := Inspect(ctx, r.cluster)
-		if err != nil {
-			return false, err
-		}
-		return inventory.at(hop.To), nil
-	}
+// task is what the bootstrapper is run for.
+type task struct {
+	step, name string // of the run's step and of the whole, for errors and the log
+
+	// spec is the container, but for what all of them have. What it returns as an
+	// error was found before anything was made.
+	spec func(context.Context) (ucp.CreateSpec, error)
+	// mine says whether a container was made for this very task.
+	mine func(containerState) bool
+	// busy is the error for a container of ours that was made for something else,
+	// and that must neither be waited for, if it runs, nor be cleared away.
+	busy func(containerState) error
+	// due looks, once the name is ours, whether the task is still to be done; again
+	// says that a bootstrapper has failed at it.
+	due func(ctx context.Context, again bool) (bool, error)
+	// mayStart is the last look before a container is made for the task, or one that
+	// tells what is left of it is cleared away; nil where nothing may hold it back.
+	mayStart func(context.Context) error
+	// problems are what the cluster shows to be left of the task that a container
+	// was made for.
+	problems func(containerState, *Inventory) []Problem
+	// once says that a task that the cluster shows to be done is not done again,
+	// even where its bootstrapper says that it failed.
+	once bool
+	// undo takes back what a bootstrapper has left half done, before it is run
+	// again; nil where running it again is enough.
+	undo func(context.Context, containerState) error
 }
 
-// upgrade has the bootstrapper do the hop: it adopts the one that is at work, or
-// starts one. The container stays until the hop is finished. It is the lock
-// against a second run, and tells a later run what this one was about.
-func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	again := false // this hop's bootstrapper failed: run it again even where all looks done
+func (t task) begin(ctx context.Context) error {
+	if t.mayStart == nil {
+		return nil
+	}
+	return t.mayStart(ctx)
+}
+
+// perform has the bootstrapper do the task: it adopts the one that is at work,
+// or starts one. The container stays until the task is finished. It is the lock
+// against a second run, and tells a later run what this one was about. It is
+// returned, unless the task was done without one.
+func (r *run) perform(ctx context.Context, t task) (containerState, error) {
+	again := false // this task's bootstrapper failed: run it again even where all looks done
 	unstarted := map[string]time.Time{}
 	pause := newPause(r.pace.Poll)
 	for {
-		if err := r.waitForPhase2(ctx); err != nil {
-			return err
+		if err := r.waitForPhase2(ctx, t); err != nil {
+			return containerState{}, err
 		}
 		state, found, err := r.findContainer(ctx)
 		switch {
 		case err != nil:
-			return err
+			return containerState{}, err
 		case !found:
+			taken, err := r.takeUp(ctx, t)
+			if err != nil {
+				return containerState{}, err
+			}
+			if taken {
+				continue
+			}
 			if !again {
-				if err := r.mayStart(ctx, hop); err != nil {
-					return err
+				if err := t.begin(ctx); err != nil {
+					return containerState{}, err
 				}
 			}
-			state, err := r.create(ctx, obs, hop)
+			state, err := r.create(ctx, t)
 			if errdefs.IsConflict(err) {
 				break // another apply was faster: look again
 			}
 			if err != nil {
-				return err
+				return containerState{}, err
 			}
-			started, err := r.start(ctx, state, hop, again)
+			started, err := r.start(ctx, state, t, again)
 			if errdefs.IsNotFound(err) {
 				break // another apply took it for a left-over: look again
 			}
 			if err != nil || !started {
-				return err
+				return containerState{}, err
 			}
-			return r.follow(ctx, state)
-		case state.live() && matches(state, hop):
-			tflog.Info(ctx, "Bootstrapper is adopted", map[string]any{"container": state.Name, "id": state.ID, "hop": hopName(hop)})
+			return state, r.follow(ctx, state, t)
+		case state.live() && t.mine(state):
+			tflog.Info(ctx, "Bootstrapper is adopted", map[string]any{"container": state.Name, "id": state.ID, "hop": t.name})
 			r.report.BootstrapperRuns++
-			return r.follow(ctx, state)
-		case state.live():
-			return &MovedError{Hop: hop, Bootstrapper: state.Labels[labelTo]}
+			return state, r.follow(ctx, state, t)
 		case state.Status == "removing":
 		case state.Status == "created" && r.mayBeStarted(unstarted, state.ID):
+		case state.Status != "created" && !t.mine(state) && t.busy(state) != nil:
+			return state, t.busy(state)
+		case state.live():
 		default: // it has ended, or was never started
-			ok, err := r.settled(ctx, state, hop)
+			ok, err := r.settled(ctx, state, t)
 			if err != nil || ok {
-				return err
+				return state, err
 			}
 			// Before that container is removed, which tells what is left to do.
-			if err := r.mayStart(ctx, hop); err != nil {
-				return err
+			if err := t.begin(ctx); err != nil {
+				return containerState{}, err
 			}
-			removed, err := r.remove(ctx, state)
+			removed, err := r.clear(ctx, state, t)
 			if err != nil {
-				return err
+				return containerState{}, err
 			}
 			// Where another apply was faster to remove it, that one runs it again.
-			again = removed && matches(state, hop) && state.Status != "created"
+			again = removed && t.mine(state) && state.Status != "created"
 		}
 		if err := pause.wait(ctx); err != nil {
-			return &DetachedError{Step: stepUpgrade, Cause: err}
+			return state, &DetachedError{Step: t.step, Cause: err}
 		}
 	}
 }
@@ -184,18 +202,22 @@ func (r *run) mayBeStarted(firstSeen map[string]time.Time, id string) bool {
 }
 
 // settled reads how an earlier bootstrapper ended, and says whether it did this
-// hop. What it says is believed only together with what the cluster shows, for
+// task. What it says is believed only together with what the cluster shows, for
 // which UCP's inventory is given a moment to follow.
-func (r *run) settled(ctx context.Context, state containerState, hop transition.Hop) (bool, error) {
-	if !matches(state, hop) || state.Status == "created" {
+func (r *run) settled(ctx context.Context, state containerState, t task) (bool, error) {
+	if !t.mine(state) || state.Status == "created" {
 		return false, nil
 	}
-	if err := r.verdict(ctx, state); err != nil {
+	patience := r.pace.Consistent
+	if err := r.verdict(ctx, state, t); err != nil {
 		if ctx.Err() != nil {
-			return false, &DetachedError{Step: stepUpgrade, Cause: context.Cause(ctx)}
+			return false, &DetachedError{Step: t.step, Cause: context.Cause(ctx)}
 		}
-		tflog.Warn(ctx, "An earlier bootstrapper failed and is run again", map[string]any{"container": state.Name, "error": err.Error()})
-		return false, nil
+		tflog.Warn(ctx, "An earlier bootstrapper failed", map[string]any{"container": state.Name, "error": err.Error()})
+		if !t.once {
+			return false, nil
+		}
+		patience = 0
 	}
 	began := time.Now() // the engine's clock may be another
 	pause := newPause(r.pace.Poll)
@@ -204,41 +226,32 @@ func (r *run) settled(ctx context.Context, state containerState, hop transition.
 		if err != nil {
 			return false, err
 		}
-		if inventory.at(hop.To) {
+		problems := t.problems(state, inventory)
+		if len(problems) == 0 {
 			r.report.BootstrapperRuns++
 			return true, nil
 		}
-		if time.Since(began) > r.pace.Consistent {
+		if time.Since(began) >= patience {
 			tflog.Warn(ctx, "An earlier bootstrapper did not do all of its work and is run again", map[string]any{
-				"container": state.Name, "problems": problemsText(inventory.Problems(hop.To)),
+				"container": state.Name, "problems": problemsText(problems),
 			})
 			return false, nil
 		}
 		if err := pause.wait(ctx); err != nil {
-			return false, &DetachedError{Step: stepUpgrade, Cause: err}
+			return false, &DetachedError{Step: t.step, Cause: err}
 		}
 	}
 }
 
 // create makes the container, which does nothing yet. A conflict of names is an
 // error for which errdefs.IsConflict holds.
-func (r *run) create(ctx context.Context, obs *Observation, hop transition.Hop) (containerState, error) {
-	replica, _ := obs.existingReplica(r.o.ExistingReplicaID)
-	login, err := r.login(ctx)
+func (r *run) create(ctx context.Context, t task) (containerState, error) {
+	spec, err := t.spec(ctx)
 	if err != nil {
 		return containerState{}, err
 	}
-	args, env := bootstrap.UpgradeCommand(hop.To, bootstrap.UpgradeOptions{
-		ExistingReplicaID: replica.ID, UCP: login, NoImageCheck: r.o.SkipChecks[CheckImage],
-	})
-	spec := ucp.CreateSpec{
-		Name: r.containerName, Image: bootstrap.Image(r.o.Repository, hop.To), Args: args, Env: env,
-		Labels: map[string]string{labelFrom: hop.From.String(), labelTo: hop.To.String()},
-	}
-	if obs.migratedBefore() {
-		spec.Labels[labelMigrated] = "true"
-	}
-	return r.make(ctx, obs, spec)
+	spec.Name = r.containerName
+	return r.make(ctx, spec)
 }
 
 // login is what a bootstrapper is given to reach UCP with.
@@ -254,13 +267,17 @@ func (r *run) login(ctx context.Context) (bootstrap.UCP, error) {
 	return login, nil
 }
 
-// make makes a container on the engine that runs the bootstrapper.
-func (r *run) make(ctx context.Context, obs *Observation, spec ucp.CreateSpec) (containerState, error) {
+// make makes a container on the engine that runs the bootstrapper. One that the
+// provider names has no nodes.
+func (r *run) make(ctx context.Context, spec ucp.CreateSpec) (containerState, error) {
 	engine, err := r.runner(ctx)
 	if err != nil {
 		return containerState{}, err
 	}
-	spec.NetworkMode, spec.Node = r.cluster.NetworkMode, r.node(obs)
+	spec.NetworkMode = r.cluster.NetworkMode
+	if r.cluster.Docker != nil {
+		spec.Node = ""
+	}
 	spec.Labels[labelCluster], spec.Labels[labelProvider] = r.host, r.o.ProviderVersion
 	id, err := engine.Create(ctx, spec)
 	if err != nil {
@@ -270,12 +287,16 @@ func (r *run) make(ctx context.Context, obs *Observation, spec ucp.CreateSpec) (
 	return containerState{made, engine}, nil
 }
 
-// start starts the container that was just made, if the cluster is still where
-// the hop begins. Much may have happened while images were pulled or another
-// apply was waited for; from here on the container's name keeps other applies
-// out. Where they have done the hop already, it returns false.
-func (r *run) start(ctx context.Context, state containerState, hop transition.Hop, again bool) (bool, error) {
-	due, err := r.stillDue(ctx, hop, again)
+// start starts the container that was just made, if its task is still due. Much
+// may have happened while images were pulled or another apply was waited for;
+// from here on the container's name keeps other applies out. Where they have done
+// the task already, it returns false.
+func (r *run) start(ctx context.Context, state containerState, t task, again bool) (bool, error) {
+	err := r.awaitBackup(ctx, t)
+	due := false
+	if err == nil {
+		due, err = t.due(ctx, again)
+	}
 	if err != nil || !due {
 		dropCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 		defer cancel()
@@ -289,30 +310,40 @@ func (r *run) start(ctx context.Context, state containerState, hop transition.Ho
 		return false, fmt.Errorf("start container %s: %w", state.Name, err)
 	}
 	r.report.BootstrapperRuns++
-	tflog.Info(ctx, "Bootstrapper is started", map[string]any{"container": state.Name, "id": state.ID, "image": state.Image, "hop": hopName(hop)})
+	tflog.Info(ctx, "Bootstrapper is started", map[string]any{"container": state.Name, "id": state.ID, "image": state.Image, "hop": t.name})
 	return true, nil
 }
 
-// stillDue looks whether the hop is still to be made. A *MovedError says that the
-// cluster is somewhere else by now, or that somebody else is at work on it.
-func (r *run) stillDue(ctx context.Context, hop transition.Hop, again bool) (bool, error) {
-	inventory, err := Inspect(ctx, r.cluster)
-	if err != nil {
-		return false, err
-	}
-	moved := &MovedError{Hop: hop, Versions: inventory.Versions()}
-	for _, v := range moved.Versions {
-		if !v.Equal(hop.From) && !v.Equal(hop.To) {
-			return false, moved
+// awaitBackup waits while a backup's container is there that another apply may be
+// about to start. That one looks for ours likewise, and gives way. What runs by
+// then is a matter of the task.
+func (r *run) awaitBackup(ctx context.Context, t task) error {
+	firstSeen := map[string]time.Time{}
+	pause := newPause(r.pace.Poll)
+	for {
+		state, found, err := r.find(ctx, backupName(r.host))
+		if err != nil || !found || state.Status != "created" || !r.mayBeStarted(firstSeen, state.ID) {
+			return err
+		}
+		if err := pause.wait(ctx); err != nil {
+			return &DetachedError{Step: t.step, Cause: err}
 		}
 	}
-	for _, c := range inventory.Bootstrappers {
-		if running(c) {
-			moved.Bootstrapper = c.Name
-			return false, moved
+}
+
+// clear makes room for a new container where one is that has ended, or that was
+// never started. It returns false when that was gone already, or runs by now.
+func (r *run) clear(ctx context.Context, state containerState, t task) (bool, error) {
+	switch {
+	case state.Status == "created":
+	case t.mine(state) && t.undo != nil:
+		if err := t.undo(ctx, state); err != nil {
+			return false, err
 		}
+	case !t.mine(state) && isRecord(state.Labels):
+		return r.setAside(ctx, state)
 	}
-	return again || !inventory.at(hop.To), nil
+	return r.remove(ctx, state)
 }
 
 // remove removes a container that does not run. It returns false when it was
@@ -327,29 +358,9 @@ func (r *run) remove(ctx context.Context, state containerState) (bool, error) {
 	return true, nil
 }
 
-// tidy removes the container, from each engine that has one: the hop is finished
-// and its log has been read. With the last hop what tells of the backup goes
-// first, so that it never outlives the upgrade.
-func (r *run) tidy(ctx context.Context, hop transition.Hop) error {
-	if hop.To.Equal(r.o.Target) {
-		if err := r.tidyBackup(ctx); err != nil {
-			return err
-		}
-	}
-	for {
-		state, found, err := r.findContainer(ctx)
-		if err != nil || !found || state.live() {
-			return err
-		}
-		if removed, err := r.remove(ctx, state); err != nil || !removed {
-			return err
-		}
-	}
-}
-
 // waitForPhase2 waits for a second phase whose first phase is gone: it goes on
 // replacing containers, and a new bootstrapper would be refused beside it.
-func (r *run) waitForPhase2(ctx context.Context) error {
+func (r *run) waitForPhase2(ctx context.Context, t task) error {
 	pause := newPause(r.pace.Poll)
 	for {
 		inventory, err := Inspect(ctx, r.cluster)
@@ -365,7 +376,7 @@ func (r *run) waitForPhase2(ctx context.Context) error {
 		}
 		tflog.Info(ctx, "The second phase of an earlier bootstrapper is still at work", map[string]any{"container": phase2Name})
 		if err := pause.wait(ctx); err != nil {
-			return &DetachedError{Step: stepUpgrade, Container: phase2Name, Cause: err}
+			return &DetachedError{Step: t.step, Container: phase2Name, Cause: err}
 		}
 	}
 }

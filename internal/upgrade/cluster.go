@@ -73,8 +73,11 @@ type Backup struct {
 	File string // must not exist; "" while it is not known
 }
 
-// stops are the versions to come by, the target last.
+// stops are the versions to come by, the target last; none without a target.
 func (o Options) stops() []*semver.Version {
+	if o.Target == nil {
+		return nil
+	}
 	return append(append(make([]*semver.Version, 0, len(o.Via)+1), o.Via...), o.Target)
 }
 

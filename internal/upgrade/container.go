@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -17,7 +18,16 @@ const (
 	labelFrom     = "com.github.dtr-upgrade.from"
 	labelTo       = "com.github.dtr-upgrade.to"
 	labelProvider = "com.github.dtr-upgrade.provider-version"
-	labelBackup   = "com.github.dtr-upgrade.backup" // of a backup's container: the file it is written to
+	labelBackup   = "com.github.dtr-upgrade.backup"  // of a backup's container: the file it is written to
+	labelCommand  = "com.github.dtr-upgrade.command" // an upgrade where there is none
+	labelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
+	labelNode     = "com.github.dtr-upgrade.node"    // that it joins on
+)
+
+// The bootstrapper's commands, as labelCommand says them.
+const (
+	commandJoin   = "join"
+	commandRemove = "remove"
 )
 
 // phase2Name is the name of the container in which the bootstrapper's second
@@ -61,10 +71,28 @@ func isBackup(c ucp.Container, host string) bool {
 	return c.Labels[labelCluster] == host && baseName(c.Name) == backupName(host)
 }
 
-// isFor says whether the container was made for a hop.
-func isFor(c ucp.Container, hop transition.Hop) bool {
-	to := labelledVersion(c.Labels, labelTo)
-	return to != nil && to.Equal(hop.To)
+func isUpgrade(labels map[string]string) bool { return labels[labelCommand] == "" }
+
+// isRecord says whether a container that has ended must be kept: only it tells
+// that the replica which it names was made by this provider.
+func isRecord(labels map[string]string) bool { return labels[labelCommand] == commandJoin }
+
+// purpose is what a container of ours was made for, in a few words: for an
+// upgrade the version that it leads to.
+func purpose(labels map[string]string) string {
+	switch labels[labelCommand] {
+	case commandJoin:
+		return fmt.Sprintf("replica %s joins on node %s", labels[labelReplica], labels[labelNode])
+	case commandRemove:
+		return fmt.Sprintf("replica %s is removed", labels[labelReplica])
+	}
+	return labels[labelTo]
+}
+
+// isForHop says whether a container with the labels was made for a hop.
+func isForHop(labels map[string]string, hop transition.Hop) bool {
+	to := labelledVersion(labels, labelTo)
+	return isUpgrade(labels) && to != nil && to.Equal(hop.To)
 }
 
 func running(c ucp.Container) bool {

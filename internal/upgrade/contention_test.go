@@ -89,7 +89,7 @@ func TestContainerThatWasNeverStartedIsMadeAnew(t *testing.T) {
 	if err := killed.images(t.Context(), obs, plan.next()); err != nil {
 		t.Fatal(err)
 	}
-	left := must[containerState](t)(killed.create(t.Context(), obs, plan.next()))
+	left := must[containerState](t)(killed.create(t.Context(), killed.upgradeTask(obs, plan.next())))
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ const (
 	CheckBackup            Check = "backup"
 	CheckReleaseAdvisory   Check = "release-advisory"
 	CheckWindow            Check = "maintenance-window"
+	CheckNode              Check = "node" // of a replica that is to join
 )
 
 // Follow-ups are reported after a run, in the form of findings.

@@ -21,7 +21,7 @@ const (
 // follow waits for a bootstrapper to end and reads how it ended. While it waits
 // it passes the log on. An engine that does not answer is asked again until the
 // pace's outage has passed.
-func (r *run) follow(ctx context.Context, state containerState) error {
+func (r *run) follow(ctx context.Context, state containerState, t task) error {
 	logCtx, stopLog := context.WithCancel(ctx)
 	defer stopLog()
 	logEnded := make(chan struct{}, 1)
@@ -34,19 +34,19 @@ func (r *run) follow(ctx context.Context, state containerState) error {
 		now, err := state.look(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: context.Cause(ctx)}
+			return &DetachedError{Step: t.step, Container: state.Name, Cause: context.Cause(ctx)}
 		case errdefs.IsNotFound(err):
-			return r.vanished(ctx, state)
+			return r.vanished(ctx, state, t)
 		case fatal(err), gone.over(err):
-			return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: err}
+			return &DetachedError{Step: t.step, Container: state.Name, Cause: err}
 		case err == nil && !now.live():
-			return r.verdict(ctx, now)
+			return r.verdict(ctx, now, t)
 		}
 		if inventory, err := Inspect(ctx, r.cluster); err == nil {
 			r.progress(ctx, inventory, target)
 		}
 		if err := pause.waitOr(ctx, logEnded); err != nil {
-			return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: err}
+			return &DetachedError{Step: t.step, Container: state.Name, Cause: err}
 		}
 	}
 }
@@ -58,14 +58,14 @@ func (s containerState) look(ctx context.Context) (containerState, error) {
 }
 
 // vanished judges a run whose container was removed before its exit status could
-// be read: another apply that has finished the hop does that, and then the
-// cluster is at the target.
-func (r *run) vanished(ctx context.Context, state containerState) error {
+// be read: another apply that has finished the task does that, and then the
+// cluster shows it.
+func (r *run) vanished(ctx context.Context, state containerState, t task) error {
 	inventory, err := Inspect(ctx, r.cluster)
 	if err != nil {
 		return err
 	}
-	if target := labelledVersion(state.Labels, labelTo); target != nil && inventory.at(target) {
+	if len(t.problems(state, inventory)) == 0 {
 		return nil
 	}
 	return &BootstrapperError{Image: state.Image, Container: state.Name, Missing: true}
@@ -129,11 +129,11 @@ func say(ctx context.Context, record bootstrap.Record) {
 // verdict reads how an ended bootstrapper ended: nil, or a *BootstrapperError
 // for an exit status other than 0 and for a fatal record, whichever the other
 // says.
-func (r *run) verdict(ctx context.Context, state containerState) error {
+func (r *run) verdict(ctx context.Context, state containerState, t task) error {
 	var said account
 	err := r.readLog(ctx, state, time.Time{}, false, said.note)
 	if ctx.Err() != nil {
-		return &DetachedError{Step: stepUpgrade, Container: state.Name, Cause: context.Cause(ctx)}
+		return &DetachedError{Step: t.step, Container: state.Name, Cause: context.Cause(ctx)}
 	}
 	if err != nil {
 		tflog.Warn(ctx, "The bootstrapper's log could not be read to its end", map[string]any{"container": state.Name, "error": err.Error()})

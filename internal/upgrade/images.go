@@ -42,20 +42,24 @@ func (r *run) images(ctx context.Context, obs *Observation, hop transition.Hop) 
 			return err
 		}
 	}
-	if err := r.bootstrapperImage(ctx, obs, hop.To); err != nil {
+	if err := r.bootstrapperImage(ctx, r.node(obs), hop.To); err != nil {
 		return err
 	}
-	return r.componentImages(ctx, obs, hop)
+	return r.componentImages(ctx, obs.replicaNodes(), hop.To)
 }
 
-// bootstrapperImage brings the bootstrapper's image to where it is to run.
-func (r *run) bootstrapperImage(ctx context.Context, obs *Observation, version *semver.Version) error {
+// bootstrapperImage brings the bootstrapper's image to where it is to run: the
+// node, or the engine that the provider names.
+func (r *run) bootstrapperImage(ctx context.Context, node string, version *semver.Version) error {
 	engine, err := r.runner(ctx)
 	if err != nil {
 		return err
 	}
+	if r.cluster.Docker != nil {
+		node = ""
+	}
 	image := bootstrap.Image(r.o.Repository, version)
-	present, err := engine.Images(ctx, r.node(obs))
+	present, err := engine.Images(ctx, node)
 	if err != nil {
 		return fmt.Errorf("look for image %s: %w", image, err)
 	}
@@ -65,29 +69,28 @@ func (r *run) bootstrapperImage(ctx context.Context, obs *Observation, version *
 		}
 	}
 	if want := r.o.Digests[version.String()]; want != "" {
-		return checkDigest(ctx, engine, image, r.node(obs), want)
+		return checkDigest(ctx, engine, image, node, want)
 	}
 	return nil
 }
 
-// componentImages pulls the images of the parts that a replica's node lacks, so
+// componentImages pulls the images of the parts that one of the nodes lacks, so
 // that the bootstrapper does not find out in the middle of a replica.
-func (r *run) componentImages(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	if r.o.Pull == PullNever || r.o.Archives[hop.To.String()] != "" {
+func (r *run) componentImages(ctx context.Context, nodes []string, version *semver.Version) error {
+	if r.o.Pull == PullNever || r.o.Archives[version.String()] != "" {
 		return nil // preflight has seen that they are there, or they were loaded
 	}
 	engine, err := r.cluster.UCP.Engine(ctx)
 	if err != nil {
 		return err
 	}
-	nodes := obs.replicaNodes()
 	onNodes, err := imagesOnNodes(ctx, engine, nodes)
 	if err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(pullsAtOnce)
-	for _, image := range bootstrap.ComponentImages(r.o.Repository, hop.To) {
+	for _, image := range bootstrap.ComponentImages(r.o.Repository, version) {
 		if !slices.ContainsFunc(nodes, func(n string) bool { return !onNodes[image][n] }) {
 			continue
 		}

@@ -39,6 +39,9 @@ type Inventory struct {
 type Replica struct {
 	ID         string
 	Node       string // as UCP calls it
+	Listed     bool   // by DTR, as a replica of the cluster
+	HTTPPort   int    // that it serves on, 0 where DTR does not say
+	HTTPSPort  int
 	Containers map[string]Container
 }
 
@@ -90,7 +93,9 @@ func externalHost(address string, settings dtr.Settings) string {
 func newInventory(address string, settings dtr.Settings, containers []ucp.Container) *Inventory {
 	replicas := make(map[string]*Replica)
 	for id, s := range settings.Replicas {
-		replicas[id] = &Replica{ID: id, Node: s.Node, Containers: map[string]Container{}}
+		replicas[id] = &Replica{
+			ID: id, Node: s.Node, Listed: true, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Containers: map[string]Container{},
+		}
 	}
 	inventory := &Inventory{Host: externalHost(address, settings)}
 	for _, c := range containers {
@@ -266,10 +271,12 @@ func (i *Inventory) check(settings dtr.Settings) error {
 	return nil
 }
 
-// halfDone says whether some but not all containers of a replica are there, which
-// is what a bootstrapper leaves that died in the middle of it.
+// halfDone says whether some but not all containers of a member of the cluster are
+// there, which is what a bootstrapper leaves that died in the middle of it.
 func (i *Inventory) halfDone() bool {
-	return slices.ContainsFunc(i.Replicas, func(r Replica) bool { return len(r.Containers) > 0 && len(r.missing()) > 0 })
+	return slices.ContainsFunc(i.Replicas, func(r Replica) bool {
+		return r.Listed && len(r.Containers) > 0 && len(r.missing()) > 0
+	})
 }
 
 // replicaNodes are the nodes that run a replica, each once, in order.

@@ -20,8 +20,8 @@ const stepWindow = "window"
 // maintenance window does not hold that one back.
 func (i *Inventory) leftHalfDone(hop transition.Hop) bool {
 	ours, found := i.bootstrapper()
-	begun := found && isFor(ours, hop) || len(i.Versions()) > 1 || hop.From.Equal(hop.To)
-	return begun && slices.ContainsFunc(i.Replicas, Replica.torn)
+	begun := found && isForHop(ours.Labels, hop) || len(i.Versions()) > 1 || hop.From.Equal(hop.To)
+	return begun && slices.ContainsFunc(i.Replicas, func(r Replica) bool { return r.Listed && r.torn() })
 }
 
 // torn says whether the containers of a replica do not all run, or not all one
@@ -61,7 +61,7 @@ func (obs *Observation) heldBack(plan Plan, o Options) *ClosedWindowError {
 		return nil
 	}
 	atWork := func(c ucp.Container) bool {
-		return running(c) && (isOurs(c, obs.Host) || baseName(c.Name) == phase2Name)
+		return running(c) && (isOurs(c, obs.Host) && isUpgrade(c.Labels) || baseName(c.Name) == phase2Name)
 	}
 	if slices.ContainsFunc(obs.Bootstrappers, atWork) {
 		return nil

@@ -28,11 +28,11 @@ func (p Plan) next() transition.Hop {
 	return p.Hops[0]
 }
 
-// bootstrapper is this provider's bootstrapper container for the cluster. There
+// bootstrapper is the container of this provider's upgrade of the cluster. There
 // are two only where the provider was set to another engine meanwhile; the one at
 // work counts.
 func (i *Inventory) bootstrapper() (ucp.Container, bool) {
-	ours := slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool { return !isOurs(c, i.Host) })
+	ours := slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool { return !isOurs(c, i.Host) || !isUpgrade(c.Labels) })
 	if len(ours) == 0 {
 		return ucp.Container{}, false
 	}
@@ -63,7 +63,8 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 	if pending != nil && pending.action == metadataStoreMigration || !applied && obs.owesMigration(current) {
 		hop.MigrationJobs = []string{metadataStoreMigration}
 	}
-	if len(hop.MigrationJobs) > 0 || obs.halfDone() {
+	_, scaling := obs.scaling() // whose half a replica it then is
+	if len(hop.MigrationJobs) > 0 || obs.halfDone() && !scaling {
 		return hop
 	}
 	return nil

@@ -42,6 +42,9 @@ func Preflight(obs *Observation, o Options) (Plan, Findings) {
 
 // due says whether anything is to be done, whatever speaks against it.
 func (obs *Observation) due(o Options) bool {
+	if o.Target == nil {
+		return false // a replica joins or leaves
+	}
 	p := &preflight{obs: obs, o: o}
 	p.plan()
 	return p.Due()
@@ -72,7 +75,7 @@ func (p *preflight) find(check Check, severity Severity, attribute, summary, see
 // may be skipped must then keep the run from seeing it through.
 func (p *preflight) adopts() bool {
 	ours, found := p.obs.bootstrapper()
-	return found && running(ours) && p.Due() && isFor(ours, p.next())
+	return found && running(ours) && p.Due() && isForHop(ours.Labels, p.next())
 }
 
 // finishes says whether the next hop is one that is under way already.
@@ -124,17 +127,24 @@ func (p *preflight) attributeOf(v *semver.Version) string {
 func (p *preflight) foreignUpgrade() {
 	ours, hasOurs := p.obs.bootstrapper()
 	if hasOurs && running(ours) && p.Due() {
-		if !isFor(ours, p.next()) {
+		if !isForHop(ours.Labels, p.next()) {
 			p.find(CheckForeignUpgrade, Error, "target_version", "An upgrade to another version is running",
 				fmt.Sprintf("Container: %s\nImage: %s\nIt was started for %s -> %s.", ours.Name, ours.Image, ours.Labels[labelFrom], ours.Labels[labelTo]),
 				fmt.Sprintf("Finish it first: set target_version to %q, or name that version in via, and apply.", ours.Labels[labelTo]))
 		}
 	}
+	scaling, hasScaling := p.obs.scaling()
+	if hasScaling && running(scaling) {
+		p.find(CheckForeignUpgrade, Error, "", "The cluster's replicas are being changed",
+			fmt.Sprintf("Container: %s\nImage: %s\nIt was started by this provider: %s.", scaling.Name, scaling.Image, purpose(scaling.Labels)),
+			"Wait until that is done, then plan again. Where both are in one configuration, name the resource that comes first in depends_on of the other.")
+	}
 	backup := p.obs.backupContainer()
 	for _, c := range p.obs.Bootstrappers {
 		// A backup is no upgrade: the run waits for its end. The second phase is
 		// ours as long as our own container is there.
-		if !running(c) || isOurs(c, p.obs.Host) || isBackup(c, p.obs.Host) || (hasOurs || running(backup)) && baseName(c.Name) == phase2Name {
+		if !running(c) || isOurs(c, p.obs.Host) || isBackup(c, p.obs.Host) ||
+			(hasOurs || hasScaling || running(backup)) && baseName(c.Name) == phase2Name {
 			continue
 		}
 		p.find(CheckForeignUpgrade, Error, "", "Somebody else runs the DTR bootstrapper",
@@ -201,22 +211,12 @@ func (p *preflight) replicaHealth() {
 	if p.finishes() {
 		severity = Warning
 	}
-	now := clockOf(p.obs.Status)
 	for _, r := range p.obs.Replicas {
-		health, reported := p.obs.Status.Health[r.ID]
-		at := p.obs.Status.Timestamp[r.ID]
-		todo := "Bring the replica back to health, or remove it from the cluster."
-		switch {
-		case len(r.Containers) == 0: // replicasShown has said it
-		case !reported:
-			p.find(CheckReplicaHealth, severity, "", fmt.Sprintf("Replica %s does not report its health", r.ID),
-				fmt.Sprintf("DTR's cluster status has no entry for replica %s on node %s.", r.ID, r.Node), todo)
-		case health != dtr.HealthOK:
-			p.find(CheckReplicaHealth, severity, "", fmt.Sprintf("Replica %s is not healthy", r.ID),
-				fmt.Sprintf("Health of replica %s on node %s: %s", r.ID, r.Node, health), todo)
-		case now.Sub(at) > staleAfter:
-			p.find(CheckReplicaHealth, severity, "", fmt.Sprintf("The health report of replica %s is stale", r.ID),
-				fmt.Sprintf("Replica %s on node %s reported last at %s, %s ago.", r.ID, r.Node, at.UTC().Format(time.RFC3339), now.Sub(at).Round(time.Second)), todo)
+		if len(r.Containers) == 0 {
+			continue // replicasShown has said it
+		}
+		if summary, seen := p.obs.ailment(r); summary != "" {
+			p.find(CheckReplicaHealth, severity, "", summary, seen, "Bring the replica back to health, or remove it from the cluster.")
 		}
 	}
 }

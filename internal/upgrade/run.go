@@ -70,6 +70,7 @@ type run struct {
 // *ForeignContainerError, *NoReplicasError, and those of the clients.
 func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
 	r := newRun(c, o)
+	r.report.To = o.Target.String()
 	err := r.run(ctx)
 	r.report.FinishedAt = time.Now().UTC()
 
@@ -88,7 +89,7 @@ func newRun(c Cluster, o Options) *run {
 	o.applying = true
 	return &run{
 		cluster: c, o: o, pace: o.Pace.orDefault(), reported: map[string]bool{},
-		report: &Report{To: o.Target.String()},
+		report: &Report{},
 	}
 }
 
@@ -154,7 +155,7 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []Step {
 		{StepBackup, r.backupNotNeeded(obs), func(ctx context.Context) error { return r.backup(ctx, obs, hop) }},
 		{stepImages, r.imagesNotNeeded(hop), func(ctx context.Context) error { return r.images(ctx, obs, hop) }},
 		{stepUpgrade, r.upgraded(hop), func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
-		{stepVerify, nil, func(ctx context.Context) error { return r.verify(ctx, hop.To) }},
+		{stepVerify, nil, func(ctx context.Context) error { return r.verify(ctx, hop.To, nil) }},
 		{stepMigration, r.migrated(hop), func(ctx context.Context) error { return r.migrate(ctx, hop) }},
 		{stepTidy, nil, func(ctx context.Context) error { return r.tidy(ctx, hop) }},
 	}

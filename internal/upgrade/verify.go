@@ -77,8 +77,10 @@ func (l look) notAdvanced(earlier look) []Problem {
 
 // verify waits until every container of every replica is at the target and
 // every replica healthy, in two looks in a row of which the second has newer
-// reports. Its error is a *VerifyError, or what kept it from looking.
-func (r *run) verify(ctx context.Context, target *semver.Version) error {
+// reports. Where own says what the run has to answer for, the rest of the cluster
+// may be the work of somebody else, and is given more time. The error is a
+// *VerifyError, or what kept it from looking.
+func (r *run) verify(ctx context.Context, target *semver.Version, own func(*Inventory) []Problem) error {
 	started := time.Now()
 	pause := newPause(r.pace.Poll)
 	gone := outage{limit: r.pace.Outage}
@@ -94,6 +96,10 @@ func (r *run) verify(ctx context.Context, target *semver.Version) error {
 		if err == nil {
 			r.progress(ctx, l.inventory, target)
 			wrong, problems := l.judge(target)
+			if own != nil {
+				problems = append(wrong, problems...)
+				wrong = own(l.inventory)
+			}
 			limit := r.pace.Healthy
 			switch {
 			case len(wrong) > 0:

@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("dtr-simulator", flag.ContinueOnError)
 	flags.StringVar(&o.Version, "version", "2.5.6", "DTR version that the cluster runs")
 	flags.IntVar(&o.Replicas, "replicas", 3, "number of replicas, 1 to 7")
+	flags.IntVar(&o.Workers, "workers", 0, "number of workers, those without a replica included (default: one for each replica)")
 	flags.Float64Var(&o.Speed, "speed", 1, "how many times faster than a real cluster")
 	flags.StringVar(&o.APIVersion, "api-version", "", "Docker Engine API version (default: by DTR version)")
 	if err := flags.Parse(args); err != nil {

@@ -215,11 +215,22 @@ func (r *Rig) List() []simulator.Container {
 		for _, c := range w.lists[n.Name] {
 			all = append(all, simulator.Container{
 				ID: c.ID, Name: strings.TrimPrefix(c.Names[0], "/"), Node: n.Name, Image: c.Image,
-				Labels: c.Labels, State: string(c.State), Created: time.Unix(c.Created, 0),
+				Labels: c.Labels, State: string(c.State), Created: time.Unix(c.Created, 0), Ports: ports(c),
 			})
 		}
 	}
 	return all
+}
+
+// ports are the ports that are published, by the container's own.
+func ports(c container.Summary) map[uint16]uint16 {
+	published := map[uint16]uint16{}
+	for _, p := range c.Ports {
+		if p.PublicPort > 0 {
+			published[p.PrivatePort] = p.PublicPort
+		}
+	}
+	return published
 }
 
 // WaitUntilDown waits until the node counts as down.

@@ -1,0 +1,69 @@
+# Step 1 of 2: put the replicas that there are under Terraform's control, and join
+# one on each of the new workers. DTR serves all the while. When this is applied
+# and all is well, go on with step 2 in the same working directory.
+
+terraform {
+  required_providers {
+    dtr = {
+      source = "dtr-upgrade/dtr"
+    }
+  }
+}
+
+variable "dtr_password" {
+  type      = string
+  sensitive = true
+  ephemeral = true
+}
+
+variable "ucp_password" {
+  type      = string
+  sensitive = true
+  ephemeral = true
+}
+
+provider "dtr" {
+  url      = "https://dtr.example.com"
+  username = "admin"
+  password = var.dtr_password
+  ca_cert  = file("dtr-ca.pem")
+
+  ucp = {
+    url      = "https://ucp.example.com"
+    username = "admin"
+    password = var.ucp_password
+    ca_cert  = file("ucp-ca.pem")
+  }
+}
+
+locals {
+  # The node and the id of each replica: the replicas of a container list through
+  # UCP, or replicaSettings of /api/v0/meta/settings.
+  old_replicas = {
+    worker1 = "2cbdae79f078"
+    worker2 = "2ed10325e638"
+    worker3 = "50e3b0c25733"
+  }
+  new_workers = ["worker4", "worker5", "worker6"]
+}
+
+import {
+  for_each = local.old_replicas
+  to       = dtr_replica.old[each.key]
+  id       = each.value
+}
+
+resource "dtr_replica" "old" {
+  for_each = local.old_replicas
+  node     = each.key
+}
+
+# They join one after another, each once the one before it has proved itself.
+resource "dtr_replica" "new" {
+  for_each = toset(local.new_workers)
+  node     = each.key
+}
+
+output "health" {
+  value = { for r in concat(values(dtr_replica.old), values(dtr_replica.new)) : r.node => r.health }
+}

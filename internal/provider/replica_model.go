@@ -1,0 +1,93 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+type replicaModel struct {
+	Node              types.String   `tfsdk:"node"`
+	ExistingReplicaID types.String   `tfsdk:"existing_replica_id"`
+	HTTPPort          types.Int64    `tfsdk:"replica_http_port"`
+	HTTPSPort         types.Int64    `tfsdk:"replica_https_port"`
+	Image             types.Object   `tfsdk:"image"`
+	ID                types.String   `tfsdk:"id"`
+	Cluster           types.String   `tfsdk:"cluster"`
+	Version           types.String   `tfsdk:"version"`
+	Health            types.String   `tfsdk:"health"`
+	Timeouts          timeouts.Value `tfsdk:"timeouts"`
+}
+
+type replicaImageModel struct {
+	Repository types.String `tfsdk:"repository"`
+	Pull       types.String `tfsdk:"pull"`
+}
+
+// options is the model as a join or a removal understands it. What is not known
+// yet counts as left out.
+func (m *replicaModel) options(ctx context.Context) (upgrade.ReplicaOptions, diag.Diagnostics) {
+	var image replicaImageModel
+	diags := m.Image.As(ctx, &image, basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true})
+	return upgrade.ReplicaOptions{
+		Node:              m.Node.ValueString(),
+		ReplicaID:         m.ID.ValueString(),
+		Host:              m.Cluster.ValueString(),
+		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
+		HTTPPort:          int(m.HTTPPort.ValueInt64()),
+		HTTPSPort:         int(m.HTTPSPort.ValueInt64()),
+		Repository:        image.Repository.ValueString(),
+		Pull:              upgrade.PullPolicy(image.Pull.ValueString()),
+	}, diags
+}
+
+// observe takes over what the cluster shows of the replica. What it does not show
+// stays as it was seen last.
+func (m *replicaModel) observe(seen upgrade.Member) {
+	m.ID = types.StringValue(seen.ID)
+	m.Cluster = types.StringValue(seen.Host)
+	m.Health = types.StringValue(seen.Health)
+	if seen.Node != "" {
+		m.Node = types.StringValue(seen.Node)
+	}
+	if seen.Runs != nil {
+		m.Version = types.StringValue(seen.Runs.String())
+	}
+	if seen.HTTPPort > 0 {
+		m.HTTPPort = types.Int64Value(int64(seen.HTTPPort))
+	}
+	if seen.HTTPSPort > 0 {
+		m.HTTPSPort = types.Int64Value(int64(seen.HTTPSPort))
+	}
+}
+
+// settle makes null of what the cluster has not told: nothing is unknown in a
+// state.
+func (m *replicaModel) settle() {
+	if m.Version.IsUnknown() {
+		m.Version = types.StringNull()
+	}
+	if m.HTTPPort.IsUnknown() {
+		m.HTTPPort = types.Int64Null()
+	}
+	if m.HTTPSPort.IsUnknown() {
+		m.HTTPSPort = types.Int64Null()
+	}
+}
+
+// keep takes what is computed from the prior state, for a plan that does not touch
+// the replica.
+func (m *replicaModel) keep(prior *replicaModel) {
+	m.ID, m.Cluster, m.Version, m.Health = prior.ID, prior.Cluster, prior.Version, prior.Health
+	if m.HTTPPort.IsUnknown() {
+		m.HTTPPort = prior.HTTPPort
+	}
+	if m.HTTPSPort.IsUnknown() {
+		m.HTTPSPort = prior.HTTPSPort
+	}
+}

@@ -1,0 +1,259 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+// A join takes minutes, and seven of them wait for each other.
+const defaultReplicaTimeout = 2 * time.Hour
+
+var (
+	_ resource.Resource                = (*replicaResource)(nil)
+	_ resource.ResourceWithConfigure   = (*replicaResource)(nil)
+	_ resource.ResourceWithModifyPlan  = (*replicaResource)(nil)
+	_ resource.ResourceWithImportState = (*replicaResource)(nil)
+)
+
+type replicaResource struct {
+	conn *connection // nil until the provider is configured
+}
+
+func newReplicaResource() resource.Resource { return &replicaResource{} }
+
+func (r *replicaResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_replica"
+}
+
+func (r *replicaResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "A replica of a DTR cluster. Creating it has a replica join on a node, at the version that the cluster runs; destroying it removes the replica gracefully. " +
+			"The last replica is never removed, and no other while a replica that stays is not healthy.",
+		Attributes: replicaAttributes(ctx),
+	}
+}
+
+func (r *replicaResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+	r.conn = connectionOf(req.ProviderData, &resp.Diagnostics)
+}
+
+// ModifyPlan judges a join or a removal against the cluster as it is. Nothing else
+// touches the cluster, and nothing else is spoken of.
+func (r *replicaResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var plan, prior replicaModel
+	create, destroy := req.State.Raw.IsNull(), req.Plan.Raw.IsNull()
+	if !create {
+		resp.Diagnostics.Append(req.State.Get(ctx, &prior)...)
+	}
+	if !destroy {
+		resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	switch {
+	case destroy:
+		resp.Diagnostics.Append(r.judge(ctx, &prior, upgrade.PreflightRemove)...)
+	case create:
+		if !plan.Node.IsUnknown() {
+			resp.Diagnostics.Append(r.judge(ctx, &plan, upgrade.PreflightJoin)...)
+		}
+	case plan.Node.Equal(prior.Node): // else Terraform plans a create next
+		resp.Diagnostics.Append(fixedPorts(&plan, &prior)...)
+		plan.keep(&prior)
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+	}
+}
+
+// judge looks at the cluster and says what speaks against the change.
+func (r *replicaResource) judge(ctx context.Context, m *replicaModel, preflight func(*upgrade.Observation, upgrade.ReplicaOptions) upgrade.Findings) diag.Diagnostics {
+	options, diags := m.options(ctx)
+	limit, d := m.Timeouts.Read(ctx, defaultReadTimeout)
+	diags.Append(d...)
+	if diags.HasError() {
+		return diags
+	}
+	ctx, cancel := begin(ctx, "read", limit)
+	defer cancel()
+	cluster, err := r.conn.cluster()
+	if err == nil {
+		var seen *upgrade.Observation
+		if seen, err = upgrade.Observe(ctx, cluster, upgrade.Options{}); err == nil {
+			if options.Host != "" && !strings.EqualFold(options.Host, seen.Host) {
+				return diag.Diagnostics{changedReplicaCluster(options.ReplicaID, options.Host, seen.Host)}
+			}
+			return findings(preflight(seen, options))
+		}
+		err = whatAnswers(ctx, cluster, err)
+	}
+	if mayHeal(err) {
+		return diag.Diagnostics{notChecked(err)}
+	}
+	return diagnose(err)
+}
+
+// fixedPorts refuses to change a port.
+func fixedPorts(plan, prior *replicaModel) diag.Diagnostics {
+	var diags diag.Diagnostics
+	for _, p := range []struct {
+		name          string
+		plan, current types.Int64
+	}{
+		{"replica_http_port", plan.HTTPPort, prior.HTTPPort},
+		{"replica_https_port", plan.HTTPSPort, prior.HTTPSPort},
+	} {
+		if !p.plan.IsUnknown() && !p.current.IsNull() && !p.plan.Equal(p.current) {
+			diags.Append(fixedPort(path.Root(p.name), prior.ID.ValueString(), p.current.String(), p.plan.String()))
+		}
+	}
+	return diags
+}
+
+func (r *replicaResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m replicaModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	limit, diags := m.Timeouts.Create(ctx, defaultReplicaTimeout)
+	resp.Diagnostics.Append(diags...)
+	options, cluster, diags := r.work(ctx, &m)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := begin(ctx, "create", limit)
+	defer cancel()
+	member, err := upgrade.Join(ctx, cluster, options)
+	if err != nil {
+		// Without a state: a tainted resource would plan the removal of a replica that
+		// may be about to join. The bootstrapper's container tells the next create.
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	m.observe(member)
+	m.settle()
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+func (r *replicaResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var m replicaModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	limit, diags := m.Timeouts.Read(ctx, defaultReadTimeout)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
+		return // what is not connected yet is left as it was
+	}
+	ctx, cancel := begin(ctx, "read", limit)
+	defer cancel()
+	member, err := r.find(ctx, m.ID.ValueString())
+	var missing *upgrade.NoSuchReplicaError
+	host := member.Host
+	if errors.As(err, &missing) {
+		host = missing.Host
+	} else if err != nil {
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	if known := m.Cluster.ValueString(); !strings.EqualFold(known, host) {
+		resp.Diagnostics.Append(changedReplicaCluster(m.ID.ValueString(), known, host))
+		return
+	}
+	if missing != nil {
+		resp.Diagnostics.Append(replicaGone(missing))
+		resp.State.RemoveResource(ctx)
+		return
+	}
+	m.observe(member)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+// Update takes over what matters to a later removal only.
+func (r *replicaResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var m replicaModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+}
+
+func (r *replicaResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var m replicaModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	limit, diags := m.Timeouts.Delete(ctx, defaultReplicaTimeout)
+	resp.Diagnostics.Append(diags...)
+	options, cluster, diags := r.work(ctx, &m)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ctx, cancel := begin(ctx, "delete", limit)
+	defer cancel()
+	resp.Diagnostics.Append(diagnose(upgrade.Remove(ctx, cluster, options))...)
+}
+
+// ImportState adopts a replica by its id.
+func (r *replicaResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	if err := replicaID().check(req.ID); err != nil {
+		resp.Diagnostics.AddError("Not the id of a replica", sentence(err))
+		return
+	}
+	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	defer cancel()
+	member, err := r.find(ctx, req.ID)
+	var missing *upgrade.NoSuchReplicaError
+	switch {
+	case errors.As(err, &missing):
+		resp.Diagnostics.Append(noReplicaToImport(missing))
+		return
+	case err != nil:
+		resp.Diagnostics.Append(diagnose(err)...)
+		return
+	}
+	var m replicaModel
+	m.observe(member)
+	for _, a := range []struct {
+		name  string
+		value attr.Value
+	}{
+		{"id", m.ID},
+		{"node", m.Node},
+		{"cluster", m.Cluster},
+		{"version", m.Version},
+		{"health", m.Health},
+		{"replica_http_port", m.HTTPPort},
+		{"replica_https_port", m.HTTPSPort},
+	} {
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(a.name), a.value)...)
+	}
+}
+
+func (r *replicaResource) find(ctx context.Context, id string) (upgrade.Member, error) {
+	cluster, err := r.conn.cluster()
+	if err != nil {
+		return upgrade.Member{}, err
+	}
+	member, err := upgrade.FindReplica(ctx, cluster, id)
+	if err != nil {
+		err = whatAnswers(ctx, cluster, err)
+	}
+	return member, err
+}
+
+// work is what a join or a removal needs.
+func (r *replicaResource) work(ctx context.Context, m *replicaModel) (upgrade.ReplicaOptions, upgrade.Cluster, diag.Diagnostics) {
+	options, diags := m.options(ctx)
+	cluster, err := r.conn.cluster()
+	diags.Append(diagnose(err)...)
+	options.ProviderVersion, options.Pace, options.Turn = r.conn.version, r.conn.pace, r.conn.turn
+	return options, cluster, diags
+}
