@@ -45,6 +45,14 @@ func summaries(f Findings) string {
 
 const evenWarning = "warning: The cluster will have an even number of replicas"
 
+// backupOf is this provider's container of a backup.
+func backupOf(state string) ucp.Container {
+	return ucp.Container{
+		Name: "worker1/" + backupName(fixtureHost), Image: "docker/dtr:2.6.8", State: state,
+		Labels: map[string]string{labelCluster: fixtureHost, labelFrom: "2.6.8", labelTo: "2.6.9"},
+	}
+}
+
 func TestPreflightJoin(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -96,6 +104,10 @@ func TestPreflightJoin(t *testing.T) {
 		"a second phase that is nobody's": {replicas: 2, change: func(o *Observation) {
 			o.Bootstrappers = []ucp.Container{{Name: "worker1/dtr-phase2", Image: "docker/dtr:2.6.8", State: "running"}}
 		}, want: "error: Somebody else runs the DTR bootstrapper"},
+		"a backup, with its second phase": {replicas: 2, change: func(o *Observation) {
+			o.Bootstrappers = []ucp.Container{backupOf("running"), {Name: "worker1/dtr-phase2", Image: "docker/dtr:2.6.8", State: "running"}}
+		}, want: "error: A backup of the cluster is being taken"},
+		"a backup that has ended": {replicas: 2, change: func(o *Observation) { o.Bootstrappers = []ucp.Container{backupOf("exited")} }},
 		"another join is at work: its turn is waited for": {replicas: 7, change: func(o *Observation) {
 			o.Bootstrappers = []ucp.Container{scaler(commandJoin, replicaID(9), "elsewhere", "running")}
 			delete(o.Status.Health, replicaID(1))
