@@ -121,7 +121,11 @@ func TestJoinWaitsForABackupThatIsAboutToStart(t *testing.T) {
 	asked := awaited(t, sim, 3, "/containers/"+made.Name+"/json")
 	joined := make(chan error, 1)
 	go func() { joined <- second(Join(limited(t), c, patient)) }()
-	<-asked
+	select {
+	case <-asked:
+	case err := <-joined:
+		t.Fatalf("the join did not wait: %v", err)
+	}
 	if n := sim.Runs(commandJoin); n > 0 {
 		t.Errorf("%d joins beside it", n)
 	}
