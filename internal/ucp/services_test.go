@@ -88,12 +88,8 @@ func TestCopyOfContainer(t *testing.T) {
 			if _, err := e.Copy(ctx, old.ID, spec); !cerrdefs.IsConflict(err) {
 				t.Errorf("a name that is taken: error %v", err)
 			}
-			if err := e.Rename(ctx, old.ID, "before"); err != nil {
-				t.Fatal(err)
-			}
-			id, err := e.Copy(ctx, old.ID, spec)
-			if err != nil {
-				t.Fatal(err)
+			if err := e.Rename(ctx, old.ID, "before"); err == nil {
+				t.Error("a container that runs on an overlay network was renamed")
 			}
 			if err := e.RemoveKeepingVolumes(ctx, old.ID); !cerrdefs.IsConflict(err) {
 				t.Errorf("a container that runs was discarded: error %v", err)
@@ -102,6 +98,13 @@ func TestCopyOfContainer(t *testing.T) {
 				if err := e.Stop(ctx, old.ID); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if err := e.Rename(ctx, old.ID, "before"); err != nil {
+				t.Fatal(err)
+			}
+			id, err := e.Copy(ctx, old.ID, spec)
+			if err != nil {
+				t.Fatal(err)
 			}
 			if err := e.Start(ctx, id); err != nil {
 				t.Fatal(err)
