@@ -303,3 +303,14 @@ func TestAnchor(t *testing.T) {
 		t.Error("an ill one was picked")
 	}
 }
+
+// What has begun since the checks were made is seen at the last look, whosever it
+// is; the container that is about to be started does not run yet.
+func TestOthersAtWork(t *testing.T) {
+	for state, want := range map[string]bool{"running": true, "restarting": true, "created": false, "exited": false} {
+		obs := &Observation{Inventory: &Inventory{Bootstrappers: []ucp.Container{{Name: "/worker1/" + phase2Name, State: state}}}}
+		if err := obs.othersAtWork(); (err != nil) != want {
+			t.Errorf("%s: error %v", state, err)
+		}
+	}
+}

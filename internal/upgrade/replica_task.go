@@ -37,6 +37,9 @@ func (r *run) joinTask(o ReplicaOptions) task {
 		if err == nil && obs.CurrentVersion().String() != version {
 			err = fmt.Errorf("the cluster went from %s to %s meanwhile", version, obs.CurrentVersion())
 		}
+		if err == nil {
+			err = obs.othersAtWork()
+		}
 		return true, err
 	}
 	return t
@@ -110,11 +113,25 @@ func (r *run) removeTask(o ReplicaOptions) task {
 		busy: r.unlessScaling(stepRemove),
 		due: func(ctx context.Context, _ bool) (bool, error) {
 			obs, err := r.judge(ctx, o, PreflightRemove)
+			if err == nil {
+				err = obs.othersAtWork()
+			}
 			return err == nil && obs.has(o.ReplicaID), err
 		},
 		problems: func(_ containerState, i *Inventory) []Problem { return notRemoved(i, o.ReplicaID) },
 		once:     true,
 	}
+}
+
+// othersAtWork is the error of a bootstrapper that has begun to run since the
+// checks were made. The one that is about to be started does not run yet.
+func (obs *Observation) othersAtWork() error {
+	for _, c := range obs.Bootstrappers {
+		if running(c) {
+			return fmt.Errorf("another bootstrapper is at work meanwhile: container %s (%s, %s)", c.Name, c.Image, c.Status)
+		}
+	}
+	return nil
 }
 
 // unlessScaling lets a join or a removal wait for another one. An upgrade, be it
