@@ -238,7 +238,12 @@ func (u *databaseUpdate) observe(ctx context.Context) (migration, error) {
 	}
 	if u.first == "" {
 		for _, job := range jobs { // the oldest that is new, and no retry of an older one
-			if !u.known[job.ID] && !u.known[job.RetryFromID] {
+			retry := job.RetryFromID != "" && job.RetryFromID != job.ID
+			switch {
+			case u.known[job.ID], u.known[job.RetryFromID]:
+			case u.o.File == "":
+				u.first = job.ID
+			case u.first == "" && !retry: // the newest: while a file was sent, DTR may have begun another update
 				u.first = job.ID
 			}
 		}
