@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+	"github.com/moby/moby/api/types/container"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 )
@@ -204,3 +205,35 @@ func sent(c *simulator.Cluster, method, pattern string) (requests []simulator.Re
 }
 
 var apiPrefix = regexp.MustCompile(`^/v1\.\d+`)
+
+// Engine 20.10 cannot rename a container that runs on an overlay network.
+func TestCacheContainerOnAnOverlay(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	cluster.AddCacheContainer(cacheContainer, cacheBefore, "worker2", func(h *container.HostConfig) { h.NetworkMode = "dtr-ol" })
+	p := cachePlanner(t, cluster)
+	config := onContainer(cluster, "2.6.15")
+	done := p.apply(nil, config)
+	expect(t, done.diags, "")
+	containerIs(t, cluster, "2.6.15")
+	steady(t, p, done, config)
+}
+
+// A container that removes itself would be lost as soon as it is stopped.
+func TestCacheContainerThatRemovesItself(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	cluster.AddCacheContainer(cacheContainer, cacheBefore, "worker2", func(h *container.HostConfig) { h.AutoRemove = true })
+	p := cachePlanner(t, cluster)
+	expect(t, p.apply(nil, onContainer(cluster, "2.6.15")).diags, "Error: The container of the content cache cannot be replaced\n")
+	for _, r := range cluster.Requests() {
+		if r.Service == simulator.ServiceEngine && r.Method != http.MethodGet {
+			t.Errorf("%s %s was sent", r.Method, r.Path)
+		}
+	}
+	for _, c := range cluster.Containers() {
+		if c.Name == cacheContainer && !c.Running() {
+			t.Errorf("%+v", c)
+		}
+	}
+}

@@ -22,6 +22,7 @@ func cacheError(err error) diag.Diagnostics {
 		missing   *upgrade.CacheMissingError
 		ambiguous *upgrade.CacheAmbiguousError
 		leftover  *upgrade.CacheLeftoverError
+		vanishing *upgrade.CacheAutoRemoveError
 		update    *upgrade.CacheUpdateError
 		probe     *upgrade.CacheProbeError
 		detached  *upgrade.CacheDetachedError
@@ -47,6 +48,10 @@ func cacheError(err error) diag.Diagnostics {
 		return failure("A container is left over from a replacement",
 			fmt.Sprintf("Node: %s\nContainer: %s\nLeft over: %s\nThe first is not the copy of the second, so neither is touched.", leftover.Node, leftover.Container, leftover.Leftover),
 			"Remove the one that is not needed. If that is the first, rename the second to its name.")
+	case errors.As(err, &vanishing):
+		return failure("The container of the content cache cannot be replaced",
+			fmt.Sprintf("Node: %s\nContainer: %s\nIt removes itself when it is stopped (--rm), so it could not be put back if its replacement failed.", vanishing.Node, vanishing.Container),
+			"Deploy the cache without --rm. Nothing was touched.")
 	case errors.As(err, &update):
 		return failure(cacheNotUpdated(update))
 	case errors.As(err, &probe):

@@ -34,6 +34,7 @@ func TestCacheDiagnostics(t *testing.T) {
 		{"several containers", &upgrade.CacheAmbiguousError{Name: "dtr-cache", Nodes: []string{"worker1", "worker2"}}},
 		{"several containers to replace", &upgrade.CacheAmbiguousError{Name: "dtr-cache", Nodes: []string{"worker1", "worker2"}, Node: "worker1"}},
 		{"left over", &upgrade.CacheLeftoverError{Container: "dtr-cache", Leftover: "dtr-cache.replaced", Node: "worker1"}},
+		{"removes itself", &upgrade.CacheAutoRemoveError{Container: "dtr-cache", Node: "worker1"}},
 		{"service paused", &upgrade.CacheUpdateError{
 			Kind: upgrade.KindService, Name: "dtr-cache_cache", Image: cacheAfter, State: "paused",
 			Message: "update paused due to failure or early termination of task 0kxk", Problems: []string{"task 0kxk is rejected: No such image: " + cacheAfter},

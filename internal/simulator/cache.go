@@ -147,8 +147,16 @@ func (c *Cluster) ServiceState(name string) ServiceState {
 	return state
 }
 
-// AddCacheContainer starts a content cache that is a container by itself.
-func (c *Cluster) AddCacheContainer(name, ref, nodeName string) {
+// AddCacheContainer starts a content cache that is a container by itself, on the
+// engine's default network unless a change says otherwise.
+func (c *Cluster) AddCacheContainer(name, ref, nodeName string, changes ...func(*container.HostConfig)) {
+	host := &container.HostConfig{
+		Binds:         []string{"dtr-cache:/data", "/etc/cache/config.yaml:/config.yaml:ro"},
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
+	}
+	for _, change := range changes {
+		change(host)
+	}
 	c.AddImage(ref, nodeName)
 	e := c.engine
 	must(e.change(func() error {
@@ -156,11 +164,7 @@ func (c *Cluster) AddCacheContainer(name, ref, nodeName string) {
 		if err != nil {
 			return err
 		}
-		e.run(e.add(n, name, &container.Config{Image: ref, Env: []string{"A=B"}, Labels: map[string]string{"keep": "me"}}, &container.HostConfig{
-			Binds:         []string{"dtr-cache:/data", "/etc/cache/config.yaml:/config.yaml:ro"},
-			NetworkMode:   overlayNetwork,
-			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
-		}))
+		e.run(e.add(n, name, &container.Config{Image: ref, Env: []string{"A=B"}, Labels: map[string]string{"keep": "me"}}, host))
 		return nil
 	}))
 }

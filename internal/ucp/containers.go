@@ -94,7 +94,7 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 		s.Labels, s.Env, s.Image = r.Config.Labels, r.Config.Env, r.Config.Image
 	}
 	if r.HostConfig != nil {
-		s.LogDriver = r.HostConfig.LogConfig.Type
+		s.LogDriver, s.AutoRemove = r.HostConfig.LogConfig.Type, r.HostConfig.AutoRemove
 	}
 	return s, nil
 }

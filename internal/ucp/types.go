@@ -33,6 +33,7 @@ type ContainerState struct {
 	// StartedAt and FinishedAt are zero when it has not happened.
 	StartedAt, FinishedAt time.Time
 	LogDriver             string
+	AutoRemove            bool // the container is removed when it stops
 }
 
 // CreateSpec describes a container to create. Empty fields take the engine's defaults.

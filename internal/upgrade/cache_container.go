@@ -15,15 +15,13 @@ import (
 
 // A container cannot be given another image: it is replaced by a copy.
 //
-//	1 the old one is stopped            2 it gets another name
-//	3 the copy is made under its name   4 the copy is started
-//	5 the copy is looked at             6 the old one is removed
+//	1 the old one gets another name   2 the copy is made under its name
+//	3 the old one is stopped          4 the copy is started
+//	5 the copy is looked at           6 the old one is removed
 //
-// It is stopped first, since engines fail to rename a container that runs on an
-// overlay network (seen on Engine 20.10). A run that was cut short is recognised
-// by the old one's name, and by a label of the copy that says whose copy it is:
-// before 3 the old one gets its name back, after it the run goes on at 4. What
-// fails from 1 to 5 puts the old one back.
+// A run that was cut short is recognised by the old one's name, and by a label of
+// the copy that says whose copy it is: before 2 the old one gets its name back,
+// after it the run goes on at 3. What fails from 2 to 5 puts the old one back.
 
 // replacedSuffix follows the name of a container that is being replaced.
 const replacedSuffix = ".replaced"
@@ -142,6 +140,9 @@ func (r *cacheRun) updateContainer(ctx context.Context, engine *ucp.Engine) erro
 		image = r.image(state.Image)
 	}
 	if p.old == nil && !sameImage(state.Image, image) {
+		if state.AutoRemove {
+			return &CacheAutoRemoveError{Container: r.o.Container, Node: p.current.Node}
+		}
 		if err := r.cacheImage(ctx, engine, p.current.Node, image); err != nil {
 			return err
 		}
@@ -186,12 +187,8 @@ func (r *cacheRun) swap(ctx context.Context, engine *ucp.Engine, old ucp.Contain
 	}
 	ctx = context.WithoutCancel(ctx)
 	tflog.Info(ctx, "Container is being replaced", map[string]any{"container": r.o.Container, "node": old.Node, "image": image, "image_before": old.Image})
-	err := engine.Stop(ctx, old.ID)
-	if err == nil {
-		err = engine.Rename(ctx, old.ID, r.o.Container+replacedSuffix)
-	}
-	if err != nil {
-		return cachePair{}, errors.Join(err, engine.Start(ctx, old.ID))
+	if err := rename(ctx, engine, old.ID, r.o.Container+replacedSuffix); err != nil {
+		return cachePair{}, err
 	}
 	if _, err := engine.Copy(ctx, old.ID, ucp.CopySpec{
 		Name: r.o.Container, Image: image, Node: old.Node, Labels: map[string]string{labelReplaces: old.ID},
@@ -199,6 +196,19 @@ func (r *cacheRun) swap(ctx context.Context, engine *ucp.Engine, old ucp.Contain
 		return cachePair{}, err
 	}
 	return r.findPair(ctx, engine)
+}
+
+// rename renames a container that may be running. Where that is on an overlay
+// network, Engine 20.10 fails to: the container is then stopped for the moment.
+func rename(ctx context.Context, engine *ucp.Engine, id, name string) error {
+	err := engine.Rename(ctx, id, name)
+	if !errdefs.IsInternal(err) {
+		return err
+	}
+	if stopErr := engine.Stop(ctx, id); stopErr != nil {
+		return errors.Join(err, stopErr)
+	}
+	return errors.Join(engine.Rename(ctx, id, name), engine.Start(ctx, id))
 }
 
 // settle starts the current container in the place of the old one, and looks
@@ -304,7 +314,7 @@ func (r *cacheRun) putBack(ctx context.Context, engine *ucp.Engine) error {
 			return err
 		}
 	}
-	if err := engine.Rename(ctx, p.old.ID, r.o.Container); err != nil {
+	if err := rename(ctx, engine, p.old.ID, r.o.Container); err != nil {
 		return err
 	}
 	return engine.Start(ctx, p.old.ID)

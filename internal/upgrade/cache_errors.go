@@ -54,6 +54,14 @@ func (e *CacheLeftoverError) Error() string {
 	return fmt.Sprintf("container %s beside container %s on node %s is not the one that it replaced", e.Leftover, e.Container, e.Node)
 }
 
+// CacheAutoRemoveError says that the cache's container removes itself when it is
+// stopped. It could not be put back.
+type CacheAutoRemoveError struct{ Container, Node string }
+
+func (e *CacheAutoRemoveError) Error() string {
+	return fmt.Sprintf("container %s on node %s removes itself when it is stopped", e.Container, e.Node)
+}
+
 // PutBack is how it went to put the old container back.
 type PutBack struct {
 	Container string
