@@ -294,7 +294,7 @@ func TestInterruption(t *testing.T) {
 				t.Errorf("warning: %t; got:\n%s", !c.warns, text)
 			}
 			failed, longest := done.number(t, "failed_probes"), done.number(t, "longest_interruption_ms")
-			if failed != 3 || longest == 0 || failed >= done.number(t, "probes") {
+			if failed == 0 || longest == 0 || failed >= done.number(t, "probes") {
 				t.Errorf("%d probes failed, the longest interruption is %d ms", failed, longest)
 			}
 		})

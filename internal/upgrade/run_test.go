@@ -229,11 +229,11 @@ func TestRunSeesThroughReplicasThatDoNotBecomeHealthy(t *testing.T) {
 func TestRunGivesOneReplicasInterruption(t *testing.T) {
 	t.Parallel()
 	sim, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 1, Speed: testSpeed})
-	// Between a container's removal and the next one's creation; the first that is
-	// created is that of the second phase.
+	// A delay between the removal of each container and the creation of the next one,
+	// long enough for a probe.
 	sim.Inject(simulator.Fault{
 		Bootstrapper: true, Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/create",
-		Delay: 200 * time.Millisecond, Times: 4,
+		Delay: 200 * time.Millisecond,
 	})
 	o := to("2.5.17")
 	o.MaxInterruption, o.Pace.Probe = time.Nanosecond, 2*time.Millisecond
@@ -260,7 +260,7 @@ func TestRunKeepsTheLongestInterruptionOfAllHops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.FailedProbes != 3 || report.LongestInterruption <= 0 || report.Probes <= 3 {
+	if report.FailedProbes == 0 || report.LongestInterruption <= 0 || report.Probes <= report.FailedProbes {
 		t.Errorf("%d of %d probes failed, longest interruption %s", report.FailedProbes, report.Probes, report.LongestInterruption)
 	}
 }
