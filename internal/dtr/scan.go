@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -32,16 +33,18 @@ func (c *Client) ScanStatus(ctx context.Context) (ScanStatus, error) {
 func (c *Client) SyncDatabase(ctx context.Context) error {
 	r := c.request(updatePath, url.Values{"online": {"true"}})
 	r.Method, r.JSON = http.MethodPut, []byte{}
-	return c.update(ctx, func() error { return c.endpoint.Once(ctx, r, c.accepted) })
+	_, err := c.update(ctx, func() error { return c.endpoint.Once(ctx, r, c.accepted) })
+	return err
 }
 
 // UploadDatabase hands DTR the file of a vulnerability database, of which no more than a buffer is held in memory.
 // The size is in bytes. How long the upload may take, ctx says. Errors: those of SyncDatabase, and a *FileError.
+// When the answer is lost and a job has begun, the error is a *LostJobError: the job may be that of another database.
 func (c *Client) UploadDatabase(ctx context.Context, name string, file io.ReadSeeker, size int64) error {
 	r := c.request(updatePath, url.Values{"online": {"false"}})
 	r.Method = http.MethodPut
 	source := &source{ReadSeeker: file}
-	return c.update(ctx, func() error {
+	found, err := c.update(ctx, func() error {
 		if _, err := source.Seek(0, io.SeekStart); err != nil {
 			return &FileError{Err: err}
 		}
@@ -55,6 +58,10 @@ func (c *Client) UploadDatabase(ctx context.Context, name string, file io.ReadSe
 		}
 		return err
 	})
+	if err == nil && found.ID != "" {
+		return &LostJobError{Action: found.Action, Err: fmt.Errorf("the answer to the upload was lost, and job %s may be that of another database", found.ID)}
+	}
+	return err
 }
 
 // source keeps the error of a file, which a failed request does not tell from its own.
@@ -71,9 +78,9 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *Client) update(ctx context.Context, send func() error) error {
-	_, err := c.begin(ctx, DatabaseActions, func() (Job, error) { return Job{}, send() })
-	return err
+// update sends a request for an update. The job is zero unless the answer was lost and the job looked for.
+func (c *Client) update(ctx context.Context, send func() error) (Job, error) {
+	return c.begin(ctx, DatabaseActions, func() (Job, error) { return Job{}, send() })
 }
 
 func (c *Client) accepted(a *endpoint.Answer) error {

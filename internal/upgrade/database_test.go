@@ -44,11 +44,12 @@ func TestUpdateDatabase(t *testing.T) {
 			faults  simulator.DatabaseFaults
 			fault   simulator.Fault
 			updates int
+			unsure  bool // whose job it is
 		}{
 			{name: "well", updates: 1},
 			{name: "too early", faults: simulator.DatabaseFaults{NotReady: 2}, updates: 3},
 			{name: "lost", fault: simulator.Fault{Method: http.MethodPut, Reset: true, Times: 1}, updates: 2},
-			{name: "answer lost", fault: simulator.Fault{Method: http.MethodPut, AfterEffect: true, Times: 1}, updates: 1},
+			{name: "answer lost", fault: simulator.Fault{Method: http.MethodPut, AfterEffect: true, Times: 1}, updates: 1, unsure: source != ""},
 			{name: "DTR away while it is waited for", fault: simulator.Fault{Path: "/api/v0/imagescan/status", Status: 502, Times: 9}, updates: 1},
 		} {
 			t.Run(tt.name+" "+filepath.Base(source), func(t *testing.T) {
@@ -62,10 +63,12 @@ func TestUpdateDatabase(t *testing.T) {
 					sim.Inject(tt.fault)
 				}
 				status, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{File: source, Pace: testPace})
-				if err != nil {
+				if tt.unsure {
+					asError[*dtr.LostJobError](t, err)
+				} else if err != nil {
 					t.Fatal(err)
 				}
-				if !status.DBUpdatedAt.After(before.DBUpdatedAt) || status.DBVersion == before.DBVersion {
+				if !tt.unsure && (!status.DBUpdatedAt.After(before.DBUpdatedAt) || status.DBVersion == before.DBVersion) {
 					t.Errorf("before %+v, after %+v", before, status)
 				}
 				if n := updates(sim); n != tt.updates || len(sim.Jobs()) != 1 || len(sim.Uploads()) != min(len(source), 1) {
@@ -188,6 +191,40 @@ func TestUpdateDatabaseIsResumed(t *testing.T) {
 				t.Errorf("%d requests, jobs %+v", n, sim.Jobs())
 			}
 		})
+	}
+}
+
+// TestUploadIsNotTakenForAnotherUpdate has a download begin, and end, while the file
+// is being sent.
+func TestUploadIsNotTakenForAnotherUpdate(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.6.15")
+	loading, release := sim.HoldNth(simulator.DatabaseUpdateStarted, 2)
+	defer release()
+	sim.Inject(simulator.Fault{Method: http.MethodPut, Path: updatePath, Delay: 2 * time.Second, Times: 1})
+	file, ended := databaseFile(t), make(chan error, 1)
+	go func() {
+		_, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{File: file, Pace: testPace})
+		ended <- err
+	}()
+	for updates(sim) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := c.DTR.SyncDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-loading
+	select {
+	case err := <-ended:
+		t.Errorf("the file is not loaded yet, and its update ended with %v", err)
+	case <-time.After(100 * time.Millisecond):
+		release()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if len(sim.Jobs()) != 2 || len(sim.Uploads()) != 1 {
+		t.Errorf("jobs %+v, uploads %+v", sim.Jobs(), sim.Uploads())
 	}
 }
 
