@@ -26,15 +26,9 @@ var (
 	_ resource.ResourceWithImportState    = (*cacheResource)(nil)
 )
 
-type cacheResource struct {
-	conn *connection // nil until the provider is configured
-}
+type cacheResource struct{ managed }
 
-func newCacheResource() resource.Resource { return &cacheResource{} }
-
-func (r *cacheResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_content_cache"
-}
+func newCacheResource() resource.Resource { return &cacheResource{managed{suffix: "_content_cache"}} }
 
 func (r *cacheResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -43,10 +37,6 @@ func (r *cacheResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 			"The cache itself is deployed elsewhere: destroying the resource removes the registration and leaves the service or the container alone.",
 		Attributes: cacheAttributes(ctx),
 	}
-}
-
-func (r *cacheResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.conn = connectionOf(req.ProviderData, &resp.Diagnostics)
 }
 
 func (r *cacheResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {

@@ -26,15 +26,9 @@ var (
 	_ resource.ResourceWithImportState = (*replicaResource)(nil)
 )
 
-type replicaResource struct {
-	conn *connection // nil until the provider is configured
-}
+type replicaResource struct{ managed }
 
-func newReplicaResource() resource.Resource { return &replicaResource{} }
-
-func (r *replicaResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_replica"
-}
+func newReplicaResource() resource.Resource { return &replicaResource{managed{suffix: "_replica"}} }
 
 func (r *replicaResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -42,10 +36,6 @@ func (r *replicaResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"The last replica is never removed, and no other while a replica that stays is not healthy.",
 		Attributes: replicaAttributes(ctx),
 	}
-}
-
-func (r *replicaResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.conn = connectionOf(req.ProviderData, &resp.Diagnostics)
 }
 
 // ModifyPlan judges a join or a removal against the cluster as it is. Nothing else

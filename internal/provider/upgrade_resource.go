@@ -36,15 +36,9 @@ var (
 	_ resource.ResourceWithImportState    = (*upgradeResource)(nil)
 )
 
-type upgradeResource struct {
-	conn *connection // nil until the provider is configured
-}
+type upgradeResource struct{ managed }
 
-func newUpgradeResource() resource.Resource { return &upgradeResource{} }
-
-func (r *upgradeResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_upgrade"
-}
+func newUpgradeResource() resource.Resource { return &upgradeResource{managed{suffix: "_upgrade"}} }
 
 func (r *upgradeResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -52,10 +46,6 @@ func (r *upgradeResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"Transitions that DTR does not support are errors of the plan. Destroying the resource only forgets the cluster.",
 		Attributes: upgradeAttributes(ctx),
 	}
-}
-
-func (r *upgradeResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
-	r.conn = connectionOf(req.ProviderData, &resp.Diagnostics)
 }
 
 func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
