@@ -76,3 +76,9 @@ func fixedPort(at path.Path, id, was, wanted string) diag.Diagnostic {
 	return diag.NewAttributeErrorDiagnostic(at, "The ports of a replica are set when it joins",
 		fmt.Sprintf("Replica %s has port %s, and %s is %s.\n\nChange it with the reconfigure command of DTR's image and plan again, or write %s.", id, was, at, wanted, was))
 }
+
+// otherPort says that a replica joined with another port than the one configured.
+func otherPort(at path.Path, id, has, wanted string) diag.Diagnostic {
+	return diag.NewAttributeWarningDiagnostic(at, "The replica has another port than the one configured",
+		fmt.Sprintf("Replica %s has port %s, and %s is %s. An earlier apply, of another configuration, has begun to join it.\n\nChange it with the reconfigure command of DTR's image, or write %s.", id, has, at, wanted, has))
+}

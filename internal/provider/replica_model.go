@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
@@ -64,6 +65,25 @@ func (m *replicaModel) observe(seen upgrade.Member) {
 	if seen.HTTPSPort > 0 {
 		m.HTTPSPort = types.Int64Value(int64(seen.HTTPSPort))
 	}
+}
+
+// abide keeps the ports that the plan has promised where the replica that joined has
+// others: an earlier apply may have begun to join it. The next plan shows them.
+func (m *replicaModel) abide(plan *replicaModel) diag.Diagnostics {
+	var diags diag.Diagnostics
+	for _, p := range []struct {
+		name          string
+		plan, current *types.Int64
+	}{
+		{"replica_http_port", &plan.HTTPPort, &m.HTTPPort},
+		{"replica_https_port", &plan.HTTPSPort, &m.HTTPSPort},
+	} {
+		if !p.plan.IsUnknown() && !p.plan.IsNull() && !p.plan.Equal(p.current) {
+			diags.Append(otherPort(path.Root(p.name), m.ID.ValueString(), p.current.String(), p.plan.String()))
+			*p.current = *p.plan
+		}
+	}
+	return diags
 }
 
 // settle makes null of what the cluster has not told: nothing is unknown in a

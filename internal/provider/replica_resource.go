@@ -129,7 +129,9 @@ func (r *replicaResource) Create(ctx context.Context, req resource.CreateRequest
 		resp.Diagnostics.Append(diagnose(err)...)
 		return
 	}
+	plan := m
 	m.observe(member)
+	resp.Diagnostics.Append(m.abide(&plan)...)
 	m.settle()
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }

@@ -196,11 +196,15 @@ func TestReplicaStopsWaiting(t *testing.T) {
 		expect(t, stopped.diags, "The bootstrapper goes on by itself")
 		release()
 	}
-	config := values{"node": "worker4"}
+	config := values{"node": "worker4", "replica_https_port": 8443}
 	interrupted(simulator.JoinStarted, func(p *protocol) applied { return p.apply(nil, config) },
 		"Error: Terraform stopped waiting for a replica to join on node worker4")
-	joined := p.apply(nil, config)
-	expect(t, joined.diags, "")
+	other := in(config, values{"replica_https_port": 9443})
+	joined := p.apply(nil, other)
+	expect(t, joined.diags, "Warning: The replica has another port than the one configured\n  at replica_https_port\n")
+	joined = p.read(joined.values())
+	expect(t, p.plan(joined.values(), other).diags, "Error: The ports of a replica are set when it joins\n")
+	steady(t, p, joined, config)
 	interrupted(simulator.RemoveStarted, func(p *protocol) applied { return p.remove(joined.values()) },
 		"Error: Terraform stopped waiting for the removal of replica "+joined.text("id"))
 	expect(t, p.remove(joined.values()).diags, "")
