@@ -24,6 +24,7 @@ type cacheModel struct {
 	Image          types.Object   `tfsdk:"image"`
 	Probe          types.Object   `tfsdk:"probe"`
 	ID             types.String   `tfsdk:"id"`
+	Cluster        types.String   `tfsdk:"cluster"`
 	CurrentVersion types.String   `tfsdk:"current_version"`
 	Timeouts       timeouts.Value `tfsdk:"timeouts"`
 }
@@ -95,7 +96,7 @@ func (m *cacheModel) options(ctx context.Context, conn *connection) (o upgrade.C
 		}
 	}
 	o = upgrade.CacheOptions{
-		Name: m.Name.ValueString(), Host: m.Host.ValueString(),
+		Name: m.Name.ValueString(), Host: m.Host.ValueString(), DTRHost: m.Cluster.ValueString(),
 		Node: container.Node.ValueString(), Repository: image.Repository.ValueString(), Pace: conn.pace,
 	}
 	orElse := func(v types.String, otherwise string) string {

@@ -216,6 +216,37 @@ func TestCacheRead(t *testing.T) {
 	}
 }
 
+// TestCacheOfAnotherDTR holds that a cache of one cluster is never looked for, made
+// or removed in another one.
+func TestCacheOfAnotherDTR(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	id := cluster.AddCache("main", "https://cache.example.com")
+	p := cachePlanner(t, cluster)
+	config := values{"name": "main", "host": "https://cache.example.com"}
+	prior := in(config, values{"id": id, "cluster": "registry.example.com"})
+	const want = "Error: The provider is connected to another DTR cluster\n"
+	read := p.read(prior)
+	expect(t, read.diags, want)
+	if read.state == nil {
+		t.Error("it is gone from the state")
+	}
+	expect(t, p.plan(prior, config).diags, want)
+	expect(t, p.plan(prior, in(config, values{"host": "https://new.example.com"})).diags, want)
+	removed := p.remove(prior)
+	expect(t, removed.diags, want)
+	if removed.state == nil {
+		t.Error("it is gone from the state after the removal")
+	}
+	onlyReads(t, cluster)
+
+	read = p.read(in(config, values{"id": id})) // of a provider that did not have the attribute
+	expect(t, read.diags, "")
+	if got := read.text("cluster"); got != host {
+		t.Errorf("cluster is %s", got)
+	}
+}
+
 // taskContainer is the container of a task of the cache's service.
 func taskContainer(c *simulator.Cluster) string {
 	for _, ct := range c.Containers() {

@@ -92,6 +92,7 @@ func (r *cacheResource) Read(ctx context.Context, req resource.ReadRequest, resp
 		return
 	}
 	m.take(registration)
+	m.Cluster = types.StringValue(state.DTRHost)
 	m.observe(state.Workload)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
@@ -134,7 +135,7 @@ func (r *cacheResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 	defer cancel()
 	cluster, err := r.conn.cluster()
 	if err == nil {
-		err = upgrade.RemoveCache(ctx, cluster, m.ID.ValueString())
+		err = upgrade.RemoveCache(ctx, cluster, m.Cluster.ValueString(), m.ID.ValueString())
 	}
 	resp.Diagnostics.Append(diagnose(err)...)
 }
@@ -159,7 +160,7 @@ func (r *cacheResource) ImportState(ctx context.Context, req resource.ImportStat
 		resp.Diagnostics.Append(cacheNotOne(req.ID, state.Registered, found))
 		return
 	}
-	for name, value := range map[string]string{"id": found[0].ID, "name": found[0].Name, "host": found[0].Host} {
+	for name, value := range map[string]string{"id": found[0].ID, "name": found[0].Name, "host": found[0].Host, "cluster": state.DTRHost} {
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(name), value)...)
 	}
 }
@@ -204,6 +205,9 @@ func (r *cacheResource) run(ctx context.Context, m, prior *cacheModel) (*upgrade
 	}
 	if m.ID.IsUnknown() {
 		m.ID = types.StringValue(report.ID)
+	}
+	if m.Cluster.IsUnknown() {
+		m.Cluster = types.StringValue(report.DTRHost)
 	}
 	if m.CurrentVersion.IsUnknown() {
 		switch {

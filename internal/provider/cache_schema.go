@@ -117,6 +117,11 @@ func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
 			MarkdownDescription: "DTR's id of the registration.",
 			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
 		},
+		"cluster": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "DTR's external host, which is the `id` of `dtr_upgrade`.",
+			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
+		},
 		"current_version": schema.StringAttribute{
 			Computed: true,
 			MarkdownDescription: "The lowest version that runs in any task of the service, or in the container; " +

@@ -29,6 +29,7 @@ func TestCacheDiagnostics(t *testing.T) {
 		err  error
 	}{
 		{"name taken", &upgrade.CacheTakenError{Cache: main, Wanted: "https://other.example.com"}},
+		{"another DTR", &upgrade.OtherClusterError{Want: "dtr.example.com", Got: "registry.example.com"}},
 		{"no service", &upgrade.CacheMissingError{Kind: upgrade.KindService, Name: "dtr-cache_cache"}},
 		{"no container on the node", &upgrade.CacheMissingError{Kind: upgrade.KindContainer, Name: "dtr-cache", Node: "worker1"}},
 		{"several containers", &upgrade.CacheAmbiguousError{Name: "dtr-cache", Nodes: []string{"worker1", "worker2"}}},

@@ -18,6 +18,8 @@ import (
 // CacheOptions is what a content cache is to be.
 type CacheOptions struct {
 	Name, Host string // as DTR is to have it registered
+	// DTRHost is the external host of the DTR that has it; "" accepts any.
+	DTRHost string
 
 	// Version is what the cache is to run; nil leaves it as it is.
 	Version *semver.Version
@@ -36,6 +38,7 @@ type CacheOptions struct {
 
 // CacheState is a content cache as it is.
 type CacheState struct {
+	DTRHost    string             // DTR's external host
 	Registered []dtr.ContentCache // all that DTR has
 	Workload   Workload
 }
@@ -56,6 +59,7 @@ type Workload struct {
 // CacheReport is what became of a content cache.
 type CacheReport struct {
 	ID       string // of its registration; "" when it has none
+	DTRHost  string // DTR's external host; "" when it could not be read
 	Warnings Findings
 	State    *CacheState // at the end; nil when it could not be looked at
 }
@@ -75,14 +79,18 @@ func (s *CacheState) Find(id, name, host string) (dtr.ContentCache, bool) {
 	return found, ok
 }
 
-// ObserveCache looks at a content cache and changes nothing. Its errors are those
-// of the clients.
+// ObserveCache looks at a content cache and changes nothing. Its errors are
+// *OtherClusterError and those of the clients.
 func ObserveCache(ctx context.Context, c Cluster, o CacheOptions) (*CacheState, error) {
+	host, err := dtrHost(ctx, c, o.DTRHost)
+	if err != nil {
+		return nil, err
+	}
 	registered, err := c.DTR.ContentCaches(ctx)
 	if err != nil {
 		return nil, err
 	}
-	state := &CacheState{Registered: registered}
+	state := &CacheState{DTRHost: host, Registered: registered}
 	switch {
 	case o.Service != "":
 		state.Workload, err = newCacheRun(c, o).observeService(ctx)
@@ -96,6 +104,20 @@ func ObserveCache(ctx context.Context, c Cluster, o CacheOptions) (*CacheState, 
 		return nil, err
 	}
 	return state, nil
+}
+
+// dtrHost reads DTR's external host. Unless want is empty, the error is a
+// *OtherClusterError when it is another one.
+func dtrHost(ctx context.Context, c Cluster, want string) (string, error) {
+	settings, err := c.DTR.Settings(ctx)
+	if err != nil {
+		return "", err
+	}
+	host := externalHost(c.DTR.URL(), settings)
+	if want != "" && !strings.EqualFold(want, host) {
+		return "", &OtherClusterError{Want: want, Got: host}
+	}
+	return host, nil
 }
 
 func isProblem(err error) bool {
@@ -145,6 +167,7 @@ func (r *cacheRun) run(ctx context.Context, report *CacheReport) error {
 	if err != nil {
 		return r.stoppedBy(ctx, err)
 	}
+	report.DTRHost = state.DTRHost
 	if state.Workload.Problem != nil {
 		return state.Workload.Problem
 	}

@@ -75,7 +75,12 @@ func refused(err error) bool {
 	return errors.As(err, &api) && (api.StatusCode == http.StatusBadRequest || api.StatusCode == http.StatusConflict)
 }
 
-// RemoveCache removes a registration. What runs the cache is left alone.
-func RemoveCache(ctx context.Context, c Cluster, id string) error {
+// RemoveCache removes a registration of the DTR with the external host, of any if
+// that is empty. What runs the cache is left alone. Errors: *OtherClusterError and
+// those of the client.
+func RemoveCache(ctx context.Context, c Cluster, host, id string) error {
+	if _, err := dtrHost(ctx, c, host); err != nil {
+		return err
+	}
 	return c.DTR.RemoveContentCache(ctx, id)
 }
