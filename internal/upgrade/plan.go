@@ -48,11 +48,13 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 		return nil // the hop into the higher version is among the plan's hops
 	}
 	current := versions[0]
+	ahead := false // what is half done is of the hop after it
 	if c, ok := obs.bootstrapper(); ok {
 		from, to := labelledVersion(c.Labels, labelFrom), labelledVersion(c.Labels, labelTo)
 		if from != nil && to != nil && to.Equal(current) {
 			return newHop(from, to)
 		}
+		ahead = from != nil && to != nil && from.Equal(current) && slices.ContainsFunc(o.stops(), to.Equal)
 	}
 	if !slices.ContainsFunc(o.stops(), current.Equal) {
 		return nil
@@ -64,7 +66,7 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 		hop.MigrationJobs = []string{metadataStoreMigration}
 	}
 	_, scaling := obs.scaling() // whose half a replica it then is
-	if len(hop.MigrationJobs) > 0 || obs.halfDone() && !scaling {
+	if len(hop.MigrationJobs) > 0 || obs.halfDone() && !scaling && !ahead {
 		return hop
 	}
 	return nil

@@ -388,6 +388,14 @@ func TestPreflightOfAHiddenReplica(t *testing.T) {
 	}
 }
 
+// nextHopAtWork removes the first container that the hop to 2.7.8 replaces.
+func nextHopAtWork(state string) func(*Observation) {
+	return func(obs *Observation) {
+		delete(obs.Replicas[0].Containers, "rethinkdb")
+		obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.6.15", "2.7.8", state)}
+	}
+}
+
 func TestPreflightResumes(t *testing.T) {
 	t.Parallel()
 	failed := []dtr.Job{job("c", "error", 0, time.Hour)}
@@ -420,6 +428,21 @@ func TestPreflightResumes(t *testing.T) {
 		{
 			name: "a container is missing", obs: observation("2.6.15"), target: "2.6.15",
 			change: func(obs *Observation) { delete(obs.Replicas[0].Containers, "scanningstore") },
+			resume: "2.6.15 -> 2.6.15",
+		},
+		{
+			name: "a container is being replaced by the next hop", obs: observation("2.6.15"), target: "2.7.8", via: []string{"2.6.15"},
+			change: nextHopAtWork("running"),
+			hops:   []string{"2.6.15 -> 2.7.8"},
+		},
+		{
+			name: "the next hop's bootstrapper died in the middle", obs: observation("2.6.15"), target: "2.7.8", via: []string{"2.6.15"},
+			change: nextHopAtWork("exited"),
+			hops:   []string{"2.6.15 -> 2.7.8"},
+		},
+		{
+			name: "a bootstrapper died in the middle of a hop that is not wanted any more", obs: observation("2.6.15"), target: "2.6.15",
+			change: nextHopAtWork("exited"),
 			resume: "2.6.15 -> 2.6.15",
 		},
 		{
