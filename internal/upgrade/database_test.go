@@ -64,7 +64,7 @@ func TestUpdateDatabase(t *testing.T) {
 				}
 				status, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{File: source, Pace: testPace})
 				if tt.unsure {
-					asError[*dtr.LostJobError](t, err)
+					_ = asError[*dtr.LostJobError](t, err)
 				} else if err != nil {
 					t.Fatal(err)
 				}
@@ -208,7 +208,7 @@ func TestUploadIsNotTakenForAnotherUpdate(t *testing.T) {
 		ended <- err
 	}()
 	for updates(sim) == 0 {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	if err := c.DTR.SyncDatabase(t.Context()); err != nil {
 		t.Fatal(err)
