@@ -51,6 +51,7 @@ func diagnose(err error) diag.Diagnostics {
 		foreign      *upgrade.ForeignContainerError
 		moved        *upgrade.MovedError
 		noReplicas   *upgrade.NoReplicasError
+		other        *upgrade.OtherClusterError
 		refusal      *transition.Refusal
 		mixed        *transition.MixedError
 	)
@@ -60,6 +61,8 @@ func diagnose(err error) diag.Diagnostics {
 	switch {
 	case errors.As(err, &replica):
 		return replicaFailure(replica)
+	case errors.As(err, &other):
+		return diag.Diagnostics{changedCluster(other.Want, other.Got)}
 	case errors.As(err, &preflight):
 		return findings(preflight.Findings.Errors())
 	case errors.As(err, &closed):
@@ -361,7 +364,7 @@ func otherCluster(asked, found string) diag.Diagnostic {
 func changedCluster(known, found string) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("The provider is connected to another DTR cluster",
 		fmt.Sprintf("The state is that of %q, and the external host of the DTR at the provider's url is %q.\n\n"+
-			"Point the provider at the cluster of the state. If it is the same cluster under a new name, remove the resource from the state with terraform state rm, and import %q.", known, found, found))
+			"Point the provider at the cluster of the state. If it is the same cluster under a new name, remove the resource from the state with terraform state rm, and import it again.", known, found))
 }
 
 var errNoBool = errors.New("it takes true or false")

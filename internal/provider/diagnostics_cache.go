@@ -27,11 +27,8 @@ func cacheError(err error) diag.Diagnostics {
 		probe     *upgrade.CacheProbeError
 		detached  *upgrade.CacheDetachedError
 		lost      *dtr.LostCacheError
-		other     *upgrade.OtherClusterError
 	)
 	switch {
-	case errors.As(err, &other):
-		return otherDTR(other)
 	case errors.As(err, &taken):
 		return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(path.Root("name"), "The name of the content cache is taken",
 			fmt.Sprintf("Name: %s\nId: %s\nRegistered host: %s\nConfigured host: %s\n\n"+
@@ -156,11 +153,4 @@ func cacheNotOne(asked string, all, found []dtr.ContentCache) diag.Diagnostic {
 		return diag.NewErrorDiagnostic("Several content caches have that name", fmt.Sprintf("DTR has registered %q as:%s\n\nImport the one that is meant by its id.", asked, list(found)))
 	}
 	return diag.NewErrorDiagnostic("There is no such content cache", fmt.Sprintf("DTR has no content cache %q. It has registered: %s\n\nImport one of them by its name.", asked, orNone(list(all))))
-}
-
-// otherDTR says that a cache is registered in another DTR than the one that answers.
-func otherDTR(e *upgrade.OtherClusterError) diag.Diagnostics {
-	return failure("The provider is connected to another DTR cluster",
-		fmt.Sprintf("The state is that of %q, and the external host of the DTR at the provider's url is %q.", e.Want, e.Got),
-		"Point the provider at the cluster of the state. If it is the same cluster under a new name, remove the resource from the state with terraform state rm, and import it again.")
 }

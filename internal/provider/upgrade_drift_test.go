@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 )
 
 // TestPlanOfDrift plans for clusters that were changed behind Terraform's back.
@@ -89,4 +90,37 @@ func TestPlanOfDrift(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestApplyOfAnotherCluster applies a plan of one cluster where the provider is
+// connected to another one, as a saved plan is under other environment variables.
+func TestApplyOfAnotherCluster(t *testing.T) {
+	t.Parallel()
+	const want = "Error: The provider is connected to another DTR cluster\n"
+	meant := start(t, "2.6.8")
+	other := simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: "registry.example.com"})
+	here, there := planner(t, meant), planner(t, other)
+	for name, c := range map[string]struct {
+		resource string
+		prior    values
+		config   values
+	}{
+		"update":          {"dtr_upgrade", state(meant, "2.6.8"), values{"target_version": "2.6.15"}},
+		"create":          {"dtr_upgrade", nil, values{"target_version": "2.6.15"}},
+		"database update": {"dtr_vulnerability_database", values{"id": host, "dtr_version": "2.6.8", "database_version": 1}, values{"dtr_version": "2.6.15"}},
+	} {
+		p, q := here.of(c.resource), there.of(c.resource)
+		planned := p.plan(c.prior, c.config)
+		expect(t, planned.diags, "")
+		if c.prior != nil {
+			expect(t, q.plan(c.prior, c.config).diags, want)
+		}
+		refused := q.applyPlan(c.prior, planned)
+		expect(t, refused.diags, want)
+		if saved := refused.state != nil; saved != (c.prior != nil) || saved && refused.text("id") != host {
+			t.Errorf("%s: the state is %v", name, refused.state)
+		}
+	}
+	onlyReads(t, other)
+	runs(t, other, "2.6.8")
 }

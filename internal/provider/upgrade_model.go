@@ -124,7 +124,7 @@ func (m *upgradeModel) stops() ([]*semver.Version, error) {
 // counts as left out, except that without skip_checks no check that may be
 // skipped is an error: apply decides, with all of it known. There are no options
 // while the versions are not known.
-func (m *upgradeModel) options(ctx context.Context) (*upgrade.Options, diag.Diagnostics) {
+func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgrade.Options, diag.Diagnostics) {
 	var diags diag.Diagnostics
 	stops, err := m.stops()
 	if err != nil {
@@ -143,6 +143,7 @@ func (m *upgradeModel) options(ctx context.Context) (*upgrade.Options, diag.Diag
 
 	last := len(stops) - 1
 	o := &upgrade.Options{
+		Host:              m.ID.ValueString(),
 		Target:            stops[last],
 		Via:               stops[:last],
 		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
@@ -153,6 +154,9 @@ func (m *upgradeModel) options(ctx context.Context) (*upgrade.Options, diag.Diag
 		Retriggers:        defaultRetriggers,
 		MaxInterruption:   defaultMaxInterruption,
 		SkipChecks:        map[upgrade.Check]bool{},
+	}
+	if prior != nil { // whose target the state has only because it was reached
+		o.Applied, _ = transition.ParseWire(prior.TargetVersion.ValueString())
 	}
 	if !m.Backup.IsNull() { // its file is "" while it is not known
 		o.Backup = &upgrade.Backup{File: backup.File.ValueString()}

@@ -65,7 +65,7 @@ func TestMaxInterruption(t *testing.T) {
 		"no limit": {types.StringValue("0s"), 0},
 	} {
 		m := upgradeModel{TargetVersion: types.StringValue("2.6.15"), MaxInterruption: c.value}
-		o, diags := m.options(t.Context())
+		o, diags := m.options(t.Context(), nil)
 		if diags.HasError() || o.MaxInterruption != c.want {
 			t.Errorf("%s: got %+v and %v", name, o, diags)
 		}

@@ -33,17 +33,12 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	options, diags := p.model.options(ctx)
+	options, diags := p.model.options(ctx, p.prior)
 	resp.Diagnostics.Append(diags...)
 	limit, diags := p.model.Timeouts.Read(ctx, defaultReadTimeout)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() || options == nil {
 		return
-	}
-
-	if p.prior != nil {
-		// The state takes a target over only once it is reached.
-		options.Applied, _ = transition.ParseWire(p.prior.TargetVersion.ValueString())
 	}
 
 	options.Now = r.conn.now
@@ -102,11 +97,13 @@ func (p *upgradePlan) live(seen *upgrade.Observation, o upgrade.Options) diag.Di
 	}
 	switch {
 	case todo.Due():
+		p.model.ID = types.StringValue(seen.Host)
 		p.model.CurrentVersion = types.StringValue(o.Target.String())
 		p.model.ReplicaVersions = types.MapUnknown(types.StringType)
 		p.model.UpgradePath = upgradePath(hopsOf(todo))
 		p.model.LastUpgrade = types.ObjectUnknown(lastUpgradeType.AttrTypes)
 	case p.prior == nil:
+		p.model.ID = types.StringValue(seen.Host)
 		p.model.CurrentVersion = types.StringValue(seen.CurrentVersion().String())
 		p.model.UpgradePath = upgradePath(nil)
 		p.model.LastUpgrade = types.ObjectNull(lastUpgradeType.AttrTypes)

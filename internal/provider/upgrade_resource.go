@@ -75,7 +75,7 @@ func (r *upgradeResource) Create(ctx context.Context, req resource.CreateRequest
 	}
 	ctx, cancel := begin(ctx, "create", limit)
 	defer cancel()
-	report, diags := r.run(ctx, &m)
+	report, diags := r.run(ctx, &m, nil)
 	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return // without a state: a tainted resource would plan a destroy
@@ -119,7 +119,7 @@ func (r *upgradeResource) Update(ctx context.Context, req resource.UpdateRequest
 	}
 	ctx, cancel := begin(ctx, "update", limit)
 	defer cancel()
-	report, diags := r.run(ctx, &plan)
+	report, diags := r.run(ctx, &plan, &prior)
 	resp.Diagnostics.Append(diags...)
 	next := plan
 	if diags.HasError() {
@@ -219,8 +219,9 @@ func whatAnswers(ctx context.Context, c upgrade.Cluster, err error) error {
 
 // run brings the cluster to the model's target. The report is there also next to
 // an error, unless nothing was begun; without an error it holds an inventory.
-func (r *upgradeResource) run(ctx context.Context, m *upgradeModel) (*upgrade.Report, diag.Diagnostics) {
-	options, diags := m.options(ctx)
+// There is no prior in a create.
+func (r *upgradeResource) run(ctx context.Context, m, prior *upgradeModel) (*upgrade.Report, diag.Diagnostics) {
+	options, diags := m.options(ctx, prior)
 	if diags.HasError() {
 		return nil, diags
 	}

@@ -28,6 +28,9 @@ type Cluster struct {
 
 // Options is what a run is asked to do.
 type Options struct {
+	// Host is the external host of the cluster that is meant; "" accepts any.
+	Host string
+
 	Target *semver.Version
 	Via    []*semver.Version // ascending, below Target
 

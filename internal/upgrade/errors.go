@@ -221,3 +221,10 @@ func (e *MovedError) Error() string {
 	}
 	return fmt.Sprintf("hop %s was not begun: the cluster runs %s by now", hopName(e.Hop), strings.Join(versions, ", "))
 }
+
+// OtherClusterError says that another cluster answers than the one that was meant.
+type OtherClusterError struct{ Want, Got string }
+
+func (e *OtherClusterError) Error() string {
+	return fmt.Sprintf("this is DTR at %s, not at %s", e.Got, e.Want)
+}

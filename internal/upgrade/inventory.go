@@ -89,6 +89,15 @@ func externalHost(address string, settings dtr.Settings) string {
 	return host
 }
 
+// isMeant refuses another external host than the one that is wanted, if one is.
+// The error is an *OtherClusterError.
+func isMeant(want, host string) error {
+	if want != "" && !strings.EqualFold(want, host) {
+		return &OtherClusterError{Want: want, Got: host}
+	}
+	return nil
+}
+
 // newInventory sorts containers by replica and part.
 func newInventory(address string, settings dtr.Settings, containers []ucp.Container) *Inventory {
 	replicas := make(map[string]*Replica)

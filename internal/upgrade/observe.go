@@ -70,7 +70,8 @@ const recentJobs = 50
 
 // Observe reads what preflight needs. The requests go out side by side: after
 // the login to UCP nothing waits for anything else. Only an image that its
-// registry does not hand out costs a second look, at the nodes.
+// registry does not hand out costs a second look, at the nodes. Errors: an
+// *OtherClusterError, a *NoReplicasError, and those of the clients.
 func Observe(parent context.Context, c Cluster, o Options) (*Observation, error) {
 	obs := &Observation{At: o.now(), Jobs: map[string][]dtr.Job{}, Images: map[string]ImageState{}, Archives: map[string]error{}}
 	obs.lookAtFiles(o)
@@ -139,6 +140,9 @@ func Observe(parent context.Context, c Cluster, o Options) (*Observation, error)
 		return nil, err
 	}
 	obs.Inventory = newInventory(c.DTR.URL(), settings, append(viaUCP, onlyBootstrappers(direct, viaUCP)...))
+	if err := isMeant(o.Host, obs.Host); err != nil {
+		return nil, err
+	}
 	if err := obs.check(settings); err != nil {
 		return nil, err
 	}

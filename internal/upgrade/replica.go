@@ -158,8 +158,8 @@ func (r *run) judge(ctx context.Context, o ReplicaOptions, preflight func(*Obser
 	if err != nil {
 		return nil, err
 	}
-	if o.Host != "" && !strings.EqualFold(o.Host, obs.Host) {
-		return nil, &OtherClusterError{Want: o.Host, Got: obs.Host}
+	if err := isMeant(o.Host, obs.Host); err != nil {
+		return nil, err
 	}
 	r.host, r.containerName = obs.Host, containerName(obs.Host)
 	if findings := preflight(obs, o); len(findings.Errors()) > 0 {
@@ -221,13 +221,6 @@ func (i *Inventory) ids() []string {
 // listed are the replicas that DTR lists, but for one.
 func (i *Inventory) listed(except string) []Replica {
 	return slices.DeleteFunc(slices.Clone(i.Replicas), func(r Replica) bool { return !r.Listed || r.ID == except })
-}
-
-// OtherClusterError says that another cluster answers than the one that was meant.
-type OtherClusterError struct{ Want, Got string }
-
-func (e *OtherClusterError) Error() string {
-	return fmt.Sprintf("this is DTR at %s, not at %s", e.Got, e.Want)
 }
 
 // NoSuchReplicaError is proof that the cluster has no replica of the id.
