@@ -47,6 +47,11 @@ func (s JobStatus) Phase() (Phase, error) {
 	return PhaseUnknown, &UnknownStatusError{Word: string(s)}
 }
 
+// Orphaned says that the job's worker is gone: it waits for another one, and nobody published for how long.
+func (s JobStatus) Orphaned() bool {
+	return s == "worker_dead" || s == "worker_shutdown" || s == "worker_resurrection"
+}
+
 // UnknownStatusError is a job status that the vendor does not document.
 type UnknownStatusError struct{ Word string }
 

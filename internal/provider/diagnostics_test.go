@@ -176,6 +176,9 @@ func TestDiagnostics(t *testing.T) {
 		{"database with an unknown status", &upgrade.DatabaseError{
 			Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Before: database, URL: "https://dtr.example.com", Cause: &dtr.UnknownStatusError{Word: "levitating"},
 		}},
+		{"database without a worker", &upgrade.DatabaseError{
+			Job: dtr.Job{ID: "f7d4f3c2", Status: "worker_dead"}, Before: database, URL: "https://dtr.example.com", Cause: errors.New("its worker is gone"),
+		}},
 		{"scanner not ready", &upgrade.DatabaseError{Before: database, URL: "https://dtr.example.com", Cause: &dtr.APIError{
 			StatusCode: 400, Code: dtr.CodeScanningNotReady, Method: "PUT", Path: "/api/v0/imagescan/scan/update",
 		}}},

@@ -28,7 +28,9 @@ type DatabaseError struct {
 	Before, After dtr.ScanStatus
 	Log           []string // the last lines of the job's
 	URL           string   // of DTR's web interface
-	Cause         error    // *dtr.UnknownStatusError, *dtr.APIError when DTR did not get ready for it, or nil
+	// Cause is a *dtr.UnknownStatusError, a *dtr.APIError when DTR did not get ready
+	// for it, an error that says that its worker is gone, or nil.
+	Cause error
 }
 
 // Failed says whether the update itself failed; otherwise it has brought nothing
@@ -77,7 +79,8 @@ func OpenDatabase(path string) (*os.File, int64, error) {
 //
 // A download that is under way already is waited for instead of being started
 // again. Any other update may be one of another content than the file's: its end
-// is waited for, and then the file is uploaded.
+// is waited for, and then the file is uploaded. One whose worker is gone is waited
+// for until another has taken it on, or nobody can be expected to.
 //
 // Errors: *DatabaseError, *JobDetachedError, *dtr.FileError, *dtr.LostJobError and
 // those of the client.
@@ -86,14 +89,16 @@ func UpdateDatabase(ctx context.Context, client *dtr.Client, o DatabaseOptions) 
 	if err := u.look(ctx); err != nil {
 		return dtr.ScanStatus{}, err
 	}
-	if u.first != "" && o.File != "" {
+	if u.first != "" && (o.File != "" || u.job.Status.Orphaned()) {
 		if err := u.waitForOther(ctx); err != nil {
 			return u.after, err
 		}
 		if err := u.look(ctx); err != nil {
 			return dtr.ScanStatus{}, err
 		}
-		u.job, u.first = dtr.Job{}, "" // should yet another one have begun, the upload queues behind it
+		if o.File != "" || u.job.Status.Orphaned() {
+			u.job, u.first = dtr.Job{}, "" // should yet another one have begun, the upload queues behind it
+		}
 	}
 	if u.first == "" {
 		if err := u.start(ctx); err != nil {
@@ -183,9 +188,10 @@ func (u *databaseUpdate) start(ctx context.Context) error {
 }
 
 // waitForOther waits for the end of an update that is none of ours, whatever it
-// comes to.
+// comes to; for a download only until it has a worker.
 func (u *databaseUpdate) waitForOther(ctx context.Context) error {
 	tflog.Info(ctx, "Another update of the vulnerability database is waited for", map[string]any{"job_id": u.first})
+	u.since = time.Now()
 	var failure error
 	err := poll(ctx, u.pace, func(ctx context.Context) (bool, error) {
 		jobs, err := u.jobs(ctx)
@@ -196,7 +202,9 @@ func (u *databaseUpdate) waitForOther(ctx context.Context) error {
 		if err != nil {
 			failure = u.failure(ctx, err)
 		}
-		return m.phase != migrationRunning, nil
+		u.note(ctx, m.job)
+		orphaned := m.job.Status.Orphaned()
+		return m.phase != migrationRunning || orphaned && time.Since(u.since) > u.pace.MigrationStart || !orphaned && u.o.File == "", nil
 	})
 	if err != nil {
 		return u.detached(err)
@@ -218,7 +226,10 @@ func (u *databaseUpdate) wait(ctx context.Context) error {
 			return false, err
 		}
 		done, failed := u.judge(m)
-		if failed {
+		switch {
+		case failed && m.phase == migrationRunning:
+			failure = u.failure(ctx, errJobOrphaned)
+		case failed:
 			failure = u.failure(ctx, nil)
 		}
 		return done || failed, nil
@@ -249,15 +260,20 @@ func (u *databaseUpdate) observe(ctx context.Context) (migration, error) {
 		}
 	}
 	m, err := judgeMigration(attemptsOf(u.first, jobs), time.Time{})
-	if m.job.ID != "" && (m.job.ID != u.job.ID || m.job.Status != u.job.Status) {
-		tflog.Info(ctx, "Vulnerability database job changed", map[string]any{"job_id": m.job.ID, "status": string(m.job.Status)})
-		u.job, u.since = m.job, time.Now()
-	}
+	u.note(ctx, m.job)
 	if err != nil {
 		return m, err
 	}
 	u.after, err = u.client.ScanStatus(ctx)
 	return m, err
+}
+
+// note takes the latest look at the job.
+func (u *databaseUpdate) note(ctx context.Context, job dtr.Job) {
+	if job.ID != "" && (job.ID != u.job.ID || job.Status != u.job.Status) {
+		tflog.Info(ctx, "Vulnerability database job changed", map[string]any{"job_id": job.ID, "status": string(job.Status)})
+		u.job, u.since = job, time.Now()
+	}
 }
 
 // judge says whether the update is done, or has failed.
@@ -270,6 +286,8 @@ func (u *databaseUpdate) judge(m migration) (done, failed bool) {
 		return newer, !newer && waited > u.pace.Consistent
 	case migrationGaveUp:
 		return false, true
+	case migrationRunning:
+		return false, m.job.Status.Orphaned() && waited > u.pace.MigrationStart
 	case migrationRetrying:
 		return false, waited > u.pace.MigrationStart
 	case migrationAbsent:

@@ -97,6 +97,9 @@ func TestUpdateDatabaseFails(t *testing.T) {
 			var unknown *dtr.UnknownStatusError
 			return errors.As(e, &unknown) && unknown.Word == "levitating"
 		}},
+		{"worker is gone", simulator.DatabaseFaults{Status: "worker_dead"}, func(p *Pace) { p.MigrationStart = 50 * time.Millisecond }, func(e *DatabaseError) bool {
+			return errors.Is(e, errJobOrphaned) && e.Job.Status == "worker_dead"
+		}},
 		{"canceled", simulator.DatabaseFaults{Status: "canceled"}, nil, (*DatabaseError).Failed},
 		{"never ready", simulator.DatabaseFaults{NotReady: 1 << 20}, func(p *Pace) { p.Healthy = time.Millisecond }, func(e *DatabaseError) bool {
 			var api *dtr.APIError
@@ -188,6 +191,33 @@ func TestUpdateDatabaseIsResumed(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := updates(sim); n != tt.updates || len(sim.Jobs()) != tt.updates {
+				t.Errorf("%d requests, jobs %+v", n, sim.Jobs())
+			}
+		})
+	}
+}
+
+// TestUpdateDatabaseBesideADeadJob has an earlier update stay without a worker.
+func TestUpdateDatabaseBesideADeadJob(t *testing.T) {
+	t.Parallel()
+	for name, file := range map[string]string{"online": "", "file": databaseFile(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := start(t, "2.6.15")
+			sim.SetDatabase(simulator.DatabaseFaults{Status: "worker_dead"})
+			if err := c.DTR.SyncDatabase(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for sim.Jobs()[0].Status != "worker_dead" {
+				runtime.Gosched()
+			}
+			sim.SetDatabase(simulator.DatabaseFaults{})
+			pace := testPace
+			pace.MigrationStart = 50 * time.Millisecond
+			if _, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{File: file, Pace: pace}); err != nil {
+				t.Fatal(err)
+			}
+			if n := updates(sim); n != 2 {
 				t.Errorf("%d requests, jobs %+v", n, sim.Jobs())
 			}
 		})

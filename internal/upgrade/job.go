@@ -74,12 +74,14 @@ func RunJob(ctx context.Context, client *dtr.Client, o JobOptions) (dtr.Job, err
 }
 
 // underWay is the newest of some jobs, listed newest first, that matches and has
-// not come to its end. Of the very newest a status word that nobody published
-// counts as well: it may mean that the job is at work.
+// not come to its end, nor been tried again. Of the very newest a status word that
+// nobody published, and a worker that is gone, count as well: the job may be at
+// work, or be about to.
 func underWay(jobs []dtr.Job, match func(dtr.Job) bool) (dtr.Job, bool) {
 	for i, job := range jobs {
 		_, err := job.Status.Phase()
-		if match(job) && !over(job) && (err == nil || i == 0) {
+		sure := err == nil && !job.Status.Orphaned()
+		if match(job) && !over(job) && (sure || i == 0) && attemptsOf(job.ID, jobs)[0].ID == job.ID {
 			return job, true
 		}
 	}
@@ -94,7 +96,7 @@ type jobWait struct {
 
 	first string // id of the job that was started or joined
 	job   dtr.Job
-	since time.Time // when job was first seen
+	since time.Time // when job was first seen with its status
 }
 
 func (w *jobWait) wait(ctx context.Context) (dtr.Job, error) {
@@ -117,6 +119,8 @@ func (w *jobWait) wait(ctx context.Context) (dtr.Job, error) {
 		switch {
 		case failed && m.phase == migrationAbsent:
 			failure = w.failure(ctx, 1, errJobGone)
+		case failed && m.phase == migrationRunning:
+			failure = w.failure(ctx, m.attempts, errJobOrphaned)
 		case failed:
 			failure = w.failure(ctx, m.attempts, nil)
 		}
@@ -128,17 +132,22 @@ func (w *jobWait) wait(ctx context.Context) (dtr.Job, error) {
 	return w.job, failure
 }
 
-var errJobGone = errors.New("DTR does not list it any more")
+var (
+	errJobGone     = errors.New("DTR does not list it any more")
+	errJobOrphaned = errors.New("its worker is gone, and no other one has taken it on")
+)
 
 // judge says whether the job is done, or has failed. A retry that DTR is to make,
-// and a job that is not listed, which may be a list that lags behind, are waited
-// for, though not for ever.
+// another worker for a job whose own is gone, and a job that is not listed, which
+// may be a list that lags behind, are waited for, though not for ever.
 func (w *jobWait) judge(m migration) (done, failed bool) {
 	switch m.phase {
 	case migrationDone:
 		return true, false
 	case migrationGaveUp:
 		return false, true
+	case migrationRunning:
+		return false, m.job.Status.Orphaned() && time.Since(w.since) > w.pace.MigrationStart
 	case migrationRetrying, migrationAbsent:
 		return false, time.Since(w.since) > w.pace.MigrationStart
 	}
@@ -153,10 +162,8 @@ func (w *jobWait) failure(ctx context.Context, attempts int, cause error) error 
 func (w *jobWait) note(ctx context.Context, job dtr.Job) {
 	before := w.job
 	w.job = job
-	if job.ID != before.ID {
-		w.since = time.Now()
-	}
 	if job.ID != before.ID || job.Status != before.Status {
+		w.since = time.Now()
 		w.say(ctx, string(job.Status))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -57,10 +58,21 @@ func TestUnderWay(t *testing.T) {
 		{"levitating done", 0},
 		{"done levitating", -1},
 		{"done levitating running", 2},
+		{"done worker_dead", -1},
+		{"done worker_shutdown running", 2},
+		{"done<worker_dead", -1},
+		{"error<running", -1},
+		{"running<worker_dead", 0},
+		{"done done<worker_dead running", 3},
 	} {
-		var jobs []dtr.Job
-		for s := range strings.FieldsSeq(tt.statuses) {
-			jobs = append(jobs, dtr.Job{ID: s, Status: dtr.JobStatus(s)})
+		var jobs []dtr.Job // a status behind < is that of the job that the one before it tries again
+		for s := range strings.FieldsSeq(strings.ReplaceAll(tt.statuses, "<", " <")) {
+			id := strconv.Itoa(len(jobs))
+			status, retried := strings.CutPrefix(s, "<")
+			if retried {
+				jobs[len(jobs)-1].RetryFromID = id
+			}
+			jobs = append(jobs, dtr.Job{ID: id, Status: dtr.JobStatus(status)})
 		}
 		got, found := underWay(jobs, func(dtr.Job) bool { return true })
 		if found != (tt.want >= 0) || found && got.ID != jobs[tt.want].ID {
@@ -194,20 +206,22 @@ func TestJobJudge(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		phase      migrationPhase
+		status     dtr.JobStatus
 		soon, late string
 	}{
-		{migrationRunning, "wait", "wait"},
-		{migrationDone, "done", "done"},
-		{migrationGaveUp, "failed", "failed"},
-		{migrationRetrying, "wait", "failed"},
-		{migrationAbsent, "wait", "failed"},
+		{migrationRunning, "running", "wait", "wait"},
+		{migrationRunning, "worker_dead", "wait", "failed"},
+		{migrationDone, "done", "done", "done"},
+		{migrationGaveUp, "error", "failed", "failed"},
+		{migrationRetrying, "error", "wait", "failed"},
+		{migrationAbsent, "", "wait", "failed"},
 	} {
 		for late, want := range map[bool]string{false: tt.soon, true: tt.late} {
 			w := &jobWait{pace: DefaultPace, since: time.Now()}
 			if late {
 				w.since = w.since.Add(-time.Hour)
 			}
-			if got := verdict(w.judge(migration{phase: tt.phase})); got != want {
+			if got := verdict(w.judge(migration{phase: tt.phase, job: dtr.Job{Status: tt.status}})); got != want {
 				t.Errorf("phase %d, late %t: %s, want %s", tt.phase, late, got, want)
 			}
 		}
@@ -225,6 +239,29 @@ func verdict(done, failed bool) string {
 		return "wait"
 	}
 	return "both"
+}
+
+// TestJobSinceItsStatus holds that the time for a retry counts from the failure on.
+func TestJobSinceItsStatus(t *testing.T) {
+	t.Parallel()
+	w := &jobWait{pace: DefaultPace, job: dtr.Job{ID: "a", Status: "running"}, since: time.Now().Add(-time.Hour)}
+	w.note(t.Context(), dtr.Job{ID: "a", Status: "error"})
+	if got := verdict(w.judge(migration{phase: migrationRetrying, job: w.job})); got != "wait" {
+		t.Error(got)
+	}
+}
+
+// TestRunJobWhoseWorkerIsGone holds that nobody is waited for who does not come.
+func TestRunJobWhoseWorkerIsGone(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.6.15")
+	sim.SetMigration(simulator.MigrationFaults{Status: "worker_dead"})
+	pace := testPace
+	pace.MigrationStart = 50 * time.Millisecond
+	_, err := RunJob(within(t), c.DTR, JobOptions{Action: metadataStoreMigration, Pace: pace})
+	if failure := asError[*JobError](t, err); !errors.Is(failure, errJobOrphaned) || failure.Job.Status != "worker_dead" {
+		t.Errorf("failure %+v", failure)
+	}
 }
 
 func TestRunJobThatIsDeleted(t *testing.T) {
