@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,10 +54,14 @@ func lookAtBackup(name string) BackupFile {
 // wrote says whether the container of these labels wrote the file as the backup of
 // an upgrade that is not finished and has come to the version.
 func (f BackupFile) wrote(labels map[string]string, name string, now *semver.Version) bool {
+	return f.Exists && vouches(labels, name, now) &&
+		(labelledVersion(labels, labelFrom).LessThan(now) || time.Since(f.Modified) < freshBackup)
+}
+
+// vouches is wrote, whatever has become of the file since.
+func vouches(labels map[string]string, name string, now *semver.Version) bool {
 	from, to := labelledVersion(labels, labelFrom), labelledVersion(labels, labelTo)
-	return f.Exists && labels[labelBackup] == absolute(name) &&
-		from != nil && to != nil && !from.GreaterThan(now) && now.LessThan(to) &&
-		(from.LessThan(now) || time.Since(f.Modified) < freshBackup)
+	return labels[labelBackup] == absolute(name) && from != nil && to != nil && !from.GreaterThan(now) && now.LessThan(to)
 }
 
 func absolute(name string) string {
@@ -130,13 +135,16 @@ func (r *run) backup(ctx context.Context, obs *Observation, hop transition.Hop) 
 // settleBackup keeps or takes the backup. It returns false when another apply was
 // faster, and has to be looked at.
 func (r *run) settleBackup(ctx context.Context, obs *Observation, hop transition.Hop, file BackupFile, old containerState, found bool, firstSeen map[string]time.Time) (bool, error) {
-	begun, err := r.begun(ctx, hop)
+	attempt, err := r.attempted(ctx, hop)
 	if err != nil {
 		return false, err
 	}
 	name := r.o.Backup.File
 	switch {
-	case begun:
+	case attempt == attemptEnded && !vouches(old.Labels, name, hop.From):
+		return false, &BackupError{File: name, Cause: fmt.Errorf("a bootstrapper was started before there was a backup, and may have changed the database; "+
+			"remove container %s to have a backup of the database as it is", r.containerName)}
+	case attempt != attemptNone:
 		if !file.Exists {
 			tflog.Warn(ctx, "No backup is taken of an upgrade that is under way", map[string]any{"file": name, "hop": hopName(hop)})
 		}
@@ -174,17 +182,42 @@ func (r *run) aboutToStart(ctx context.Context, firstSeen map[string]time.Time) 
 	return found && state.Status == "created" && r.mayBeStarted(firstSeen, state.ID), err
 }
 
-// begun says whether a bootstrapper was started for the hop.
-func (r *run) begun(ctx context.Context, hop transition.Hop) (bool, error) {
+// attempt is how far bootstrappers have come with a hop.
+type attempt int
+
+const (
+	attemptNone     attempt = iota // none was started
+	attemptEnded                   // one has ended, and has replaced nothing; the database it may have changed
+	attemptUnderWay                // one is at work, or has replaced something
+)
+
+// attempted says how far the hop has come.
+func (r *run) attempted(ctx context.Context, hop transition.Hop) (attempt, error) {
 	state, found, err := r.findContainer(ctx)
 	if err != nil {
-		return false, err
+		return attemptNone, err
 	}
 	inventory, err := Inspect(ctx, r.cluster)
 	if err != nil {
-		return false, err
+		return attemptNone, err
 	}
-	return found && isUpgrade(state.Labels) && state.Status != "created" || slices.ContainsFunc(inventory.Versions(), hop.To.Equal), nil
+	started := found && isUpgrade(state.Labels) && state.Status != "created"
+	return inventory.attempted(hop, started, state.live()), nil
+}
+
+// attempted says how far the hop has come where a bootstrapper was started, and is
+// at work, or not.
+func (i *Inventory) attempted(hop transition.Hop, started, atWork bool) attempt {
+	phase2 := func(c ucp.Container) bool { return baseName(c.Name) == phase2Name && running(c) }
+	switch {
+	case slices.ContainsFunc(i.Versions(), hop.To.Equal):
+		return attemptUnderWay
+	case !started:
+		return attemptNone
+	case atWork || i.halfDone() || slices.ContainsFunc(i.Bootstrappers, phase2):
+		return attemptUnderWay
+	}
+	return attemptEnded
 }
 
 // checkKept reads a backup of an earlier run to its end.
@@ -243,7 +276,7 @@ func (r *run) takeBackup(ctx context.Context, obs *Observation, hop transition.H
 	if starts, err := r.aboutToStart(ctx, firstSeen); err != nil || starts {
 		return false, err
 	}
-	if begun, err := r.begun(ctx, hop); err != nil || begun {
+	if attempt, err := r.attempted(ctx, hop); err != nil || attempt != attemptNone {
 		return false, err
 	}
 	if _, err := r.stillDue(ctx, hop, true); err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
-// notBegun are the hops of the plan that no bootstrapper was started for.
-func (p *preflight) notBegun() []transition.Hop {
-	ours, found := p.obs.bootstrapper()
-	if p.Resume == nil && len(p.Hops) > 0 && (found && ours.State != "created" || len(p.obs.Versions()) > 1) {
-		return p.Hops[1:]
+// attempted says how far the first hop of the plan has come.
+func (p *preflight) attempted() attempt {
+	if p.Resume != nil || len(p.Hops) == 0 {
+		return attemptNone
 	}
-	return p.Hops
+	ours, found := p.obs.bootstrapper()
+	return p.obs.attempted(p.Hops[0], found && ours.State != "created", running(ours))
 }
 
 // backup checks what is asked for in the way of a backup.
@@ -27,11 +27,24 @@ func (p *preflight) backup() {
 	if p.o.backedUp {
 		return
 	}
-	hops, seen := p.notBegun(), p.obs.Backup
+	hops, seen, container := p.Hops, p.obs.Backup, p.obs.backupContainer()
+	attempt := p.attempted()
+	if attempt != attemptNone {
+		hops = hops[1:]
+	}
+	named := p.o.Backup != nil && p.o.Backup.File != ""
+	if named && attempt == attemptEnded && !vouches(container.Labels, p.o.Backup.File, p.Hops[0].From) {
+		ours, _ := p.obs.bootstrapper()
+		p.find(check, Error, attribute, "The upgrade was tried before there was a backup",
+			fmt.Sprintf("Container: %s\nImage: %s\nStatus: %s\nEvery container of DTR runs %s still, but the database may have been changed already.",
+				ours.Name, ours.Image, ours.Status, p.Hops[0].From),
+			"To go on without a backup, remove the backup attribute. To have one of the database as it is now, remove that container.")
+		return
+	}
 	if len(hops) == 0 {
-		if p.o.Backup != nil && p.o.Backup.File != "" && !seen.Exists {
+		if named && !seen.Exists {
 			p.find(check, Warning, attribute, "No backup is taken of an upgrade that is under way",
-				fmt.Sprintf("The file %s does not exist, and the cluster is between two versions.", p.o.Backup.File),
+				fmt.Sprintf("The file %s does not exist, and the hop to %s was begun.", p.o.Backup.File, p.o.Target),
 				"Look for the backup on the machine that began the upgrade.")
 		}
 		return
@@ -47,7 +60,6 @@ func (p *preflight) backup() {
 		return
 	}
 	name := p.o.Backup.File
-	container := p.obs.backupContainer()
 	// What is under way is finished in any case: the backup is a matter of the hop
 	// after it, and by then an error.
 	taken, problem := Error, Error

@@ -72,7 +72,14 @@ func TestPreflightOfABackup(t *testing.T) {
 		"no directory, plan":                {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: BackupFile{Problem: fs.ErrNotExist}, want: map[Severity]int{Warning: 1}},
 		"no directory, apply":               {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: BackupFile{Problem: fs.ErrNotExist}, applying: true, want: map[Severity]int{Error: 1}},
 		"bootstrapper made and not started": {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "created")}, want: map[Severity]int{Error: 1}},
-		"bootstrapper ended":                {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}},
+		"bootstrapper ended":                {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}, want: map[Severity]int{Error: 1}},
+		"bootstrapper ended, no file":       {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}, want: map[Severity]int{Error: 1}},
+		"bootstrapper of another hop ended": {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.8", "exited")}, want: map[Severity]int{Error: 1}},
+		"bootstrapper ended, ours":          {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited"), wrote}},
+		"bootstrapper ended, ours is away":  {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited"), wrote}, want: map[Severity]int{Warning: 1}},
+		"bootstrapper ended, none wanted":   {replicas: []string{"2.5.6"}, options: options("2.6.15"), bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}},
+		"bootstrapper at work, no file":     {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "running")}, want: map[Severity]int{Warning: 1}},
+		"its second phase at work, no file": {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited"), {Name: "worker1/" + phase2Name, State: "running"}}, want: map[Severity]int{Warning: 1}},
 	} {
 		obs := observation(tt.replicas...)
 		obs.Backup, obs.Bootstrappers = tt.file, tt.bootstrapper

@@ -218,4 +218,28 @@ func TestBackupOfAnUpgradeThatAnotherRunBegan(t *testing.T) {
 	}
 	wantFiles(t, o.Backup.File)
 	wantNoBackupContainer(t, sim)
+
+	// The database may have been changed: a backup of it now is not what was asked for.
+	sim.SetBootstrapper(simulator.BootstrapperFaults{})
+	refused := asError[*BackupError](t, slow.backup(t.Context(), obs, plan.next()))
+	if !strings.Contains(refused.Error(), "before there was a backup") {
+		t.Errorf("error %v", refused)
+	}
+	_, err := runUpgrade(t, c, o)
+	wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckBackup)
+	if n := sim.BootstrapperRuns(); n != 1 {
+		t.Errorf("%d bootstrapper runs", n)
+	}
+	tried, _, err := slow.findContainer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.remove(t.Context(), tried); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+	wantBackup(t, o.Backup.File, "2.5.6")
 }
