@@ -70,7 +70,8 @@ func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.
 		Node:   replica.Node,
 		Labels: map[string]string{labelFrom: hop.From.String(), labelTo: hop.To.String()},
 	}
-	if obs.migratedBefore() {
+	earlier, _ := obs.bootstrapper() // of an attempt that broke off, and whose replicas answer otherwise by now
+	if obs.migratedBefore() || earlier.Labels[labelMigrated] == "true" {
 		spec.Labels[labelMigrated] = "true"
 	}
 	return spec, nil

@@ -153,3 +153,23 @@ func TestRetriggerLosesNoAnswer(t *testing.T) {
 		t.Errorf("%d posts and %d attempts, want 1 and 4", posts(sim), report.MigrationAttempts)
 	}
 }
+
+// TestRunRemembersAMigratedStore has a store that was migrated so long ago that DTR
+// lists no job of it, and a bootstrapper that dies once a replica runs 2.6.
+func TestRunRemembersAMigratedStore(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{AlreadyDone: true})
+	sim.DeleteJobs()
+	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2})
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	_ = asError[*BootstrapperError](t, err)
+	sim.SetBootstrapper(simulator.BootstrapperFaults{})
+	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+		t.Fatal(err)
+	}
+	wantAt(t, sim, "2.6.15")
+	if n := posts(sim); n > 0 || len(sim.Jobs()) > 0 {
+		t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
+	}
+}
