@@ -117,6 +117,9 @@ func (r *run) readLog(ctx context.Context, state containerState, since time.Time
 func (r *run) mask(record bootstrap.Record) bootstrap.Record {
 	if password := r.cluster.Login.Password; password != "" {
 		record.Message = strings.ReplaceAll(record.Message, password, "***")
+		for name, value := range record.Fields {
+			record.Fields[name] = strings.ReplaceAll(value, password, "***")
+		}
 	}
 	return record
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 )
 
 func TestRunStepsSkipsWhatIsDone(t *testing.T) {
@@ -197,3 +200,12 @@ func TestProbeGivesUpOnAnAnswerThatHangs(t *testing.T) {
 
 // pass lets so much of the simulated time pass.
 func pass(d time.Duration) { <-time.After(d) }
+
+func TestMask(t *testing.T) {
+	t.Parallel()
+	r := &run{cluster: Cluster{Login: bootstrap.UCP{Password: "secret"}}}
+	got := r.mask(bootstrap.Record{Message: "log in with secret", Fields: map[string]string{"error": "secret was refused"}})
+	if text := fmt.Sprint(got); strings.Contains(text, "secret") || strings.Count(text, "***") != 2 {
+		t.Error(text)
+	}
+}
