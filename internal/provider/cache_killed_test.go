@@ -18,6 +18,19 @@ func TestCacheKilledAtEveryChange(t *testing.T) {
 	t.Parallel()
 	all := []string{"2.6.15", "2.6.8", "2.6.14"}
 	onNode := func(c *simulator.Cluster) { c.AddCacheContainer(cacheContainer, cacheBefore, "worker2") }
+	onTwoNetworks := func(c *simulator.Cluster) {
+		onNode(c)
+		c.ConnectContainer(cacheContainer, "dtr-ol")
+	}
+	onTwoNetworksStill := func(t *testing.T, c *simulator.Cluster, version string) {
+		t.Helper()
+		containerIs(t, c, version)
+		for _, ct := range c.Containers() {
+			if ct.Name == cacheContainer && !slices.Equal(ct.Networks, []string{"bridge", "dtr-ol"}) {
+				t.Errorf("networks: %q", ct.Networks)
+			}
+		}
+	}
 	inSwarm := func(c *simulator.Cluster) { c.AddCacheService(simulator.CacheService{Image: cacheBefore}) }
 	for _, c := range []struct {
 		what, service, method string
@@ -30,6 +43,7 @@ func TestCacheKilledAtEveryChange(t *testing.T) {
 		before, after int
 	}{
 		{"container: pull, rename, create, stop, start", simulator.ServiceEngine, "POST", onNode, onContainer, containerIs, all, 5, 5},
+		{"container on two networks: pull, rename, create, connect, stop, start", simulator.ServiceEngine, "POST", onTwoNetworks, onContainer, onTwoNetworksStill, all[:1], 6, 6},
 		{"container: remove", simulator.ServiceEngine, "DELETE", onNode, onContainer, containerIs, all[:1], 1, 1},
 		{"container: register", simulator.ServiceDTR, "POST", onNode, onContainer, containerIs, all[:2], 1, 0},
 		{"service: update", simulator.ServiceEngine, "POST", inSwarm, onService, serviceIs, all[:2], 1, 0},

@@ -28,6 +28,11 @@ func (c *Cluster) StartContainer(name string) {
 	}))
 }
 
+// ConnectContainer connects a container to one more network.
+func (c *Cluster) ConnectContainer(name, networkName string) {
+	must(c.engine.change(func() error { return c.engine.connect(scope{}, name, networkName) }))
+}
+
 // StopEngine stops the engine of a node with all containers on it: a machine
 // that is gone.
 func (c *Cluster) StopEngine(nodeName string) {

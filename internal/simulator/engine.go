@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -265,7 +266,7 @@ func (c *ctr) describe() Container {
 	return Container{
 		ID: c.id, Name: c.name, Node: c.node.name, Image: c.config.Image,
 		Args: slices.Clone(c.config.Cmd), Env: slices.Clone(c.config.Env), Labels: c.labels(),
-		State: string(c.state), ExitCode: c.exitCode, Ports: c.ports(),
+		State: string(c.state), ExitCode: c.exitCode, Ports: c.ports(), Networks: slices.Sorted(maps.Keys(c.endpoints())),
 		Created: c.created, StartedAt: c.started, FinishedAt: c.finished,
 	}
 }

@@ -150,19 +150,22 @@ func (e *engine) serveConnect(s scope, w http.ResponseWriter, r *http.Request, n
 	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
 		return errorf(http.StatusBadRequest, "invalid JSON: %v", err)
 	}
+	err := e.change(func() error { return e.connect(s, req.Container, name) })
+	if err == nil {
+		w.WriteHeader(http.StatusOK)
+	}
+	return err
+}
+
+// connect connects a container to a network. The lock must be held.
+func (e *engine) connect(s scope, containerName, name string) error {
 	i := slices.IndexFunc(networks(), func(n network.Network) bool { return n.Name == name || n.ID == name })
 	if i < 0 {
 		return errorf(http.StatusNotFound, "network %s not found", name)
 	}
-	err := e.change(func() error {
-		c, err := e.reachable(s, req.Container)
-		if err == nil {
-			c.networks = append(c.networks, networks()[i].Name)
-		}
-		return err
-	})
+	c, err := e.reachable(s, containerName)
 	if err == nil {
-		w.WriteHeader(http.StatusOK)
+		c.networks = append(c.networks, networks()[i].Name)
 	}
 	return err
 }

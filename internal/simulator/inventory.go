@@ -14,6 +14,7 @@ type Container struct {
 	State                          string // created, running or exited
 	ExitCode                       int
 	Ports                          map[uint16]uint16 // published, by the container's own
+	Networks                       []string          // by name, of simulated engines only
 	Created, StartedAt, FinishedAt time.Time
 }
 

@@ -20,8 +20,9 @@ import (
 //	5 the copy is looked at           6 the old one is removed
 //
 // A run that was cut short is recognised by the old one's name, and by a label of
-// the copy that says whose copy it is: before 2 the old one gets its name back,
-// after it the run goes on at 3. What fails from 2 to 5 puts the old one back.
+// the copy that says whose copy it is: before 4 the old one gets its name back, for
+// the copy may lack one of its networks yet; after it the run goes on at 5. What
+// fails from 2 to 5 puts the old one back.
 
 // replacedSuffix follows the name of a container that is being replaced.
 const replacedSuffix = ".replaced"
@@ -127,7 +128,7 @@ func (r *cacheRun) updateContainer(ctx context.Context, engine *ucp.Engine) erro
 		return err
 	}
 	image := r.image(state.Image)
-	if p.old != nil && (p.current == nil || !sameImage(state.Image, image)) {
+	if p.old != nil && (p.current == nil || state.Status == "created" || !sameImage(state.Image, image)) {
 		if err := r.putBack(ctx, engine); err != nil {
 			return err
 		}
