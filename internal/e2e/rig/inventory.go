@@ -45,7 +45,8 @@ type watch struct {
 	lists     map[string][]container.Summary // by node; kept while it is down
 	down      map[string]bool
 	ended     []simulator.Container
-	events    []Event
+	events    []Event       // since the last Watch
+	watched   time.Time     // when that was
 	changed   chan struct{} // closed and replaced at every event
 	observe   func()
 	observeID int
@@ -187,7 +188,9 @@ func (w *watch) happened(n *Node, m events.Message) {
 		Image: about["image"], ExitCode: about["exitCode"], At: time.Unix(0, m.TimeNano),
 	}
 	w.mu.Lock()
-	w.events = append(w.events, e)
+	if !e.At.Before(w.watched) { // an engine tells a little late
+		w.events = append(w.events, e)
+	}
 	close(w.changed)
 	w.changed = make(chan struct{})
 	if e.Action == "die" {
@@ -256,7 +259,7 @@ func (r *Rig) Watch(observe func()) (stop func()) {
 	w := r.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.observe, w.ended, w.events = observe, nil, nil
+	w.observe, w.ended, w.events, w.watched = observe, nil, nil, time.Now()
 	w.observeID++
 	id := w.observeID
 	return func() {
