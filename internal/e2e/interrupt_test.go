@@ -38,15 +38,23 @@ func startOf(image string) moment {
 }
 
 // request is the first one of the provider with this method and end of path.
-func request(c *simulator.Cluster, method, path string) moment {
+func request(c *simulator.Cluster, method, path string) moment { return requests(c, 1, method, path) }
+
+// requests is the n-th one of the provider, from now on.
+func requests(c *simulator.Cluster, n int, method, path string) moment {
+	from := len(c.Requests())
 	return func(ctx context.Context) error {
 		ticker := time.NewTicker(10 * time.Millisecond)
 		defer ticker.Stop()
 		for {
-			for _, r := range c.Requests() {
+			seen := 0
+			for _, r := range c.Requests()[from:] {
 				if r.Method == method && strings.HasSuffix(r.Path, path) && !r.Bootstrapper() {
-					return nil
+					seen++
 				}
+			}
+			if seen >= n {
+				return nil
 			}
 			select {
 			case <-ctx.Done():
@@ -87,6 +95,13 @@ func (w *stage) applyUntil(t *testing.T, m moment, then func()) error {
 	return <-ended
 }
 
+// looksOfAPlan is how often DTR is asked for jobs, of each of four actions, before a
+// run begins its work: by the plan, by the plan that the apply makes once more, and
+// by the run's own preflight.
+const looksOfAPlan = 12
+
+// TestKilledAtEveryStep kills each apply once the step has come and the apply is at
+// work itself, which it joins where an apply before has begun it.
 func TestKilledAtEveryStep(t *testing.T) {
 	c := lagging(t, "2.5.6", "2.6.15", "rethinkdb", "jobrunner", "scanningstore")
 	repository, _, err := engines.Publish(t.Context(), "killed/dtr", "2.6.15") // to be pulled
@@ -94,21 +109,35 @@ func TestKilledAtEveryStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newStage(t, c, settings{Target: "2.6.15", Repository: repository})
+	running, finished := c.Hold(simulator.MigrationStarted), c.Hold(simulator.MigrationFinished)
+	defer running()
+	defer finished()
 	for _, step := range []struct {
 		name string
 		moment
+		polls   int    // for jobs, that show the apply to be past the looks of a plan
+		release func() // after the kill; nil where nothing is held
 	}{
-		{"images are pulled", request(c, "POST", "/images/create")},
-		{"bootstrapper is created", event("create", "dtr-upgrade-")},
-		{"bootstrapper is started", event("start", "dtr-upgrade-")},
-		{"second replica is replaced", event("start", "dtr-rethinkdb-"+rig.Replica(2))},
-		{"bootstrapper has ended", event("die", "dtr-upgrade-")},
-		{"migration runs", point(c, simulator.MigrationStarted)},
-		{"migration has run", point(c, simulator.MigrationFinished)},
+		{"images are pulled", request(c, "POST", "/images/create"), 0, nil},
+		{"bootstrapper is created", event("create", "dtr-upgrade-"), 0, nil},
+		{"bootstrapper is started", event("start", "dtr-upgrade-"), 0, nil},
+		{"second replica is replaced", event("start", "dtr-rethinkdb-"+rig.Replica(2)), 0, nil},
+		{"bootstrapper has ended", event("die", "dtr-upgrade-"), 0, nil},
+		{"migration runs", point(c, simulator.MigrationStarted), 2, running},
+		{"migration has run", point(c, simulator.MigrationFinished), 2, finished},
 	} {
 		t.Log("killed when: " + step.name)
-		if err := w.applyUntil(t, step.moment, func() { w.kill(t) }); err == nil {
+		atWork := requests(c, looksOfAPlan+step.polls, "GET", "/api/v0/jobs")
+		if err := w.applyUntil(t, func(ctx context.Context) error {
+			if err := step.moment(ctx); err != nil {
+				return err
+			}
+			return atWork(ctx)
+		}, func() { w.kill(t) }); err == nil {
 			t.Fatal("the apply ended well")
+		}
+		if step.release != nil {
+			step.release()
 		}
 	}
 	w.mustApply(t)
