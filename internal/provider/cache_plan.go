@@ -102,6 +102,9 @@ func (p *cachePlan) live(o upgrade.CacheOptions) diag.Diagnostics {
 	if p.seen == nil {
 		return diags
 	}
+	if p.prior == nil {
+		p.model.Cluster = types.StringValue(p.seen.DTRHost)
+	}
 	if p.prior == nil || p.anew {
 		id := ""
 		if p.prior != nil {

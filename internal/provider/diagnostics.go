@@ -363,7 +363,7 @@ func otherCluster(asked, found string) diag.Diagnostic {
 // answers.
 func changedCluster(known, found string) diag.Diagnostic {
 	return diag.NewErrorDiagnostic("The provider is connected to another DTR cluster",
-		fmt.Sprintf("The state is that of %q, and the external host of the DTR at the provider's url is %q.\n\n"+
+		fmt.Sprintf("The state, or the plan, is that of %q, and the external host of the DTR at the provider's url is %q.\n\n"+
 			"Point the provider at the cluster of the state. If it is the same cluster under a new name, remove the resource from the state with terraform state rm, and import it again.", known, found))
 }
 

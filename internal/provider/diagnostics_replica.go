@@ -43,6 +43,10 @@ func replicaFailure(e *upgrade.ReplicaError) diag.Diagnostics {
 	case errors.As(e.Err, &unfinished):
 		return failure("An upgrade of the cluster is not finished", sentence(unfinished),
 			"Nothing was started. Apply dtr_upgrade to its end first. Where both are in one configuration, name dtr_upgrade in depends_on of this resource.")
+	case errors.As(e.Err, &other) && e.Join():
+		return failure("The provider is connected to another DTR cluster",
+			fmt.Sprintf("The replica is planned for %q, and the external host of the DTR at the provider's url is %q.", other.Want, other.Got),
+			"Nothing was started. Point the provider at the cluster of the plan, or plan again.")
 	case errors.As(e.Err, &other):
 		return diag.Diagnostics{changedReplicaCluster(e.ReplicaID, other.Want, other.Got)}
 	case errors.As(e.Err, &missing):

@@ -205,6 +205,7 @@ func TestDiagnostics(t *testing.T) {
 		{"removal: not whole", removal(&upgrade.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []upgrade.Problem{
 			{ReplicaID: "0123456789ab", Text: "is still listed by DTR"},
 		}})},
+		{"join: another cluster", join(&upgrade.OtherClusterError{Want: host, Got: "registry.example.com"})},
 		{"removal: another cluster", removal(&upgrade.OtherClusterError{Want: host, Got: "registry.example.com"})},
 		{"anything else", errors.New("pull image docker/dtr:2.6.15: manifest unknown")},
 		{"no error", nil},

@@ -65,6 +65,7 @@ func TestReplicaPlan(t *testing.T) {
 		change   func(*simulator.Cluster)
 		config   values // nil destroys the first replica
 		want     string // part of the diagnostics; "" is none
+		unseen   bool   // by the plan, so that it does not know the cluster
 	}{
 		"join":                  {replicas: 2, config: values{"node": "worker4"}},
 		"join to an even count": {replicas: 3, config: values{"node": "worker4"}, want: "Warning: The cluster will have an even number of replicas\n"},
@@ -80,11 +81,11 @@ func TestReplicaPlan(t *testing.T) {
 			replicas: 3, config: values{"node": "worker4"},
 			change: func(s *simulator.Cluster) { s.SetReplicaHealth(s.ReplicaIDs()[1], "ill") }, want: "is not healthy\n",
 		},
-		"join where only apply knows": {replicas: 2, config: values{"node": unknown{}}},
+		"join where only apply knows": {replicas: 2, config: values{"node": unknown{}}, unseen: true},
 		"join while nobody answers": {
 			replicas: 2, config: values{"node": "worker4"},
 			change: func(s *simulator.Cluster) { s.Inject(simulator.Fault{Service: simulator.ServiceDTR, Status: 503}) },
-			want:   "Warning: The plan was not checked against the DTR cluster\n",
+			want:   "Warning: The plan was not checked against the DTR cluster\n", unseen: true,
 		},
 		"join with a wrong password": {
 			replicas: 2, config: values{"node": "worker4"},
@@ -117,7 +118,14 @@ func TestReplicaPlan(t *testing.T) {
 			if c.want == "" && len(got.diags) > 0 || !strings.Contains(render(got.diags), c.want) {
 				t.Errorf("got:\n%s\nwant in it: %q", render(got.diags), c.want)
 			}
-			for _, name := range []string{"id", "cluster", "version", "health"} {
+			meant := tftypes.NewValue(tftypes.String, host)
+			if c.unseen {
+				meant = tftypes.NewValue(tftypes.String, tftypes.UnknownValue)
+			}
+			if c.config != nil && !hasErrors(got.diags) && !got.after["cluster"].Equal(meant) {
+				t.Errorf("cluster is planned as %s", got.after["cluster"])
+			}
+			for _, name := range []string{"id", "version", "health"} {
 				if c.config != nil && !hasErrors(got.diags) && got.after[name].IsKnown() {
 					t.Errorf("%s is known before the replica has joined", name)
 				}

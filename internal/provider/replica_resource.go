@@ -58,6 +58,7 @@ func (r *replicaResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	case create:
 		if !plan.Node.IsUnknown() {
 			resp.Diagnostics.Append(r.judge(ctx, &plan, upgrade.PreflightJoin)...)
+			resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 		}
 	case plan.Node.Equal(prior.Node): // else Terraform plans a create next
 		resp.Diagnostics.Append(fixedPorts(&plan, &prior)...)
@@ -66,7 +67,8 @@ func (r *replicaResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 }
 
-// judge looks at the cluster and says what speaks against the change.
+// judge looks at the cluster and says what speaks against the change. A replica that
+// is to join belongs to the cluster that was seen from then on.
 func (r *replicaResource) judge(ctx context.Context, m *replicaModel, preflight func(*upgrade.Observation, upgrade.ReplicaOptions) upgrade.Findings) diag.Diagnostics {
 	options, diags := m.options(ctx)
 	limit, d := m.Timeouts.Read(ctx, defaultReadTimeout)
@@ -83,6 +85,7 @@ func (r *replicaResource) judge(ctx context.Context, m *replicaModel, preflight 
 			if options.Host != "" && !strings.EqualFold(options.Host, seen.Host) {
 				return diag.Diagnostics{changedReplicaCluster(options.ReplicaID, options.Host, seen.Host)}
 			}
+			m.Cluster = types.StringValue(seen.Host)
 			return findings(preflight(seen, options))
 		}
 		err = whatAnswers(ctx, cluster, err)

@@ -97,8 +97,8 @@ func TestPlanOfDrift(t *testing.T) {
 func TestApplyOfAnotherCluster(t *testing.T) {
 	t.Parallel()
 	const want = "Error: The provider is connected to another DTR cluster\n"
-	meant := start(t, "2.6.8")
-	other := simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: "registry.example.com"})
+	meant := roomy(t, 3)
+	other := simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: "registry.example.com", Workers: 6})
 	here, there := planner(t, meant), planner(t, other)
 	for name, c := range map[string]struct {
 		resource string
@@ -107,6 +107,9 @@ func TestApplyOfAnotherCluster(t *testing.T) {
 	}{
 		"update":          {"dtr_upgrade", state(meant, "2.6.8"), values{"target_version": "2.6.15"}},
 		"create":          {"dtr_upgrade", nil, values{"target_version": "2.6.15"}},
+		"replica create":  {"dtr_replica", nil, values{"node": "worker4"}},
+		"cache create":    {"dtr_content_cache", nil, values{"name": "main", "host": "https://cache.example.com"}},
+		"database create": {"dtr_vulnerability_database", nil, values{"dtr_version": "2.6.8"}},
 		"database update": {"dtr_vulnerability_database", values{"id": host, "dtr_version": "2.6.8", "database_version": 1}, values{"dtr_version": "2.6.15"}},
 	} {
 		p, q := here.of(c.resource), there.of(c.resource)
