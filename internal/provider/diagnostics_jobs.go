@@ -89,7 +89,7 @@ func databaseFailed(e *upgrade.DatabaseError) (summary, seen, todo string) {
 	case errors.As(e.Cause, &early):
 		summary, todo = "DTR's scanner does not get ready", "Check that dtr-scanningstore of every replica runs. "+again
 	case e.Cause != nil:
-		summary, todo = "The update of the vulnerability database has stopped", logs+"Cancel the job there, and check that dtr-jobrunner of every replica runs. "+again
+		summary, todo = "The update of the vulnerability database has stopped", logs+again
 	case e.Failed():
 		summary, todo = "The vulnerability database could not be updated", logs+"Mend what it complains about. "+again
 	default:

@@ -126,7 +126,9 @@ type MigrationError struct {
 	Attempts int
 	Log      []string // the last lines of the last attempt
 	URL      string   // of DTR's web interface
-	Cause    error    // *dtr.UnknownStatusError for a status word that is not known, or nil
+	// Cause is a *dtr.UnknownStatusError for a status word that is not known, an error
+	// that says that no worker has the job any more, or nil.
+	Cause error
 }
 
 func (e *MigrationError) Error() string {

@@ -134,7 +134,7 @@ func (w *jobWait) wait(ctx context.Context) (dtr.Job, error) {
 
 var (
 	errJobGone     = errors.New("DTR does not list it any more")
-	errJobOrphaned = errors.New("its worker is gone, and no other one has taken it on")
+	errJobOrphaned = errors.New("its worker is gone, and no other one has taken it on; cancel it in DTR, and check that dtr-jobrunner of every replica runs")
 )
 
 // judge says whether the job is done, or has failed. A retry that DTR is to make,

@@ -86,7 +86,7 @@ type migrationWait struct {
 	retriggers int // left
 
 	last   migration
-	since  time.Time // when last took its phase
+	since  time.Time // when last took its phase, and its job's status
 	failed string    // the attempt after which the job was started again
 }
 
@@ -104,7 +104,10 @@ func (w *migrationWait) wait(ctx context.Context) error {
 			return false, err
 		}
 		w.note(ctx, m)
-		if m.phase != migrationDone && w.gaveUp() {
+		switch {
+		case m.phase == migrationRunning && m.job.Status.Orphaned() && time.Since(w.since) > w.pace.MigrationStart:
+			failure = w.failure(ctx, errJobOrphaned) // not started again: it may be taken on yet
+		case m.phase != migrationDone && w.gaveUp():
 			failure = w.retrigger(ctx)
 		}
 		return m.phase == migrationDone || failure != nil, nil
@@ -117,7 +120,7 @@ func (w *migrationWait) wait(ctx context.Context) error {
 
 // note takes the latest look and logs what is new in it.
 func (w *migrationWait) note(ctx context.Context, m migration) {
-	if m.phase != w.last.phase || m.job.ID != w.last.job.ID {
+	if m.phase != w.last.phase || m.job.ID != w.last.job.ID || m.job.Status != w.last.job.Status {
 		w.since = time.Now()
 	}
 	if m.job.ID != w.last.job.ID || m.job.Status != w.last.job.Status {

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,28 @@ func TestRunFailsWithTheMigration(t *testing.T) {
 				t.Errorf("%d bootstrapper runs, want one for each hop", got)
 			}
 		})
+	}
+}
+
+// TestRunFailsWithAMigrationThatNobodyWorksOn holds that it is neither waited for nor
+// started twice, and that it is started again once somebody has canceled it.
+func TestRunFailsWithAMigrationThatNobodyWorksOn(t *testing.T) {
+	t.Parallel()
+	sim, c := start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{Status: "worker_dead"})
+	o := to("2.6.15")
+	o.Retriggers, o.Pace.MigrationStart = 1, 50*time.Millisecond
+	_, err := runUpgrade(t, c, o)
+	if failure := asError[*MigrationError](t, err); !errors.Is(failure.Cause, errJobOrphaned) || failure.Job.Status != "worker_dead" || posts(sim) != 0 {
+		t.Errorf("%+v after %d POSTs", failure, posts(sim))
+	}
+	sim.SetMigration(simulator.MigrationFaults{})
+	sim.DeleteJobs()
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	if n := sim.BootstrapperRuns(); n != 1 || posts(sim) != 1 {
+		t.Errorf("%d bootstrapper runs, %d POSTs", n, posts(sim))
 	}
 }
 
