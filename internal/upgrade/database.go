@@ -128,6 +128,7 @@ func (u *databaseUpdate) look(ctx context.Context) (err error) {
 	if u.before, err = u.client.ScanStatus(ctx); err != nil {
 		return err
 	}
+	u.job, u.first = dtr.Job{}, ""
 	u.known = map[string]bool{}
 	jobs, err := u.jobs(ctx)
 	if err != nil {

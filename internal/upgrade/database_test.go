@@ -208,8 +208,7 @@ func TestUpdateDatabaseBesideADeadJob(t *testing.T) {
 			if err := c.DTR.SyncDatabase(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			for sim.Jobs()[0].Status != "worker_dead" {
-				runtime.Gosched()
+			for ctx := within(t); sim.Jobs()[0].Status != "worker_dead" && ctx.Err() == nil; runtime.Gosched() {
 			}
 			sim.SetDatabase(simulator.DatabaseFaults{})
 			pace := testPace
@@ -237,8 +236,7 @@ func TestUploadIsNotTakenForAnotherUpdate(t *testing.T) {
 		_, err := UpdateDatabase(within(t), c.DTR, DatabaseOptions{File: file, Pace: testPace})
 		ended <- err
 	}()
-	for updates(sim) == 0 {
-		runtime.Gosched()
+	for ctx := within(t); updates(sim) == 0 && ctx.Err() == nil; runtime.Gosched() {
 	}
 	if err := c.DTR.SyncDatabase(t.Context()); err != nil {
 		t.Fatal(err)
