@@ -51,7 +51,9 @@ func (m *replicaModel) options(ctx context.Context) (upgrade.ReplicaOptions, dia
 // stays as it was seen last.
 func (m *replicaModel) observe(seen upgrade.Member) {
 	m.ID = types.StringValue(seen.ID)
-	m.Cluster = types.StringValue(seen.Host)
+	if m.Cluster.ValueString() == "" { // else the same, but for upper and lower case perhaps
+		m.Cluster = types.StringValue(seen.Host)
+	}
 	m.Health = types.StringValue(seen.Health)
 	if seen.Node != "" {
 		m.Node = types.StringValue(seen.Node)

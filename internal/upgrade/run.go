@@ -77,6 +77,9 @@ func Run(ctx context.Context, c Cluster, o Options) (*Report, error) {
 	lookCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 	defer cancel()
 	inventory, lookErr := Inspect(lookCtx, c)
+	if lookErr == nil { // of another cluster there is nothing to report
+		lookErr = isMeant(o.Host, inventory.Host)
+	}
 	if lookErr != nil {
 		tflog.Warn(ctx, "The cluster could not be looked at after the run", map[string]any{"error": lookErr.Error()})
 	} else {
