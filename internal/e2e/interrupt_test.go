@@ -233,6 +233,9 @@ func TestEngineRestarted(t *testing.T) {
 
 // A node that is off the network goes on, unseen. The bootstrapper on it has lost
 // UCP.
+//
+// The node that is still to be upgraded is away for so long that UCP says so; the
+// one of the bootstrapper until UCP has given up what it has open to it.
 func TestNodeCutOff(t *testing.T) {
 	for _, d := range []disturbance{{node: "worker3", survives: true}, {node: "worker1"}} {
 		d.happens = func(t *testing.T, n *rig.Node) {
@@ -242,6 +245,13 @@ func TestNodeCutOff(t *testing.T) {
 			}
 			if err := engines.WaitUntilDown(t.Context(), n); err != nil {
 				t.Error(err)
+			}
+			if !d.survives {
+				limited, cancel := context.WithTimeout(t.Context(), answerLimit)
+				defer cancel()
+				if err := n.WaitUntilLost(limited); err != nil {
+					t.Errorf("connections to %s: %v", n.Name, err)
+				}
 			}
 			if err := n.Plug(t.Context()); err != nil {
 				t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -43,6 +44,7 @@ type Node struct {
 	machine   *sandbox.Machine
 	dir       string
 	transport *http.Transport // by the network, as UCP has it
+	open      atomic.Int64    // connections of the transport
 
 	mu     sync.Mutex
 	engine *exec.Cmd
@@ -74,17 +76,42 @@ func (r *Rig) newNode(ctx context.Context, k int) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	dialer := &net.Dialer{Timeout: nodeTimeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: time.Second, Interval: time.Second, Count: 3,
+	}}
 	n.transport = &http.Transport{
 		TLSClientConfig: config, MaxIdleConnsPerHost: 4,
-		DialContext: (&net.Dialer{Timeout: nodeTimeout, KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: time.Second, Interval: time.Second, Count: 3,
-		}}).DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			n.open.Add(1)
+			return &counted{conn, sync.OnceFunc(func() { n.open.Add(-1) })}, nil
+		},
 	}
 	if n.Docker, err = client.New(client.WithHost("unix://"+n.Socket()), client.WithAPIVersion(apiVersion)); err != nil {
 		return nil, err
 	}
 	n.machine, err = r.network.NewMachine(ctx, n.Name, n.Address+prefixLength, Address, configDir, "/var/lib")
 	return n, err
+}
+
+// counted is a connection that counts as open until it is closed.
+type counted struct {
+	net.Conn
+	closed func()
+}
+
+func (c *counted) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+// WaitUntilLost waits until UCP has given up every connection to the node's engine,
+// also those on which it only listens.
+func (n *Node) WaitUntilLost(ctx context.Context) error {
+	return poll(ctx, func() (bool, error) { return n.open.Load() == 0, nil })
 }
 
 // Start starts the engine and waits until it answers.
