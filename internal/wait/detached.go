@@ -1,0 +1,50 @@
+package wait
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// DetachedError says that waiting ended while the cluster works on. What was
+// started goes on by itself; the next run continues from there.
+type DetachedError struct {
+	Step  string // that was waited in
+	Name  string // of what was waited for: a job's action, a content cache; "" where the step says it
+	Cause error  // context.Canceled, the cause of a time limit, or what was out of reach for too long
+
+	// What goes on; at most one of the three is set.
+	Container string    // a bootstrapper's container
+	Job       string    // the id of a job of DTR
+	Opens     time.Time // the next opening of the maintenance window
+
+	URL  string   // of the web interface that shows the job
+	Seen []string // what was not yet as it should be
+}
+
+func (e *DetachedError) Error() string {
+	switch {
+	case e.Container != "":
+		return fmt.Sprintf("stopped waiting in step %s, container %s goes on: %v", e.Step, e.Container, e.Cause)
+	case e.Job != "":
+		return fmt.Sprintf("stopped waiting in step %s, job %s goes on: %v", e.Step, e.Job, e.Cause)
+	}
+	return fmt.Sprintf("stopped in step %s: %v", e.Step, e.Cause)
+}
+
+func (e *DetachedError) Unwrap() error { return e.Cause }
+
+// Detached makes a *DetachedError of an error that only says that the context has
+// ended, wherever in the step that was noticed. Any other error it returns as it
+// is.
+func Detached(ctx context.Context, step string, err error) error {
+	cause := context.Cause(ctx)
+	if detached := (*DetachedError)(nil); cause == nil || errors.As(err, &detached) {
+		return err
+	}
+	if errors.Is(err, cause) || errors.Is(err, ctx.Err()) {
+		return &DetachedError{Step: step, Cause: cause}
+	}
+	return err
+}
