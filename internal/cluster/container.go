@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// Labels of the provider's own containers. With them a later run recognises what
+// an earlier one started.
+const (
+	LabelCluster  = "com.github.dtr-upgrade.cluster"
+	LabelFrom     = "com.github.dtr-upgrade.from"
+	LabelTo       = "com.github.dtr-upgrade.to"
+	LabelProvider = "com.github.dtr-upgrade.provider-version"
+	LabelBackup   = "com.github.dtr-upgrade.backup"  // of a backup's container: the file it is written to
+	LabelCommand  = "com.github.dtr-upgrade.command" // an upgrade has none
+	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
+	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
+)
+
+// The bootstrapper's commands, as LabelCommand says them.
+const (
+	CommandJoin   = "join"
+	CommandRemove = "remove"
+)
+
+// Phase2Name is the name of the container in which the bootstrapper's second
+// phase runs.
+const Phase2Name = "dtr-phase2"
+
+// The states of a container, in the Engine API's words, that are decided on.
+const (
+	StateCreated  = "created"
+	StateRunning  = "running"
+	StateRemoving = "removing"
+)
+
+var notInName = regexp.MustCompile(`[^a-zA-Z0-9_.-]+`)
+
+// ContainerName is the fixed name of a cluster's bootstrapper container: an
+// engine refuses a second container of the same name, and so a second run.
+func ContainerName(host string) string { return "dtr-upgrade-" + FileName(host) }
+
+// BackupName is the fixed name of the container that writes a cluster's backup.
+func BackupName(host string) string { return "dtr-backup-" + FileName(host) }
+
+// FileName is a host as part of the name of a container or a file.
+func FileName(host string) string { return notInName.ReplaceAllString(host, "-") }
+
+// BaseName is a container's name without the node that UCP puts before it.
+func BaseName(name string) string {
+	return name[strings.LastIndexByte(name, '/')+1:]
+}
+
+// isBootstrapper reports whether the container is the bootstrapper in any of its
+// commands, or the second phase of one.
+func isBootstrapper(c ucp.Container) bool {
+	if IsPhase2(c) || c.Labels[LabelCluster] != "" {
+		return true
+	}
+	repository, _ := ParseImage(c.Image)
+	return BaseName(repository) == "dtr"
+}
+
+// IsPhase2 reports whether the container is a bootstrapper's second phase.
+func IsPhase2(c ucp.Container) bool { return BaseName(c.Name) == Phase2Name }
+
+// IsOurs reports whether this provider started the container for the cluster.
+func IsOurs(c ucp.Container, host string) bool {
+	return c.Labels[LabelCluster] == host && BaseName(c.Name) == ContainerName(host)
+}
+
+// IsBackup reports whether this provider started the container to write a backup
+// of the cluster, which changes nothing on it.
+func IsBackup(c ucp.Container, host string) bool {
+	return c.Labels[LabelCluster] == host && BaseName(c.Name) == BackupName(host)
+}
+
+// IsUpgrade reports whether a container of ours with the labels was made for an
+// upgrade.
+func IsUpgrade(labels map[string]string) bool { return labels[LabelCommand] == "" }
+
+// IsRecord reports whether a container that has ended must be kept: it alone tells
+// that the replica which it names was made by this provider.
+func IsRecord(labels map[string]string) bool { return labels[LabelCommand] == CommandJoin }
+
+// Purpose is what a container of ours was made for, in a few words: for an
+// upgrade the version that it leads to.
+func Purpose(labels map[string]string) string {
+	switch labels[LabelCommand] {
+	case CommandJoin:
+		return fmt.Sprintf("replica %s joins on node %s", labels[LabelReplica], labels[LabelNode])
+	case CommandRemove:
+		return fmt.Sprintf("replica %s is removed", labels[LabelReplica])
+	}
+	return labels[LabelTo]
+}
+
+// LabelledVersion reads one of the labels From and To, nil where it holds none.
+func LabelledVersion(labels map[string]string, label string) *semver.Version {
+	v, err := semver.StrictNewVersion(labels[label])
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// UpgradeContainer is the container of this provider's upgrade of the cluster. There
+// are two only where the provider was set to another engine meanwhile; the one at
+// work counts.
+func (i *Inventory) UpgradeContainer() (ucp.Container, bool) {
+	return i.ours(func(c ucp.Container) bool { return IsOurs(c, i.Host) && IsUpgrade(c.Labels) })
+}
+
+// BackupContainer is this provider's container of a backup.
+func (i *Inventory) BackupContainer() (ucp.Container, bool) {
+	return i.ours(func(c ucp.Container) bool { return IsBackup(c, i.Host) })
+}
+
+// MembershipChange is the container of a join or a removal of this provider that
+// is at work, or has ended and was not yet verified.
+func (i *Inventory) MembershipChange() (ucp.Container, bool) {
+	return i.ours(func(c ucp.Container) bool {
+		return IsOurs(c, i.Host) && !IsUpgrade(c.Labels) && c.State != StateCreated
+	})
+}
+
+func (i *Inventory) ours(match func(ucp.Container) bool) (ucp.Container, bool) {
+	ours := slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool { return !match(c) })
+	if len(ours) == 0 {
+		return ucp.Container{}, false
+	}
+	return ours[max(0, slices.IndexFunc(ours, ucp.Container.Running))], true
+}
+
+// AddBootstrappers adds the bootstrappers among the containers of an engine that
+// UCP does not show: that engine need not be one of UCP's.
+func (i *Inventory) AddBootstrappers(containers []ucp.Container) {
+	for _, c := range containers {
+		known := slices.ContainsFunc(i.Bootstrappers, func(b ucp.Container) bool { return b.ID == c.ID })
+		if isBootstrapper(c) && !known {
+			i.Bootstrappers = append(i.Bootstrappers, c)
+		}
+	}
+}
+
+// Foreign are the bootstrappers at work that this provider did not start for this
+// cluster. A second phase is ours as long as our own container is there.
+func (i *Inventory) Foreign(phase2IsOurs bool) []ucp.Container {
+	return slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool {
+		return !c.Running() || IsOurs(c, i.Host) || IsBackup(c, i.Host) || phase2IsOurs && IsPhase2(c)
+	})
+}

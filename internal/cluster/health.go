@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+)
+
+// StaleAfter is how old a replica's health report may be. DTR's own limit is not
+// published; its replicas report every few seconds.
+const StaleAfter = 2 * time.Minute
+
+// Stale reports whether the replica has not reported its health for too long, by
+// DTR's own clock. One that never reported is.
+func Stale(status dtr.ClusterStatus, replica string) bool {
+	at, reported := status.Timestamp[replica]
+	return !reported || clock(status).Sub(at) > StaleAfter
+}
+
+// clock is DTR's own time of a status; where it does not tell it, that of the
+// latest report of any replica.
+func clock(status dtr.ClusterStatus) time.Time {
+	now := status.Date
+	if now.IsZero() {
+		for _, t := range status.Timestamp {
+			if now.Before(t) {
+				now = t
+			}
+		}
+	}
+	return now
+}
+
+// UnhealthyReason is what keeps a replica from counting as healthy, as a summary
+// and what was seen; "" when nothing does.
+func (s *Snapshot) UnhealthyReason(r Replica) (summary, seen string) {
+	health, reported := s.Status.Health[r.ID]
+	at := s.Status.Timestamp[r.ID]
+	switch {
+	case !reported:
+		return fmt.Sprintf("Replica %s does not report its health", r.ID),
+			fmt.Sprintf("DTR's cluster status has no entry for replica %s on node %s.", r.ID, r.Node)
+	case health != dtr.HealthOK:
+		return fmt.Sprintf("Replica %s is not healthy", r.ID),
+			fmt.Sprintf("Health of replica %s on node %s: %s", r.ID, r.Node, health)
+	case Stale(s.Status, r.ID):
+		return fmt.Sprintf("The health report of replica %s is stale", r.ID),
+			fmt.Sprintf("Replica %s on node %s reported last at %s, %s ago.",
+				r.ID, r.Node, at.UTC().Format(time.RFC3339), clock(s.Status).Sub(at).Round(time.Second))
+	}
+	return "", ""
+}
+
+// ExistingReplica is the replica that the bootstrapper of an upgrade connects to:
+// the given one, or for "" the first healthy one by id. Where none is healthy, it
+// is the first of which UCP shows a container.
+func (s *Snapshot) ExistingReplica(id string) (Replica, bool) {
+	if id != "" {
+		return s.Replica(id)
+	}
+	visible := slices.DeleteFunc(slices.Clone(s.Replicas), func(r Replica) bool { return len(r.Containers) == 0 })
+	i := slices.IndexFunc(visible, func(r Replica) bool { return s.Status.Health[r.ID] == dtr.HealthOK })
+	if len(visible) == 0 {
+		return Replica{}, false
+	}
+	return visible[max(i, 0)], true
+}

@@ -1,0 +1,31 @@
+package cluster
+
+import (
+	"strings"
+
+	"github.com/distribution/reference"
+)
+
+// ParseImage splits an image reference into repository and tag, both as Docker
+// shows them: its own registry and a digest are left out. A reference that does
+// not parse has neither.
+func ParseImage(image string) (repository, tag string) {
+	image, _, _ = strings.Cut(image, "@")
+	ref, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return "", ""
+	}
+	if tagged, ok := ref.(reference.Tagged); ok {
+		tag = tagged.Tag()
+	}
+	return reference.FamiliarName(ref), tag
+}
+
+// FamiliarImage is a reference as Docker shows it: its own registry is left out.
+func FamiliarImage(image string) string {
+	ref, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return image
+	}
+	return reference.FamiliarString(ref)
+}
