@@ -1,0 +1,253 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// DatabaseOptions is an update of the vulnerability database.
+type DatabaseOptions struct {
+	File string // to upload; "" has DTR download the database
+	Pace wait.Pace
+}
+
+// OpenDatabase opens the file of a vulnerability database, and says how many bytes
+// it has.
+func OpenDatabase(path string) (*os.File, int64, error) {
+	file, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("%s is not a file", path)
+	case info.Size() == 0:
+		err = fmt.Errorf("%s is empty", path)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
+}
+
+// UpdateDatabase updates the vulnerability database and waits until DTR has a
+// newer one; all times that are compared are DTR's own.
+//
+// A download that is under way already is waited for instead of being started
+// again. Any other update may be one of another content than the file's: its end
+// is waited for, and then the file is uploaded. One whose worker is gone is waited
+// for until another has taken it on, or nobody can be expected to.
+//
+// Errors: *DatabaseError, *wait.DetachedError, *dtr.FileError, *dtr.LostJobError and
+// those of the client.
+func UpdateDatabase(ctx context.Context, client *dtr.Client, o DatabaseOptions) (dtr.ScanStatus, error) {
+	u := &databaseUpdate{client: client, o: o, pace: o.Pace.OrDefault()}
+	if err := u.look(ctx); err != nil {
+		return dtr.ScanStatus{}, err
+	}
+	if u.first != "" && (o.File != "" || u.job.Status.Orphaned()) {
+		if err := u.waitForOther(ctx); err != nil {
+			return u.after, err
+		}
+		if err := u.look(ctx); err != nil {
+			return dtr.ScanStatus{}, err
+		}
+		if o.File != "" || u.job.Status.Orphaned() {
+			u.job, u.first = dtr.Job{}, "" // should yet another one have begun, the upload queues behind it
+		}
+	}
+	if u.first == "" {
+		if err := u.start(ctx); err != nil {
+			return u.after, err
+		}
+	}
+	err := u.wait(ctx)
+	return u.after, err
+}
+
+type databaseUpdate struct {
+	client *dtr.Client
+	o      DatabaseOptions
+	pace   wait.Pace
+
+	before dtr.ScanStatus
+	known  map[string]bool // jobs that were there before
+	first  string          // id of the job that was joined, or of the first new one; "" while there is none
+	job    dtr.Job         // its latest attempt
+	after  dtr.ScanStatus
+}
+
+// look notes what there is before the update, and whether one is under way.
+func (u *databaseUpdate) look(ctx context.Context) (err error) {
+	if u.before, err = u.client.ScanStatus(ctx); err != nil {
+		return err
+	}
+	u.job, u.first = dtr.Job{}, ""
+	u.known = map[string]bool{}
+	jobs, err := u.jobs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs {
+		u.known[job.ID] = true
+	}
+	if job, found := underWay(jobs, func(dtr.Job) bool { return true }); found {
+		u.job, u.first = job, job.ID
+	}
+	return nil
+}
+
+// jobs are the latest updates, newest first, under whichever of their names.
+func (u *databaseUpdate) jobs(ctx context.Context) (all []dtr.Job, err error) {
+	for _, action := range dtr.DatabaseActions {
+		jobs, err := u.client.Jobs(ctx, dtr.JobFilter{Action: action, Limit: Recent})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, jobs...)
+	}
+	slices.SortStableFunc(all, func(a, b dtr.Job) int { return b.ScheduledAt.Compare(a.ScheduledAt) })
+	return all, nil
+}
+
+// start has DTR begin with the update. One that comes too early, before the
+// scanner has come up, is sent again after a while: it was refused.
+func (u *databaseUpdate) start(ctx context.Context) error {
+	send := u.client.SyncDatabase
+	if u.o.File != "" {
+		file, size, err := OpenDatabase(u.o.File)
+		if err != nil {
+			return &dtr.FileError{Err: err}
+		}
+		defer file.Close()
+		send = func(ctx context.Context) error {
+			return u.client.UploadDatabase(ctx, filepath.Base(u.o.File), file, size)
+		}
+	}
+	began := time.Now()
+	var failure error
+	err := wait.Until(ctx, u.pace, func(ctx context.Context) (bool, error) {
+		failure = send(ctx)
+		api, refused := errors.AsType[*dtr.APIError](failure)
+		early := refused && api.Code == dtr.CodeScanningNotReady
+		if early && time.Since(began) > u.pace.Healthy {
+			failure = u.failure(ctx, failure)
+			early = false
+		}
+		return !early && ctx.Err() == nil, nil
+	})
+	if err != nil {
+		return u.waiter().Detached(err)
+	}
+	return failure
+}
+
+func (u *databaseUpdate) waiter() *Waiter {
+	w := &Waiter{Step: Step, Action: dtr.DatabaseActions[0], Client: u.client, Pace: u.pace, Job: u.job}
+	w.Read = u.read
+	w.Changed = func(_ context.Context, job dtr.Job) { u.job = job }
+	return w
+}
+
+// waitForOther waits for the end of an update that is none of ours, whatever it
+// comes to; for a download only until it has a worker.
+func (u *databaseUpdate) waitForOther(ctx context.Context) error {
+	tflog.Info(ctx, "Another update of the vulnerability database is waited for", map[string]any{"job_id": u.first})
+	w := u.waiter()
+	return u.failed(ctx, w.Wait(ctx, func(context.Context) (bool, error) {
+		orphaned := w.State.Job.Status.Orphaned()
+		return w.State.Phase != Running || w.Overdue() != nil || !orphaned && u.o.File == "", nil
+	}))
+}
+
+// wait waits until the job, if DTR lists one, is over and the database newer.
+func (u *databaseUpdate) wait(ctx context.Context) error {
+	w := u.waiter()
+	// The job is read first and then the database: a job that is over has left its
+	// mark there by then.
+	w.Read = func(ctx context.Context) (State, error) {
+		state, err := u.read(ctx)
+		if err != nil {
+			return state, err
+		}
+		u.after, err = u.client.ScanStatus(ctx)
+		return state, err
+	}
+	return u.failed(ctx, w.Wait(ctx, func(context.Context) (bool, error) { return u.outcome(w.State, w.Waited()) }))
+}
+
+// read reads where the update's job stands, if it can be told by now which one it
+// is: the oldest new one that is no retry of an older one; for an upload the
+// newest, since DTR may have begun another update while the file was sent.
+func (u *databaseUpdate) read(ctx context.Context) (State, error) {
+	jobs, err := u.jobs(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	if u.first == "" {
+		for _, job := range jobs {
+			retry := job.RetryFromID != "" && job.RetryFromID != job.ID
+			switch {
+			case u.known[job.ID], u.known[job.RetryFromID]:
+			case u.o.File == "", u.first == "" && !retry:
+				u.first = job.ID
+			}
+		}
+	}
+	return StateOf(attemptsOf(u.first, jobs), time.Time{})
+}
+
+// errNotNewer says that the update has brought nothing newer.
+var errNotNewer = errors.New("the vulnerability database is no newer")
+
+// outcome reports whether the update is done, or why it has failed.
+func (u *databaseUpdate) outcome(s State, waited time.Duration) (done bool, err error) {
+	newer := u.after.DBUpdatedAt.After(u.before.DBUpdatedAt) && !u.after.LastDBUpdateFailed
+	switch s.Phase {
+	case Done:
+		if !newer && waited > u.pace.Consistent { // what the replicas say of the database may lag behind the job
+			return false, errNotNewer
+		}
+		return newer, nil
+	case Absent:
+		// A failure of before says nothing, unless it is seen to be a new one.
+		if u.after.LastDBUpdateFailed && !u.before.LastDBUpdateFailed {
+			return false, ErrGaveUp
+		}
+		return newer, nil
+	case Running, Retrying, GaveUp:
+	}
+	return false, s.Overdue(waited, u.pace)
+}
+
+// failed makes a failure of an error of a wait, unless that says that the job goes
+// on.
+func (u *databaseUpdate) failed(ctx context.Context, err error) error {
+	var detached *wait.DetachedError
+	switch {
+	case err == nil, errors.As(err, &detached):
+		return err
+	case errors.Is(err, errNotNewer), errors.Is(err, ErrGaveUp), errors.Is(err, ErrNotRetried):
+		return u.failure(ctx, nil) // the job and the database say it
+	}
+	return u.failure(ctx, err)
+}
+
+func (u *databaseUpdate) failure(ctx context.Context, cause error) error {
+	return &DatabaseError{
+		Job: u.job, Before: u.before, After: u.after, Cause: cause, URL: u.client.URL(), Log: tailOfLog(ctx, u.client, u.job.ID),
+	}
+}

@@ -1,0 +1,316 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+const updatePath = "/api/v0/imagescan/scan/update"
+
+// updates counts the requests for another vulnerability database.
+func updates(sim *simulator.Cluster) (n int) {
+	for _, c := range clustertest.Changes(sim) {
+		if c == "PUT "+updatePath {
+			n++
+		}
+	}
+	return n
+}
+
+func databaseFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "db.tar")
+	if err := os.WriteFile(file, []byte(strings.Repeat("vulnerability ", 1<<17)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestUpdateDatabase(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{"", databaseFile(t)} {
+		for _, tt := range []struct {
+			name    string
+			faults  simulator.DatabaseFaults
+			fault   simulator.Fault
+			updates int
+			unsure  bool // whose job it is
+		}{
+			{name: "well", updates: 1},
+			{name: "too early", faults: simulator.DatabaseFaults{NotReady: 2}, updates: 3},
+			{name: "lost", fault: simulator.Fault{Method: http.MethodPut, Reset: true, Times: 1}, updates: 2},
+			{name: "answer lost", fault: simulator.Fault{Method: http.MethodPut, AfterEffect: true, Times: 1}, updates: 1, unsure: source != ""},
+			{name: "DTR away while it is waited for", fault: simulator.Fault{Path: "/api/v0/imagescan/status", Status: 502, Times: 9}, updates: 1},
+		} {
+			t.Run(tt.name+" "+filepath.Base(source), func(t *testing.T) {
+				t.Parallel()
+				sim, c := clustertest.Start(t, "2.6.15")
+				sim.SetDatabase(tt.faults)
+				before := clustertest.Must[dtr.ScanStatus](t)(c.DTR.ScanStatus(t.Context()))
+				if tt.fault.Status != 0 { // not before the update has begun
+					sim.At(simulator.DatabaseUpdateStarted, func() { sim.Inject(tt.fault) })
+				} else if tt.fault.Method != "" {
+					sim.Inject(tt.fault)
+				}
+				status, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{File: source, Pace: clustertest.Pace})
+				if tt.unsure {
+					_ = clustertest.AsError[*dtr.LostJobError](t, err)
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				if !tt.unsure && (!status.DBUpdatedAt.After(before.DBUpdatedAt) || status.DBVersion == before.DBVersion) {
+					t.Errorf("before %+v, after %+v", before, status)
+				}
+				if n := updates(sim); n != tt.updates || len(sim.Jobs()) != 1 || len(sim.Uploads()) != min(len(source), 1) {
+					t.Errorf("%d requests, jobs %+v, uploads %+v", n, sim.Jobs(), sim.Uploads())
+				}
+			})
+		}
+	}
+}
+
+func TestUpdateDatabaseFails(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		faults simulator.DatabaseFaults
+		pace   func(*wait.Pace)
+		want   func(*DatabaseError) bool
+	}{
+		{"fails", simulator.DatabaseFaults{Fail: 1}, nil, func(e *DatabaseError) bool {
+			return e.Failed() && e.Cause == nil && strings.Contains(strings.Join(e.Log, "\n"), "checksum mismatch")
+		}},
+		{"brings nothing newer", simulator.DatabaseFaults{Same: true}, func(p *wait.Pace) { p.Consistent = time.Millisecond }, func(e *DatabaseError) bool {
+			return !e.Failed() && e.Cause == nil && e.Job.Status == "done" && e.After.DBUpdatedAt.Equal(e.Before.DBUpdatedAt)
+		}},
+		{"unknown status", simulator.DatabaseFaults{Status: "levitating"}, nil, func(e *DatabaseError) bool {
+			var unknown *dtr.UnknownStatusError
+			return errors.As(e, &unknown) && unknown.Word == "levitating"
+		}},
+		{"worker is gone", simulator.DatabaseFaults{Status: "worker_dead"}, func(p *wait.Pace) { p.MigrationStart = 50 * time.Millisecond }, func(e *DatabaseError) bool {
+			return errors.Is(e, ErrOrphaned) && e.Job.Status == "worker_dead"
+		}},
+		{"canceled", simulator.DatabaseFaults{Status: "canceled"}, nil, (*DatabaseError).Failed},
+		{"never ready", simulator.DatabaseFaults{NotReady: 1 << 20}, func(p *wait.Pace) { p.Healthy = time.Millisecond }, func(e *DatabaseError) bool {
+			var api *dtr.APIError
+			return errors.As(e, &api) && api.Code == dtr.CodeScanningNotReady && e.Job.ID == ""
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.6.15")
+			sim.SetDatabase(tt.faults)
+			pace := clustertest.Pace
+			if tt.pace != nil {
+				tt.pace(&pace)
+			}
+			_, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: pace})
+			failure := clustertest.AsError[*DatabaseError](t, err)
+			if !tt.want(failure) || failure.URL == "" {
+				t.Errorf("failure %+v", failure)
+			}
+		})
+	}
+}
+
+// TestUpdateDatabaseAfterAFailure holds that the mark of an earlier failure is
+// not taken for that of this update, and that it ends with it.
+func TestUpdateDatabaseAfterAFailure(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	sim.SetDatabase(simulator.DatabaseFaults{Fail: 1})
+	if _, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace}); err == nil {
+		t.Fatal("the first update did not fail")
+	}
+	status := clustertest.Must[dtr.ScanStatus](t)(UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace}))
+	if status.LastDBUpdateFailed || updates(sim) != 2 {
+		t.Errorf("status %+v after %d requests", status, updates(sim))
+	}
+}
+
+func TestUpdateDatabaseRefused(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	sim.SetDatabase(simulator.DatabaseFaults{Disabled: true})
+	_, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace})
+	if api := clustertest.AsError[*dtr.APIError](t, err); api.Code != dtr.CodeScanningNotEnabled {
+		t.Errorf("error %v", err)
+	}
+	sim.SetDatabase(simulator.DatabaseFaults{})
+	for name, file := range map[string]string{"missing": filepath.Join(t.TempDir(), "none"), "a directory": t.TempDir()} {
+		var unread *dtr.FileError
+		if _, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{File: file, Pace: clustertest.Pace}); !errors.As(err, &unread) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if n := updates(sim); n > 0 {
+		t.Errorf("%d requests were made", n)
+	}
+}
+
+// TestUpdateDatabaseIsResumed cuts an update short while DTR works on it. The next
+// one waits for a download; for a file it cannot know whose content is on its way.
+func TestUpdateDatabaseIsResumed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		file    string
+		updates int
+	}{"online": {"", 1}, "file": {databaseFile(t), 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.6.15")
+			release := sim.Hold(simulator.DatabaseUpdateStarted)
+			defer release()
+			ctx, cancel := context.WithCancel(clustertest.Limited(t))
+			defer cancel()
+			sim.At(simulator.DatabaseUpdateStarted, cancel)
+			o := DatabaseOptions{File: tt.file, Pace: clustertest.Pace}
+			_, err := UpdateDatabase(ctx, c.DTR, o)
+			if detached := clustertest.AsError[*wait.DetachedError](t, err); !errors.Is(detached, context.Canceled) {
+				t.Errorf("error %v", err)
+			}
+
+			again := make(chan error, 1)
+			go func() {
+				_, err := UpdateDatabase(clustertest.Limited(t), c.DTR, o)
+				again <- err
+			}()
+			waitFor(t, sim, "/api/v0/jobs", len(sim.Requests()))
+			release()
+			if err := <-again; err != nil {
+				t.Fatal(err)
+			}
+			if n := updates(sim); n != tt.updates || len(sim.Jobs()) != tt.updates {
+				t.Errorf("%d requests, jobs %+v", n, sim.Jobs())
+			}
+		})
+	}
+}
+
+// TestUpdateDatabaseBesideADeadJob has an earlier update stay without a worker.
+func TestUpdateDatabaseBesideADeadJob(t *testing.T) {
+	t.Parallel()
+	for name, file := range map[string]string{"online": "", "file": databaseFile(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.6.15")
+			sim.SetDatabase(simulator.DatabaseFaults{Status: "worker_dead"})
+			if err := c.DTR.SyncDatabase(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for ctx := clustertest.Limited(t); sim.Jobs()[0].Status != "worker_dead" && ctx.Err() == nil; runtime.Gosched() {
+			}
+			sim.SetDatabase(simulator.DatabaseFaults{})
+			pace := clustertest.Pace
+			pace.MigrationStart = 50 * time.Millisecond
+			if _, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{File: file, Pace: pace}); err != nil {
+				t.Fatal(err)
+			}
+			if n := updates(sim); n != 2 {
+				t.Errorf("%d requests, jobs %+v", n, sim.Jobs())
+			}
+		})
+	}
+}
+
+// TestUploadIsNotTakenForAnotherUpdate has a download begin, and end, while the file
+// is being sent.
+func TestUploadIsNotTakenForAnotherUpdate(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	loading, release := sim.HoldNth(simulator.DatabaseUpdateStarted, 2)
+	defer release()
+	sim.Inject(simulator.Fault{Method: http.MethodPut, Path: updatePath, Delay: 2 * time.Second, Times: 1})
+	file, ended := databaseFile(t), make(chan error, 1)
+	go func() {
+		_, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{File: file, Pace: clustertest.Pace})
+		ended <- err
+	}()
+	for ctx := clustertest.Limited(t); updates(sim) == 0 && ctx.Err() == nil; runtime.Gosched() {
+	}
+	if err := c.DTR.SyncDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-loading
+	select {
+	case err := <-ended:
+		t.Errorf("the file is not loaded yet, and its update ended with %v", err)
+	case <-time.After(100 * time.Millisecond):
+		release()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if len(sim.Jobs()) != 2 || len(sim.Uploads()) != 1 {
+		t.Errorf("jobs %+v, uploads %+v", sim.Jobs(), sim.Uploads())
+	}
+}
+
+// waitFor waits until the path has been asked for after the first so many requests.
+func waitFor(t *testing.T, sim *simulator.Cluster, path string, after int) {
+	t.Helper()
+	for ctx := clustertest.Limited(t); ctx.Err() == nil; runtime.Gosched() {
+		for _, r := range sim.Requests()[after:] {
+			if r.Path == path && r.Status != 0 {
+				return
+			}
+		}
+	}
+	t.Fatalf("%s was not asked for", path)
+}
+
+// TestDatabaseOutcome holds when an update counts as done, and when as failed.
+func TestDatabaseOutcome(t *testing.T) {
+	t.Parallel()
+	was := dtr.ScanStatus{DBUpdatedAt: clustertest.Epoch}
+	newer, same := dtr.ScanStatus{DBUpdatedAt: clustertest.Epoch.Add(time.Second)}, was
+	wasFailed := dtr.ScanStatus{DBUpdatedAt: clustertest.Epoch, LastDBUpdateFailed: true}
+	newerFailed := dtr.ScanStatus{DBUpdatedAt: clustertest.Epoch.Add(time.Second), LastDBUpdateFailed: true}
+	never := dtr.ScanStatus{}
+	for _, tt := range []struct {
+		name          string
+		phase         Phase
+		before, after dtr.ScanStatus
+		late          bool // the status of the job has not changed for long
+		want          string
+	}{
+		{"job done, newer", Done, was, newer, false, "done"},
+		{"job done, the first database", Done, never, newer, false, "done"},
+		{"job done, not seen yet", Done, was, same, false, "wait"},
+		{"job done, no newer", Done, was, same, true, "failed"},
+		{"job done, newer, and said to have failed", Done, was, newerFailed, false, "wait"},
+		{"job done, newer, and still said to have failed", Done, was, newerFailed, true, "failed"},
+		{"job runs, newer", Running, was, newer, true, "wait"},
+		{"job failed, newer", GaveUp, was, newer, false, "failed"},
+		{"job failed, is to be tried again", Retrying, was, newerFailed, false, "wait"},
+		{"job failed, and is not tried again", Retrying, was, newerFailed, true, "failed"},
+		{"no job, newer", Absent, was, newer, false, "done"},
+		{"no job, nothing new", Absent, was, same, true, "wait"},
+		{"no job, failed", Absent, was, wasFailed, false, "failed"},
+		{"no job, failed before", Absent, wasFailed, wasFailed, true, "wait"},
+		{"no job, failed before, newer", Absent, wasFailed, newer, false, "done"},
+		{"no job, newer, failed before and said so still", Absent, wasFailed, newerFailed, true, "wait"},
+	} {
+		u := &databaseUpdate{pace: wait.DefaultPace, before: tt.before, after: tt.after}
+		waited := time.Duration(0)
+		if tt.late {
+			waited = time.Hour
+		}
+		done, err := u.outcome(State{Phase: tt.phase}, waited)
+		if got := outcome(done, err); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package job
+
+import (
+	"fmt"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+)
+
+// Error says that a job did not get done.
+type Error struct {
+	Action   string
+	Job      dtr.Job // the last attempt; zero when DTR never started one
+	Attempts int
+	Log      []string // the last lines of the last attempt
+	URL      string   // of DTR's web interface
+	// Cause is a *dtr.UnknownStatusError for a status word that is not known, an error
+	// that says that no worker has the job any more, or nil.
+	Cause error
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("job %s %s: %v", e.Action, e.Job.ID, e.Cause)
+	}
+	if e.Job.ID == "" {
+		return fmt.Sprintf("job %s was never started", e.Action)
+	}
+	return fmt.Sprintf("job %s failed after %d attempts, the last (%s) ended as %q", e.Action, e.Attempts, e.Job.ID, e.Job.Status)
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// DatabaseError says that the vulnerability database is not what the update was
+// to make of it.
+type DatabaseError struct {
+	Job           dtr.Job // zero when DTR listed none
+	Before, After dtr.ScanStatus
+	Log           []string // the last lines of the job's
+	URL           string   // of DTR's web interface
+	// Cause is a *dtr.UnknownStatusError, a *dtr.APIError when DTR did not get ready
+	// for it, an error that says that its worker is gone, or nil.
+	Cause error
+}
+
+// Failed reports whether the update itself failed; otherwise it has brought nothing
+// newer, or its cause is an error of its own.
+func (e *DatabaseError) Failed() bool {
+	phase, _ := e.Job.Status.Phase()
+	return e.After.LastDBUpdateFailed || phase == dtr.PhaseFailed || phase == dtr.PhaseStopped
+}
+
+func (e *DatabaseError) Error() string {
+	switch {
+	case e.Cause != nil:
+		return fmt.Sprintf("update of the vulnerability database, job %q: %v", e.Job.ID, e.Cause)
+	case e.Failed():
+		return fmt.Sprintf("update of the vulnerability database failed, job %q ended as %q", e.Job.ID, e.Job.Status)
+	}
+	return "the vulnerability database is no newer after its update"
+}
+
+func (e *DatabaseError) Unwrap() error { return e.Cause }

@@ -1,0 +1,105 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// Step is the step in which a job is waited for that belongs to no upgrade.
+const Step = "job"
+
+// Options is a job to be run.
+type Options struct {
+	Action     string
+	Parameters map[string]string
+	// Detach leaves the job alone once it is there.
+	Detach bool
+	// Progress, which may be nil, is told of every change in a sentence.
+	Progress func(string)
+	Pace     wait.Pace
+}
+
+// Run runs one job of DTR and sees it to its end, the retries that DTR makes by
+// itself included. A job of the same action and parameters that waits or runs
+// already is joined: a second one would only compete with it.
+//
+// The job is its latest attempt. Errors: *Error, *wait.DetachedError,
+// *dtr.LostJobError and those of the client.
+func Run(ctx context.Context, client *dtr.Client, o Options) (dtr.Job, error) {
+	list := func(ctx context.Context) ([]dtr.Job, error) {
+		return client.Jobs(ctx, dtr.JobFilter{Action: o.Action, Limit: Recent})
+	}
+	jobs, err := list(ctx)
+	if err != nil {
+		return dtr.Job{}, err
+	}
+	same := func(j dtr.Job) bool { return len(o.Parameters) == 0 || maps.Equal(o.Parameters, j.Parameters) }
+	how := "joined"
+	job, found := underWay(jobs, same)
+	if !found {
+		how = "started"
+		if job, err = client.RunJob(ctx, o.Action, o.Parameters); err != nil {
+			return dtr.Job{}, err
+		}
+	}
+	report := func(job dtr.Job, how string) {
+		if o.Progress == nil {
+			return
+		}
+		if job.WorkerID != "" {
+			how += " on replica " + job.WorkerID
+		}
+		o.Progress(fmt.Sprintf("Job %s (%s): %s", job.ID, o.Action, how))
+	}
+	report(job, how)
+	if o.Detach {
+		return job, nil
+	}
+	w := &Waiter{Step: Step, Action: o.Action, Client: client, Pace: o.Pace.OrDefault(), Job: job}
+	w.Read = func(ctx context.Context) (State, error) {
+		jobs, err := list(ctx)
+		if err != nil {
+			return State{}, err
+		}
+		return StateOf(attemptsOf(job.ID, jobs), time.Time{})
+	}
+	w.Changed = func(_ context.Context, job dtr.Job) { report(job, string(job.Status)) }
+	err = w.Wait(ctx, func(context.Context) (bool, error) { return w.State.Phase == Done, w.Overdue() })
+	return w.Job, w.failed(ctx, err)
+}
+
+// underWay is the newest of some jobs, listed newest first, that matches and has
+// not come to its end, nor been tried again. Of the very newest a status word that
+// nobody published, and a worker that is gone, count as well: the job may be at
+// work, or be about to.
+func underWay(jobs []dtr.Job, match func(dtr.Job) bool) (dtr.Job, bool) {
+	for i, job := range jobs {
+		_, err := job.Status.Phase()
+		sure := err == nil && !job.Status.Orphaned()
+		if match(job) && !ended(job) && (sure || i == 0) && attemptsOf(job.ID, jobs)[0].ID == job.ID {
+			return job, true
+		}
+	}
+	return dtr.Job{}, false
+}
+
+// attemptsOf are the job of an id and all retries of it, newest first like the jobs
+// that they are picked from. A retry names the attempt that it repeats.
+func attemptsOf(id string, jobs []dtr.Job) []dtr.Job {
+	ours := map[string]bool{id: true}
+	var attempts []dtr.Job
+	for _, job := range slices.Backward(jobs) {
+		if ours[job.ID] || ours[job.RetryFromID] {
+			ours[job.ID] = true
+			attempts = append(attempts, job)
+		}
+	}
+	slices.Reverse(attempts)
+	return attempts
+}

@@ -1,0 +1,124 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// logTail is how many of a log's last lines go into an error.
+const logTail = 20
+
+// Waiter waits for one job of DTR.
+type Waiter struct {
+	Step   string // that the job is waited for in
+	Action string
+	Client *dtr.Client
+	Pace   wait.Pace
+
+	// Read reads where the job stands. A *dtr.UnknownStatusError ends the waiting;
+	// any other error is an outage.
+	Read func(context.Context) (State, error)
+	// Changed is told of every change of the job; nil tells nobody.
+	Changed func(context.Context, dtr.Job)
+
+	State State   // as it was read last
+	Job   dtr.Job // the latest attempt that was seen
+	Since time.Time
+}
+
+// Wait reads until decide is done or fails. Errors: those of decide, a
+// *dtr.UnknownStatusError, and a *wait.DetachedError for whatever ended the waiting
+// and not the job.
+func (w *Waiter) Wait(ctx context.Context, decide func(context.Context) (done bool, err error)) error {
+	w.Since = time.Now()
+	var failure error
+	err := wait.Until(ctx, w.Pace, func(ctx context.Context) (bool, error) {
+		state, err := w.Read(ctx)
+		unknown := (*dtr.UnknownStatusError)(nil)
+		if err != nil && !errors.As(err, &unknown) {
+			return false, err
+		}
+		w.note(ctx, state)
+		done := false
+		if failure = err; failure == nil {
+			done, failure = decide(ctx)
+		}
+		return done || failure != nil, nil
+	})
+	if err != nil {
+		return w.Detached(err)
+	}
+	return failure
+}
+
+// Waited is for how long the job has been as it was read last.
+func (w *Waiter) Waited() time.Duration { return time.Since(w.Since) }
+
+// Overdue is why the job is not waited for any longer, nil while it is.
+func (w *Waiter) Overdue() error { return w.State.Overdue(w.Waited(), w.Pace) }
+
+func (w *Waiter) note(ctx context.Context, s State) {
+	changed := s.Job.ID != w.Job.ID || s.Job.Status != w.Job.Status
+	if s.Phase != w.State.Phase || s.Job.ID != "" && changed {
+		w.Since = time.Now()
+	}
+	w.State = s
+	if s.Job.ID == "" || !changed {
+		return
+	}
+	w.Job = s.Job
+	tflog.Info(ctx, "Job of DTR changed", map[string]any{
+		"action": w.Action, "job_id": s.Job.ID, "status": string(s.Job.Status), "attempt": s.Attempts,
+	})
+	if w.Changed != nil {
+		w.Changed(ctx, s.Job)
+	}
+}
+
+// Detached says that the job goes on without being waited for.
+func (w *Waiter) Detached(cause error) error {
+	return &wait.DetachedError{Step: w.Step, Name: w.Action, Job: w.Job.ID, URL: w.Client.URL(), Cause: cause}
+}
+
+// Failure says that the job did not get done. What its phase says by itself is no
+// cause.
+func (w *Waiter) Failure(ctx context.Context, cause error) *Error {
+	if errors.Is(cause, ErrGaveUp) || errors.Is(cause, ErrNotRetried) {
+		cause = nil
+	}
+	attempts := w.State.Attempts
+	if w.Job.ID != "" {
+		attempts = max(attempts, 1)
+	}
+	return &Error{
+		Action: w.Action, Job: w.Job, Attempts: attempts, URL: w.Client.URL(), Cause: cause,
+		Log: tailOfLog(ctx, w.Client, w.Job.ID),
+	}
+}
+
+// failed makes a failure of an error of Wait, unless that says that the job goes on.
+func (w *Waiter) failed(ctx context.Context, err error) error {
+	var detached *wait.DetachedError
+	if err == nil || errors.As(err, &detached) {
+		return err
+	}
+	return w.Failure(ctx, err)
+}
+
+// tailOfLog is the end of a job's log, as far as it can be read.
+func tailOfLog(ctx context.Context, client *dtr.Client, id string) []string {
+	if id == "" {
+		return nil
+	}
+	lines, err := client.JobLogs(ctx, id, logTail)
+	if err != nil {
+		tflog.Warn(ctx, "The job's log could not be read", map[string]any{"job_id": id, "error": err.Error()})
+	}
+	return lines
+}
