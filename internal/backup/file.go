@@ -1,0 +1,137 @@
+// Package backup holds the two halves of a DTR backup on this machine: its file,
+// which has its name only once it is complete and on the disk, and its archive,
+// which is read to its end before it is believed.
+//
+// It does not know how the backup is taken, and must not import any package of
+// this project but transition.
+package backup
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// FileState is what is seen of the file that a backup is to be written to.
+type FileState struct {
+	Exists   bool
+	Modified time.Time
+	Problem  error // why it could not be written
+}
+
+// Look looks at the file of that name and at its directory.
+func Look(name string) FileState {
+	info, err := os.Lstat(name)
+	if err == nil {
+		return FileState{Exists: true, Modified: info.ModTime()}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return FileState{Problem: err}
+	}
+	dir, err := os.Stat(filepath.Dir(name))
+	if err == nil && !dir.IsDir() {
+		err = &fs.PathError{Op: "stat", Path: filepath.Dir(name), Err: errors.New("is not a directory")}
+	}
+	return FileState{Problem: err}
+}
+
+// Absolute is the absolute path of a file, or its name where that is not known.
+func Absolute(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
+}
+
+// File is a backup that is being written beside the file that it is to be.
+type File struct {
+	*os.File
+	Target   string // the name that it gets
+	Size     int64  // once it has that name
+	WriteErr error  // of a write that failed
+}
+
+// partialName is the same for every run of an owner: what a killed one left is
+// found again.
+func partialName(name, owner string) string {
+	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+owner+".partial")
+}
+
+// Create makes the partial file for a backup. The owner is part of its name; what
+// an earlier run of the owner left is removed.
+func Create(name, owner string) (*File, error) {
+	partial := partialName(name, owner)
+	if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the user's own
+	if err != nil {
+		return nil, err
+	}
+	return &File{File: f, Target: name}, nil
+}
+
+// RemovePartial removes what a killed run of the owner left.
+func RemovePartial(name, owner string) { _ = os.Remove(partialName(name, owner)) }
+
+func (f *File) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if err != nil {
+		f.WriteErr = err
+	}
+	return n, err
+}
+
+// Drop removes what was written. After Keep there is nothing left to remove.
+func (f *File) Drop() {
+	_ = f.Close()
+	_ = os.Remove(f.Name())
+}
+
+// Keep gives the file its name, once it is on the disk. The error is fs.ErrExist
+// where there is a file of that name by now.
+func (f *File) Keep() error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	f.Size = info.Size()
+	if err := f.Close(); err != nil {
+		return err
+	}
+	err = os.Link(f.Name(), f.Target)
+	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+		err = f.takeName()
+	}
+	if err != nil {
+		return err
+	}
+	syncDir(filepath.Dir(f.Target))
+	return nil
+}
+
+// takeName is for a file system without links: it takes the name first, which
+// fails where there is such a file.
+func (f *File) takeName() error {
+	reserved, err := os.OpenFile(f.Target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(reserved.Close(), os.Rename(f.Name(), f.Target)); err != nil {
+		return errors.Join(err, os.Remove(f.Target))
+	}
+	return nil
+}
+
+// syncDir makes the name survive a power failure, where the system can do that.
+func syncDir(name string) {
+	if d, err := os.Open(name); err == nil { //nolint:gosec // of the user's own file
+		_ = d.Sync()
+		_ = d.Close()
+	}
+}

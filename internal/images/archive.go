@@ -1,0 +1,124 @@
+package images
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+)
+
+// manifestName is the table of contents of what docker save writes.
+const manifestName = "manifest.json"
+
+// maxManifest bounds it: eleven images have some kilobytes.
+const maxManifest = 16 << 20
+
+// openArchive opens a file that docker save wrote, compressed or not. Where it is
+// not, the reader can seek, and what is skipped is not read.
+func openArchive(name string) (content io.Reader, closer io.Closer, err error) {
+	f, err := os.Open(name) //nolint:gosec // the user's own file
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	if info, err := f.Stat(); err != nil {
+		return nil, nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("is not a regular file")}
+	}
+	magic := make([]byte, 2)
+	if _, err := io.ReadFull(f, magic); err != nil {
+		return nil, nil, errNoArchive
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, nil, err
+	}
+	if string(magic) != "\x1f\x8b" {
+		return f, f, nil
+	}
+	unzipped, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<20))
+	if err != nil {
+		return nil, nil, errNoArchive
+	}
+	return unzipped, f, nil
+}
+
+var errNoArchive = errors.New("it is not an archive of images: neither a tar file nor one compressed with gzip")
+
+// checkFirstEntry says what is wrong with an archive at first sight. To read it to
+// its end takes too long for a plan.
+func checkFirstEntry(name string) error {
+	content, closer, err := openArchive(name)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if _, err := tar.NewReader(content).Next(); err != nil {
+		return errNoArchive
+	}
+	return nil
+}
+
+// ArchiveTags reads an archive to its end, and returns the tags of the images in
+// it, as Docker shows them.
+func ArchiveTags(ctx context.Context, name string) (map[string]bool, error) {
+	content, closer, err := openArchive(name)
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	var tags map[string]bool
+	archive := tar.NewReader(content)
+	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		entry, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("it is not complete: %w", err)
+		}
+		if strings.TrimPrefix(entry.Name, "./") != manifestName {
+			continue
+		}
+		if tags, err = manifestTags(archive); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := io.Copy(io.Discard, content); err != nil { // gzip has its sum there
+		return nil, fmt.Errorf("it is not complete: %w", err)
+	}
+	if tags == nil {
+		return nil, fmt.Errorf("it holds no %s: docker save did not write it", manifestName)
+	}
+	return tags, nil
+}
+
+func manifestTags(r io.Reader) (map[string]bool, error) {
+	var manifest []struct{ RepoTags []string }
+	if err := json.NewDecoder(io.LimitReader(r, maxManifest)).Decode(&manifest); err != nil {
+		return nil, fmt.Errorf("its %s cannot be read: %w", manifestName, err)
+	}
+	tags := map[string]bool{}
+	for _, image := range manifest {
+		for _, tag := range image.RepoTags {
+			tags[cluster.FamiliarImage(tag)] = true
+		}
+	}
+	return tags, nil
+}

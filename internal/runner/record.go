@@ -1,0 +1,98 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// A container that must be kept as a record after it has ended is set aside while
+// another one needs the lock's name: it gets a name of its own.
+
+// SetAside gives a record another name. It returns false when it was gone, or has
+// that name already.
+func (r *Runner) SetAside(ctx context.Context, c Container) (bool, error) {
+	name := r.ContainerName() + "-" + c.Labels[cluster.LabelReplica]
+	switch err := c.engine.Rename(ctx, c.ID, name); {
+	case errdefs.IsNotFound(err), errdefs.IsConflict(err): // another apply was faster
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("rename container %s to %s: %w", c.Name, name, err)
+	}
+	return true, nil
+}
+
+// takeUp finds the record of an earlier run of the task that was set aside, and
+// gives it the lock's name again. Only a task that can be rolled back has records.
+func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
+	if t.RollBack == nil {
+		return false, nil
+	}
+	records, err := r.records(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range records {
+		if !t.Owns(c) {
+			continue
+		}
+		err := c.engine.Rename(ctx, c.ID, r.ContainerName())
+		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+			return false, fmt.Errorf("rename container %s to %s: %w", c.Name, r.ContainerName(), err)
+		}
+		return true, nil // whoever has the name now
+	}
+	return false, nil
+}
+
+// records are the containers that were set aside.
+func (r *Runner) records(ctx context.Context) ([]Container, error) {
+	engines, err := r.engines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []Container
+	for _, engine := range engines {
+		list, err := engine.Containers(ctx, map[string]string{
+			cluster.LabelCluster: r.Host, cluster.LabelCommand: cluster.CommandJoin,
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list {
+			if cluster.BaseName(c.Name) != r.ContainerName() && !c.Running() {
+				found = append(found, Container{ucp.ContainerState{ID: c.ID, Name: c.Name, Image: c.Image, Status: c.State, Labels: c.Labels}, engine})
+			}
+		}
+	}
+	return found, nil
+}
+
+// Tidy removes the containers, records among them, that a finished task is the
+// last to need.
+func (r *Runner) Tidy(ctx context.Context, finished func(Container) bool) error {
+	left, err := r.records(ctx)
+	if err != nil {
+		return err
+	}
+	c, found, err := r.Find(ctx)
+	if err != nil {
+		return err
+	}
+	if found {
+		left = append(left, c)
+	}
+	for _, c := range left {
+		if c.Running() || !finished(c) {
+			continue
+		}
+		if _, err := r.Remove(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+// Package runner runs the vendor's bootstrapper: one container, from its creation
+// or adoption to its end. The container's fixed name is the lock that keeps two
+// runs on one cluster apart, and its labels tell a later run what this one was for.
+//
+// It knows neither hops nor replicas; its callers hand it tasks.
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+const (
+	// startLimit bounds the start of a container, which a cancelled apply waits for.
+	startLimit = time.Minute
+	// cleanupLimit bounds what is done after a run, also after one that was cancelled.
+	cleanupLimit = 30 * time.Second
+)
+
+// Runner runs bootstrappers on one cluster.
+type Runner struct {
+	Cluster         cluster.Cluster
+	Host            string // DTR's external host
+	ProviderVersion string // written on the container
+	Pace            wait.Pace
+
+	Runs     int // of bootstrappers, started or adopted, so far
+	Progress cluster.Progress
+}
+
+// Container is a container of this provider and the engine that has it.
+type Container struct {
+	ucp.ContainerState
+	engine *ucp.Engine
+}
+
+// ContainerName is the name of the bootstrapper's container.
+func (r *Runner) ContainerName() string { return cluster.ContainerName(r.Host) }
+
+// engines are those that may have the bootstrapper's container: UCP, and the one
+// that the provider names. An earlier apply may have been set to the other.
+func (r *Runner) engines(ctx context.Context) ([]*ucp.Engine, error) {
+	own, err := r.Cluster.BootstrapEngine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.Cluster.Docker == nil {
+		return []*ucp.Engine{own}, nil
+	}
+	through, err := r.Cluster.UCP.Engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []*ucp.Engine{own, through}, nil
+}
+
+// Find looks for the bootstrapper's container.
+func (r *Runner) Find(ctx context.Context) (Container, bool, error) {
+	return r.FindNamed(ctx, r.ContainerName())
+}
+
+// FindNamed looks for the container of a fixed name on every engine that may have
+// it; one that is at work comes first. One that somebody else made is a
+// *ForeignContainerError: its name is the lock.
+func (r *Runner) FindNamed(ctx context.Context, name string) (Container, bool, error) {
+	engines, err := r.engines(ctx)
+	if err != nil {
+		return Container{}, false, err
+	}
+	var found []Container
+	for _, engine := range engines {
+		state, err := engine.Container(ctx, name)
+		switch {
+		case errdefs.IsNotFound(err):
+		case err != nil:
+			return Container{}, false, fmt.Errorf("look for container %s: %w", name, err)
+		case state.Labels[cluster.LabelCluster] != r.Host:
+			return Container{}, false, &ForeignContainerError{Container: name, Image: state.Image, Status: state.Status}
+		default:
+			found = append(found, Container{state, engine})
+		}
+	}
+	if len(found) == 0 {
+		return Container{}, false, nil
+	}
+	return found[max(0, slices.IndexFunc(found, func(c Container) bool { return c.Running() }))], true, nil
+}
+
+// Login is what a bootstrapper is given to reach UCP with.
+func (r *Runner) Login(ctx context.Context) (bootstrap.UCP, error) {
+	login := r.Cluster.Login
+	if login.CA == "" && !login.Insecure {
+		ca, err := r.Cluster.UCP.CA(ctx)
+		if err != nil {
+			return login, fmt.Errorf("read UCP's CA for the bootstrapper: %w", err)
+		}
+		login.CA = ca
+	}
+	return login, nil
+}
+
+// Create makes a container, which does nothing yet, on the engine that runs the
+// bootstrapper. A conflict of names is an error for which errdefs.IsConflict holds.
+func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, error) {
+	engine, err := r.Cluster.BootstrapEngine(ctx)
+	if err != nil {
+		return Container{}, err
+	}
+	spec.NetworkMode = r.Cluster.NetworkMode
+	if r.Cluster.Docker != nil {
+		spec.Node = "" // an engine outside UCP has no nodes
+	}
+	spec.Labels[cluster.LabelCluster], spec.Labels[cluster.LabelProvider] = r.Host, r.ProviderVersion
+	id, err := engine.Create(ctx, spec)
+	if err != nil {
+		return Container{}, fmt.Errorf("create container %s from image %s: %w", spec.Name, spec.Image, err)
+	}
+	made := ucp.ContainerState{ID: id, Name: spec.Name, Image: spec.Image, Status: cluster.StateCreated, Labels: spec.Labels}
+	return Container{made, engine}, nil
+}
+
+// Remove removes a container that does not run. It returns false when it was gone
+// already, or runs by now.
+func (r *Runner) Remove(ctx context.Context, c Container) (bool, error) {
+	switch err := c.engine.Remove(ctx, c.ID); {
+	case errdefs.IsNotFound(err), errdefs.IsConflict(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("remove container %s: %w", c.Name, err)
+	}
+	return true, nil
+}
+
+// Discard kills and removes a container, also after a cancel.
+func (r *Runner) Discard(ctx context.Context, c Container) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	defer cancel()
+	err := c.engine.Discard(ctx, c.ID)
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // gone, or on its way
+		return nil
+	}
+	return err
+}
+
+// ForeignContainerError says that the name of the bootstrapper's container is
+// taken by one that this provider did not start.
+type ForeignContainerError struct {
+	Container string
+	Image     string
+	Status    string
+}
+
+func (e *ForeignContainerError) Error() string {
+	return fmt.Sprintf("container %s (%s, %s) was not started by this provider", e.Container, e.Image, e.Status)
+}
+
+// Attach connects to the container's output, before it is started.
+func (c Container) Attach(ctx context.Context) (*ucp.Attachment, error) {
+	return c.engine.Attach(ctx, c.ID)
+}
+
+// Start starts the container.
+func (c Container) Start(ctx context.Context) error {
+	if err := c.engine.Start(ctx, c.ID); err != nil {
+		return fmt.Errorf("start container %s: %w", c.Name, err)
+	}
+	return nil
+}
