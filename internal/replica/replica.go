@@ -1,0 +1,264 @@
+// Package replica has replicas join a DTR cluster and leave it: what speaks against
+// that, the bootstrapper's tasks for it, and the proof that it is done.
+//
+// It judges by a snapshot of the cluster and by nothing else. It must not import
+// the upgrade or the contentcache package.
+package replica
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// The steps of a join and of a removal, besides the verification.
+const (
+	stepJoin   = "join"
+	stepRemove = "remove"
+	stepLook   = "look"
+	stepTidy   = "tidy"
+)
+
+// Options is what a join or a removal is asked to do.
+type Options struct {
+	Node      string // that a replica is to join on
+	ReplicaID string // of the replica that is to be removed
+	Host      string // DTR's external host, when it must be this one
+
+	// ExistingReplicaID is the replica that the bootstrapper connects to; "" is the
+	// first healthy one by id.
+	ExistingReplicaID   string
+	HTTPPort, HTTPSPort int // of a replica that joins; 0 is DTR's default
+
+	Images images.Source
+
+	// Turn has room for one: the joins and removals that share it wait for each
+	// other from beginning to end. What does not share it, in another process, is
+	// kept apart by the name of the bootstrapper's container. nil is no such turn.
+	Turn chan struct{}
+
+	ProviderVersion string // written on the bootstrapper's container
+	Pace            wait.Pace
+}
+
+// turn waits for the turn and returns what hands it on.
+func (o Options) turn(ctx context.Context, step string) (done func(), err error) {
+	if o.Turn == nil {
+		return func() {}, nil
+	}
+	select {
+	case o.Turn <- struct{}{}:
+		return func() { <-o.Turn }, nil
+	case <-ctx.Done():
+		return nil, &wait.DetachedError{Step: step, Cause: context.Cause(ctx)}
+	}
+}
+
+// change is one join or removal.
+type change struct {
+	o      Options
+	runner *runner.Runner
+}
+
+func newChange(c cluster.Cluster, o Options) *change {
+	return &change{o, &runner.Runner{Cluster: c, ProviderVersion: o.ProviderVersion, Pace: o.Pace.OrDefault()}}
+}
+
+// Join has a replica join the cluster, at the version that the cluster runs, and
+// returns it once it is verified. What an earlier join on the node has made is
+// taken over, and nothing is made twice. The error is an *Error around those of
+// the packages below.
+func Join(ctx context.Context, c cluster.Cluster, o Options) (Member, error) {
+	member, err := newChange(c, o).join(ctx)
+	if err != nil {
+		return Member{}, &Error{Step: stepJoin, Node: o.Node, Err: wait.Detached(ctx, stepJoin, err)}
+	}
+	return member, nil
+}
+
+func (c *change) join(ctx context.Context) (m Member, err error) {
+	done, err := c.o.turn(ctx, stepJoin)
+	if err != nil {
+		return Member{}, err
+	}
+	defer done()
+	if _, err := c.check(ctx, PreflightJoin); err != nil {
+		return Member{}, err
+	}
+	t := c.joinTask()
+	var id string // which the bootstrapper's container tells
+	err = wait.Steps(ctx, t.Name, []wait.Step{
+		{Name: stepJoin, Run: func(ctx context.Context) error {
+			container, err := c.runner.Perform(ctx, t)
+			id = container.Labels[cluster.LabelReplica]
+			return err
+		}},
+		{Name: cluster.StepVerify, Run: func(ctx context.Context) error {
+			return c.verify(ctx, func(i *cluster.Inventory) []cluster.Problem { return notJoined(i, id, c.o.Node) })
+		}},
+		{Name: stepLook, Run: func(ctx context.Context) (err error) { m, err = Find(ctx, c.runner.Cluster, id); return err }},
+		// Last of all: without the container nobody knows whose replica it is until
+		// the caller has written it down.
+		{Name: stepTidy, Run: func(ctx context.Context) error { return c.runner.Tidy(ctx, t.Owns) }},
+	})
+	return m, err
+}
+
+// Remove removes a replica from the cluster, which goes on without it. A replica
+// that is proved to be gone is no error. The error is like that of Join.
+func Remove(ctx context.Context, c cluster.Cluster, o Options) error {
+	if err := newChange(c, o).remove(ctx); err != nil {
+		return &Error{Step: stepRemove, ReplicaID: o.ReplicaID, Err: wait.Detached(ctx, stepRemove, err)}
+	}
+	return nil
+}
+
+func (c *change) remove(ctx context.Context) error {
+	done, err := c.o.turn(ctx, stepRemove)
+	if err != nil {
+		return err
+	}
+	defer done()
+	seen, err := c.check(ctx, PreflightRemove)
+	if err != nil {
+		return err
+	}
+	t := c.removeTask(c.o.ReplicaID)
+	ofReplica := func(s runner.Container) bool { return s.Labels[cluster.LabelReplica] == c.o.ReplicaID }
+	container, found, err := c.runner.Find(ctx)
+	if err != nil {
+		return err
+	}
+	if _, there := seen.Replica(c.o.ReplicaID); !there && (!found || !t.Owns(container)) {
+		return c.runner.Tidy(ctx, ofReplica)
+	}
+	return wait.Steps(ctx, t.Name, []wait.Step{
+		{Name: stepRemove, Run: func(ctx context.Context) error { _, err := c.runner.Perform(ctx, t); return err }},
+		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return c.verifyRemoved(ctx, c.o.ReplicaID) }},
+		{Name: stepTidy, Run: func(ctx context.Context) error { return c.runner.Tidy(ctx, ofReplica) }},
+	})
+}
+
+// check looks at the cluster. Errors among the findings are a
+// *preflight.FailedError.
+func (c *change) check(ctx context.Context, checks func(*cluster.Snapshot, Options) preflight.Findings) (*cluster.Snapshot, error) {
+	seen, err := cluster.Look(ctx, c.runner.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	if err := cluster.CheckHost(c.o.Host, seen.Host); err != nil {
+		return nil, err
+	}
+	c.runner.Host = seen.Host
+	if findings := checks(seen, c.o); len(findings.Errors()) > 0 {
+		return nil, &preflight.FailedError{Findings: findings}
+	}
+	return seen, nil
+}
+
+// verify waits until the whole cluster is well, with or without a replica: the
+// next join or removal must find it so.
+func (c *change) verify(ctx context.Context, own func(*cluster.Inventory) []cluster.Problem) error {
+	inventory, err := cluster.Inspect(ctx, c.runner.Cluster)
+	if err != nil {
+		return err
+	}
+	return cluster.Verification{
+		Cluster: c.runner.Cluster, Pace: c.runner.Pace, Progress: &c.runner.Progress, Target: inventory.CurrentVersion(), Own: own,
+	}.Run(ctx)
+}
+
+func (c *change) verifyRemoved(ctx context.Context, id string) error {
+	return c.verify(ctx, func(i *cluster.Inventory) []cluster.Problem { return notRemoved(i, id) })
+}
+
+// Member is what the cluster shows of one replica.
+type Member struct {
+	cluster.Replica
+	Host   string          // DTR's external host
+	Runs   *semver.Version // the lowest version of its containers; nil when UCP shows none
+	Health string          // dtr.HealthOK or a reason
+}
+
+// Find looks for a replica. A *NotFoundError is proof that there is none of that
+// id: DTR lists others, and UCP shows no container of it.
+func Find(ctx context.Context, c cluster.Cluster, id string) (Member, error) {
+	seen := &cluster.Snapshot{}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { seen.Inventory, err = cluster.Inspect(groupCtx, c); return err })
+	group.Go(func() (err error) { seen.Status, err = c.DTR.ClusterStatus(groupCtx); return err })
+	if err := group.Wait(); err != nil {
+		return Member{}, err
+	}
+	replica, ok := seen.Replica(id)
+	if !ok {
+		return Member{}, &NotFoundError{ID: id, Host: seen.Host, Replicas: seen.IDs()}
+	}
+	m := Member{Replica: replica, Host: seen.Host, Runs: replica.Version(), Health: seen.Status.Health[id]}
+	switch {
+	case !replica.Listed:
+		m.Health = "DTR does not list it among its replicas"
+	case m.Health == "":
+		m.Health = "not reported"
+	case m.Health == dtr.HealthOK && cluster.Stale(seen.Status, id):
+		m.Health = "last reported at " + seen.Status.Timestamp[id].UTC().Format(time.RFC3339)
+	}
+	return m, nil
+}
+
+// NotFoundError is proof that the cluster has no replica of the id.
+type NotFoundError struct {
+	ID, Host string
+	Replicas []string // that it has
+}
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("DTR at %s has no replica %s; its replicas are %s", e.Host, e.ID, strings.Join(e.Replicas, ", "))
+}
+
+// Error says what failed: a join on a node, or the removal of a replica.
+type Error struct {
+	Step      string
+	ReplicaID string // that was to be removed
+	Node      string // that was to be joined on
+	Err       error
+}
+
+// Join reports whether it was a join.
+func (e *Error) Join() bool { return e.Step == stepJoin }
+
+func (e *Error) Error() string {
+	if e.Join() {
+		return fmt.Sprintf("join of a replica on node %s: %v", e.Node, e.Err)
+	}
+	return fmt.Sprintf("removal of replica %s: %v", e.ReplicaID, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// UnfinishedUpgradeError says that an upgrade of this provider is at work on the
+// cluster, or was begun and has not been finished.
+type UnfinishedUpgradeError struct {
+	Step      string
+	Container string
+	From, To  string
+	Running   bool
+}
+
+func (e *UnfinishedUpgradeError) Error() string {
+	if e.Running {
+		return fmt.Sprintf("container %s is upgrading the cluster from %s to %s", e.Container, e.From, e.To)
+	}
+	return fmt.Sprintf("container %s is left of an upgrade from %s to %s that is not finished", e.Container, e.From, e.To)
+}

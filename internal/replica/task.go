@@ -1,0 +1,216 @@
+package replica
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// joinTask has a replica join on the node. The replica's id is ours and stands on
+// the container, so that a later run knows what this one has made.
+func (c *change) joinTask() runner.Task {
+	var version string // that the container was made for
+	return runner.Task{
+		Step: stepJoin, Name: "join of a replica on " + c.o.Node,
+		Spec: func(ctx context.Context) (ucp.CreateSpec, error) {
+			spec, err := c.joinSpec(ctx)
+			version = spec.Labels[cluster.LabelTo]
+			return spec, err
+		},
+		Owns: func(s runner.Container) bool {
+			return s.Labels[cluster.LabelCommand] == cluster.CommandJoin && s.Labels[cluster.LabelNode] == c.o.Node
+		},
+		Conflict: unfinishedUpgrade(stepJoin),
+		StillNeeded: func(ctx context.Context, _ bool) (bool, error) {
+			seen, err := c.check(ctx, PreflightJoin)
+			if err == nil && seen.CurrentVersion().String() != version {
+				err = fmt.Errorf("the cluster went from %s to %s meanwhile", version, seen.CurrentVersion())
+			}
+			if err == nil {
+				err = othersAtWork(seen)
+			}
+			return true, err
+		},
+		Problems: func(s runner.Container, i *cluster.Inventory) []cluster.Problem {
+			return notJoined(i, s.Labels[cluster.LabelReplica], c.o.Node)
+		},
+		SkipIfDone: true,
+		RollBack:   c.rollBackJoin,
+	}
+}
+
+func (c *change) joinSpec(ctx context.Context) (ucp.CreateSpec, error) {
+	seen, err := c.check(ctx, PreflightJoin)
+	if err != nil {
+		return ucp.CreateSpec{}, err
+	}
+	existing, _ := existingReplicaFor(seen, c.o.ExistingReplicaID, "")
+	version := seen.CurrentVersion()
+	if err := c.o.Images.BringBootstrapper(ctx, c.runner.Cluster, existing.Node, version); err != nil {
+		return ucp.CreateSpec{}, err
+	}
+	if err := c.o.Images.PullComponents(ctx, c.runner.Cluster, []string{c.o.Node}, version, nil); err != nil {
+		return ucp.CreateSpec{}, err
+	}
+	login, err := c.runner.Login(ctx)
+	if err != nil {
+		return ucp.CreateSpec{}, err
+	}
+	id := newID()
+	args, env := bootstrap.JoinCommand(version, bootstrap.JoinOptions{
+		ExistingReplicaID: existing.ID, ReplicaID: id, Node: c.o.Node, HTTPPort: c.o.HTTPPort, HTTPSPort: c.o.HTTPSPort, UCP: login,
+	})
+	return ucp.CreateSpec{
+		Image: c.o.Images.Bootstrapper(version), Args: args, Env: env, Node: existing.Node,
+		Labels: map[string]string{
+			cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: id, cluster.LabelNode: c.o.Node, cluster.LabelTo: version.String(),
+		},
+	}, nil
+}
+
+// newID makes the id of a replica: 12 hexadecimal digits.
+func newID() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// removeTask has a replica leave the cluster.
+func (c *change) removeTask(id string) runner.Task {
+	removal := *c
+	removal.o.ReplicaID = id
+	return runner.Task{
+		Step: stepRemove, Name: "removal of replica " + id,
+		Spec: removal.removeSpec,
+		Owns: func(s runner.Container) bool {
+			return s.Labels[cluster.LabelCommand] == cluster.CommandRemove && s.Labels[cluster.LabelReplica] == id
+		},
+		Conflict: unfinishedUpgrade(stepRemove),
+		StillNeeded: func(ctx context.Context, _ bool) (bool, error) {
+			seen, err := removal.check(ctx, PreflightRemove)
+			if err == nil {
+				err = othersAtWork(seen)
+			}
+			if err != nil {
+				return false, err
+			}
+			_, there := seen.Replica(id)
+			return there, nil
+		},
+		Problems:   func(_ runner.Container, i *cluster.Inventory) []cluster.Problem { return notRemoved(i, id) },
+		SkipIfDone: true,
+	}
+}
+
+func (c *change) removeSpec(ctx context.Context) (ucp.CreateSpec, error) {
+	seen, err := c.check(ctx, PreflightRemove)
+	if err != nil {
+		return ucp.CreateSpec{}, err
+	}
+	existing, _ := existingReplicaFor(seen, c.o.ExistingReplicaID, c.o.ReplicaID)
+	version := seen.CurrentVersion()
+	if err := c.o.Images.BringBootstrapper(ctx, c.runner.Cluster, existing.Node, version); err != nil {
+		return ucp.CreateSpec{}, err
+	}
+	login, err := c.runner.Login(ctx)
+	if err != nil {
+		return ucp.CreateSpec{}, err
+	}
+	args, env := bootstrap.RemoveCommand(version, bootstrap.RemoveOptions{
+		ExistingReplicaID: existing.ID, ReplicaID: c.o.ReplicaID, UCP: login,
+	})
+	return ucp.CreateSpec{
+		Image: c.o.Images.Bootstrapper(version), Args: args, Env: env, Node: existing.Node,
+		Labels: map[string]string{
+			cluster.LabelCommand: cluster.CommandRemove, cluster.LabelReplica: c.o.ReplicaID, cluster.LabelTo: version.String(),
+		},
+	}, nil
+}
+
+// rollBackJoin removes what a join that failed has left of its replica, before
+// another one is tried. The container that tells of it is kept until that is done.
+func (c *change) rollBackJoin(ctx context.Context, s runner.Container) error {
+	id := s.Labels[cluster.LabelReplica]
+	inventory, err := cluster.Inspect(ctx, c.runner.Cluster)
+	if err != nil {
+		return err
+	}
+	if _, there := inventory.Replica(id); !there {
+		return nil
+	}
+	tflog.Warn(ctx, "A replica that was left half done is removed", map[string]any{"replica_id": id, "node": c.o.Node})
+	if _, err := c.runner.SetAside(ctx, s); err != nil {
+		return err
+	}
+	t := c.removeTask(id)
+	if _, err := c.runner.Perform(ctx, t); err != nil {
+		return err
+	}
+	if err := c.verifyRemoved(ctx, id); err != nil {
+		return err
+	}
+	return c.runner.Tidy(ctx, t.Owns)
+}
+
+// othersAtWork is the error of a bootstrapper that has begun to run since the
+// checks were made. The one that is about to be started does not run yet.
+func othersAtWork(seen *cluster.Snapshot) error {
+	for _, c := range seen.Bootstrappers {
+		if c.Running() {
+			return fmt.Errorf("another bootstrapper is at work meanwhile: container %s (%s, %s)", c.Name, c.Image, c.Status)
+		}
+	}
+	return nil
+}
+
+// unfinishedUpgrade lets a join or a removal wait for another one. An upgrade, be
+// it at work or unfinished, must neither be waited for nor be removed.
+func unfinishedUpgrade(step string) func(runner.Container) error {
+	return func(s runner.Container) error {
+		if !cluster.IsUpgrade(s.Labels) {
+			return nil
+		}
+		return &UnfinishedUpgradeError{
+			Step: step, Container: s.Name, From: s.Labels[cluster.LabelFrom], To: s.Labels[cluster.LabelTo], Running: s.Running(),
+		}
+	}
+}
+
+// notJoined is what keeps a replica from being a complete member of the cluster.
+func notJoined(i *cluster.Inventory, id, node string) []cluster.Problem {
+	replica, ok := i.Replica(id)
+	switch {
+	case !ok:
+		return []cluster.Problem{{ReplicaID: id, Text: "is neither listed by DTR nor shown by UCP"}}
+	case !replica.Listed:
+		return []cluster.Problem{{ReplicaID: id, Text: "is not listed by DTR"}}
+	case replica.Node != node:
+		return []cluster.Problem{{ReplicaID: id, Text: "is on node " + replica.Node + " according to DTR"}}
+	}
+	alone := &cluster.Inventory{Replicas: []cluster.Replica{replica}}
+	return alone.Problems(i.CurrentVersion())
+}
+
+// notRemoved is what is left of a replica.
+func notRemoved(i *cluster.Inventory, id string) []cluster.Problem {
+	replica, ok := i.Replica(id)
+	if !ok {
+		return nil
+	}
+	var problems []cluster.Problem
+	if replica.Listed {
+		problems = append(problems, cluster.Problem{ReplicaID: id, Text: "is still listed by DTR"})
+	}
+	if n := len(replica.Containers); n > 0 {
+		problems = append(problems, cluster.Problem{ReplicaID: id, Text: fmt.Sprintf("still has %d containers", n)})
+	}
+	return problems
+}
