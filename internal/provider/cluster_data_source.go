@@ -126,11 +126,11 @@ func (d *clusterDataSource) Read(ctx context.Context, _ datasource.ReadRequest, 
 	if !ok {
 		return
 	}
-	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	ctx, cancel := withTimeout(ctx, "read", defaultReadTimeout)
 	defer cancel()
 	seen, err := upgrade.Describe(ctx, cluster)
 	if err != nil {
-		resp.Diagnostics.Append(diagnose(whatAnswers(ctx, cluster, err))...)
+		resp.Diagnostics.Append(diagnose(notDTRError(ctx, cluster, err))...)
 		return
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, newClusterModel(seen))...)

@@ -13,7 +13,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // host is the external host of the simulated clusters.
@@ -22,7 +22,7 @@ const host = "dtr.example.com"
 // pace is that of a cluster whose rollout takes milliseconds. The limits are for
 // a machine that is busy with other things; tests that wait for one to pass
 // shorten it.
-var pace = upgrade.Pace{
+var pace = wait.Pace{
 	Poll:           20 * time.Millisecond,
 	Probe:          5 * time.Millisecond,
 	Consistent:     30 * time.Second,

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // TestCacheContainerFails holds that the old container is put back when the new one
@@ -42,7 +42,7 @@ func TestCacheContainerFails(t *testing.T) {
 			t.Parallel()
 			cluster := start(t, "2.6.15")
 			cluster.AddCacheContainer(cacheContainer, cacheBefore, "worker2")
-			p := impatient(t, cluster, func(p *upgrade.Pace) { p.CacheAnswer = 50 * time.Millisecond })
+			p := impatient(t, cluster, func(p *wait.Pace) { p.CacheAnswer = 50 * time.Millisecond })
 			mend := c.fail(cluster)
 			config := onContainer(cluster, "2.6.15")
 			failed := p.apply(nil, config)

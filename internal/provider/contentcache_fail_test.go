@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // impatient is a planner of content caches that gives up soon.
-func impatient(t *testing.T, c *simulator.Cluster, change func(*upgrade.Pace)) *protocol {
+func impatient(t *testing.T, c *simulator.Cluster, change func(*wait.Pace)) *protocol {
 	t.Helper()
 	short := pace
 	change(&short)
@@ -59,7 +59,7 @@ func TestCacheServiceFails(t *testing.T) {
 				cluster := start(t, "2.6.15")
 				c.service.Image = cacheBefore
 				cluster.AddCacheService(c.service)
-				p := impatient(t, cluster, func(p *upgrade.Pace) { p.Healthy = 50 * time.Millisecond })
+				p := impatient(t, cluster, func(p *wait.Pace) { p.Healthy = 50 * time.Millisecond })
 				var prior values
 				if kind == "update" {
 					prior = p.apply(nil, onService(cluster, "2.6.8")).values()
@@ -204,7 +204,7 @@ func TestCacheProbeIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.6.15")
 	cluster.AddCacheService(simulator.CacheService{Image: cacheBefore})
-	p := impatient(t, cluster, func(p *upgrade.Pace) { p.CacheAnswer = 50 * time.Millisecond })
+	p := impatient(t, cluster, func(p *wait.Pace) { p.CacheAnswer = 50 * time.Millisecond })
 	state := p.apply(nil, onService(cluster, "2.6.8"))
 	mend := cluster.Inject(simulator.Fault{Service: simulator.ServiceCache, Status: 503})
 	config := onService(cluster, "2.6.15")
@@ -250,7 +250,7 @@ func TestCacheProbe(t *testing.T) {
 				c.fault.Service = simulator.ServiceCache
 				cluster.Inject(*c.fault)
 			}
-			p := impatient(t, cluster, func(p *upgrade.Pace) { p.CacheAnswer = 50 * time.Millisecond })
+			p := impatient(t, cluster, func(p *wait.Pace) { p.CacheAnswer = 50 * time.Millisecond })
 			config := onService(cluster, "2.6.15")
 			if c.probe != nil {
 				config["probe"] = c.probe

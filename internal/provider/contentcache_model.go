@@ -10,9 +10,10 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/contentcache"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
 type cacheModel struct {
@@ -77,7 +78,7 @@ func (m *cacheModel) check() diag.Diagnostics {
 
 // options is the configuration as a run understands it; ok is false while part of
 // it is not known.
-func (m *cacheModel) options(ctx context.Context, conn *connection) (o upgrade.CacheOptions, ok bool, diags diag.Diagnostics) {
+func (m *cacheModel) options(ctx context.Context, conn *connection) (o contentcache.Options, ok bool, diags diag.Diagnostics) {
 	var service cacheServiceModel
 	var container cacheContainerModel
 	var image cacheImageModel
@@ -95,7 +96,7 @@ func (m *cacheModel) options(ctx context.Context, conn *connection) (o upgrade.C
 			return o, false, diags
 		}
 	}
-	o = upgrade.CacheOptions{
+	o = contentcache.Options{
 		Name: m.Name.ValueString(), Host: m.Host.ValueString(), DTRHost: m.Cluster.ValueString(),
 		Node: container.Node.ValueString(), Repository: image.Repository.ValueString(), Pace: conn.pace,
 	}
@@ -114,40 +115,40 @@ func (m *cacheModel) options(ctx context.Context, conn *connection) (o upgrade.C
 	if !m.Version.IsNull() {
 		v, err := transition.Parse(m.Version.ValueString())
 		if err != nil { // of a value that was not known when the validators ran
-			diags.AddAttributeError(path.Root("version"), "Not a DTR version", sentence(err))
+			diags.AddAttributeError(path.Root("version"), "Not a DTR version", preflight.Sentence(err))
 			return o, false, diags
 		}
 		o.Version = v
 	}
 	if probe.Enabled.IsNull() || probe.Enabled.ValueBool() {
-		o.Probe = &upgrade.CacheProbe{
+		o.Probe = &contentcache.Probe{
 			CACert: probe.CACert.ValueString(), InsecureSkipVerify: probe.InsecureSkipVerify.ValueBool(), UserAgent: conn.dtr.UserAgent,
 		}
 	}
 	return o, true, diags
 }
 
-// take takes a registration over. An address that is only written differently
+// setRegistration takes a registration over. An address that is only written differently
 // stays as the configuration has it.
-func (m *cacheModel) take(c dtr.ContentCache) {
+func (m *cacheModel) setRegistration(c dtr.ContentCache) {
 	m.ID = types.StringValue(c.ID)
 	m.Name = types.StringValue(c.Name)
-	if !upgrade.SameHost(m.Host.ValueString(), c.Host) {
+	if !contentcache.SameHost(m.Host.ValueString(), c.Host) {
 		m.Host = types.StringValue(c.Host)
 	}
 }
 
 // observe takes over what runs.
-func (m *cacheModel) observe(w upgrade.Workload) {
+func (m *cacheModel) observe(w contentcache.Workload) {
 	m.CurrentVersion = types.StringNull()
 	if w.Version != nil {
 		m.CurrentVersion = types.StringValue(w.Version.String())
 	}
 }
 
-// anew says whether the registration of prior has to be made anew.
-func (m *cacheModel) anew(prior *cacheModel) bool {
-	return !m.Name.Equal(prior.Name) || !upgrade.SameHost(m.Host.ValueString(), prior.Host.ValueString())
+// registrationChanged reports whether the registration of prior has to be made anew.
+func (m *cacheModel) registrationChanged(prior *cacheModel) bool {
+	return !m.Name.Equal(prior.Name) || !contentcache.SameHost(m.Host.ValueString(), prior.Host.ValueString())
 }
 
 // runBySame says whether the same service or container runs the cache.

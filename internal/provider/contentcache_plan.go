@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/contentcache"
 )
 
 // ModifyPlan judges a plan against what DTR has registered and what runs. It has
@@ -44,10 +44,10 @@ func (r *cacheResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		p.model.CurrentVersion = types.StringNull()
 	}
 	if known {
-		ctx, cancel := begin(ctx, "read", limit)
+		ctx, cancel := withTimeout(ctx, "read", limit)
 		defer cancel()
-		resp.Diagnostics.Append(p.against(r.look(ctx, options))...)
-		resp.Diagnostics.Append(p.live(options)...)
+		resp.Diagnostics.Append(p.setObserved(r.look(ctx, options))...)
+		resp.Diagnostics.Append(p.planOnline(options)...)
 	}
 	if resp.Diagnostics.HasError() {
 		return
@@ -59,11 +59,11 @@ func (r *cacheResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 // unknown where the configuration changed, and left them as they were where it did
 // not.
 type cachePlan struct {
-	model   cacheModel
-	prior   *cacheModel // nil in a create
-	changed bool        // the configuration differs from the state
-	anew    bool        // the registration is to be made anew
-	seen    *upgrade.CacheState
+	model      cacheModel
+	prior      *cacheModel // nil in a create
+	changed    bool        // the configuration differs from the state
+	reregister bool        // under a new id
+	seen       *contentcache.State
 }
 
 // registration decides on the id: a registration that is made anew gets another.
@@ -71,33 +71,33 @@ func (p *cachePlan) registration() {
 	if p.prior == nil {
 		return
 	}
-	if p.anew = p.model.anew(p.prior); p.anew {
+	if p.reregister = p.model.registrationChanged(p.prior); p.reregister {
 		p.model.ID = types.StringUnknown()
 	}
 }
 
-// against takes over what was seen, or says why nothing was.
-func (p *cachePlan) against(seen *upgrade.CacheState, err error) diag.Diagnostics {
+// setObserved takes over what was seen, or says why nothing was.
+func (p *cachePlan) setObserved(seen *contentcache.State, err error) diag.Diagnostics {
 	p.seen = seen
 	switch {
 	case err == nil && seen.Workload.Problem != nil && (p.changed || !p.model.Version.IsNull()):
 		return diagnose(seen.Workload.Problem)
-	case err == nil, !p.changed && mayHeal(err):
+	case err == nil, !p.changed && isTransient(err):
 		return nil
-	case mayHeal(err):
+	case isTransient(err):
 		return diag.Diagnostics{notChecked(err)}
 	}
 	return diagnose(err)
 }
 
-// live plans against the cache as it was seen, if it was.
+// planOnline plans against the cache as it was seen, if it was.
 //
 // What it makes known must come out the same when Terraform plans once more at the
 // beginning of the apply, and must be what the apply returns.
-func (p *cachePlan) live(o upgrade.CacheOptions) diag.Diagnostics {
+func (p *cachePlan) planOnline(o contentcache.Options) diag.Diagnostics {
 	var diags diag.Diagnostics
-	if p.anew {
-		diags.Append(cacheAnew(p.prior, &p.model))
+	if p.reregister {
+		diags.Append(cacheReplaced(p.prior, &p.model))
 	}
 	if p.seen == nil {
 		return diags
@@ -105,12 +105,12 @@ func (p *cachePlan) live(o upgrade.CacheOptions) diag.Diagnostics {
 	if p.prior == nil {
 		p.model.Cluster = types.StringValue(p.seen.DTRHost)
 	}
-	if p.prior == nil || p.anew {
+	if p.prior == nil || p.reregister {
 		id := ""
 		if p.prior != nil {
 			id = p.prior.ID.ValueString()
 		}
-		diags.Append(diagnose(upgrade.CheckCacheName(p.seen.Registered, o, id))...)
+		diags.Append(diagnose(contentcache.CheckName(p.seen.Registered, o, id))...)
 	}
 	switch {
 	case o.Version == nil:
@@ -131,7 +131,7 @@ func (p *cachePlan) live(o upgrade.CacheOptions) diag.Diagnostics {
 // newer warns of a cache that is newer than what is wanted: DTR is never
 // downgraded, so one of the two versions is a mistake. The cache has no data that
 // an older one could not read.
-func (p *cachePlan) newer(o upgrade.CacheOptions) diag.Diagnostics {
+func (p *cachePlan) newer(o contentcache.Options) diag.Diagnostics {
 	runs := p.seen.Workload.Version
 	if runs == nil || !runs.GreaterThan(o.Version) || p.seen.Workload.Settled {
 		return nil

@@ -10,9 +10,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/contentcache"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
 // A cache is one image on a few nodes; this is ample for slow ones.
@@ -26,9 +26,11 @@ var (
 	_ resource.ResourceWithImportState    = (*cacheResource)(nil)
 )
 
-type cacheResource struct{ managed }
+type cacheResource struct{ baseResource }
 
-func newCacheResource() resource.Resource { return &cacheResource{managed{suffix: "_content_cache"}} }
+func newCacheResource() resource.Resource {
+	return &cacheResource{baseResource{suffix: "_content_cache"}}
+}
 
 func (r *cacheResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -55,7 +57,7 @@ func (r *cacheResource) Create(ctx context.Context, req resource.CreateRequest, 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := begin(ctx, "create", limit)
+	ctx, cancel := withTimeout(ctx, "create", limit)
 	defer cancel()
 	_, diags = r.run(ctx, &m, nil)
 	resp.Diagnostics.Append(diags...)
@@ -73,7 +75,7 @@ func (r *cacheResource) Read(ctx context.Context, req resource.ReadRequest, resp
 	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
 		return // what is not connected yet is left as it was
 	}
-	ctx, cancel := begin(ctx, "read", limit)
+	ctx, cancel := withTimeout(ctx, "read", limit)
 	defer cancel()
 	options, _, diags := m.options(ctx, r.conn)
 	resp.Diagnostics.Append(diags...)
@@ -91,7 +93,7 @@ func (r *cacheResource) Read(ctx context.Context, req resource.ReadRequest, resp
 		resp.State.RemoveResource(ctx)
 		return
 	}
-	m.take(registration)
+	m.setRegistration(registration)
 	m.Cluster = types.StringValue(state.DTRHost)
 	m.observe(state.Workload)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
@@ -106,7 +108,7 @@ func (r *cacheResource) Update(ctx context.Context, req resource.UpdateRequest, 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := begin(ctx, "update", limit)
+	ctx, cancel := withTimeout(ctx, "update", limit)
 	defer cancel()
 	report, diags := r.run(ctx, &plan, &prior)
 	resp.Diagnostics.Append(diags...)
@@ -131,11 +133,11 @@ func (r *cacheResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := begin(ctx, "delete", limit)
+	ctx, cancel := withTimeout(ctx, "delete", limit)
 	defer cancel()
 	cluster, err := r.conn.cluster()
 	if err == nil {
-		err = upgrade.RemoveCache(ctx, cluster, m.Cluster.ValueString(), m.ID.ValueString())
+		err = contentcache.Remove(ctx, cluster, m.Cluster.ValueString(), m.ID.ValueString())
 	}
 	resp.Diagnostics.Append(diagnose(err)...)
 }
@@ -143,9 +145,9 @@ func (r *cacheResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 // ImportState adopts a registration by its name, or by its id where several have
 // the name.
 func (r *cacheResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	ctx, cancel := withTimeout(ctx, "read", defaultReadTimeout)
 	defer cancel()
-	state, err := r.look(ctx, upgrade.CacheOptions{})
+	state, err := r.look(ctx, contentcache.Options{})
 	if err != nil {
 		resp.Diagnostics.Append(diagnose(err)...)
 		return
@@ -166,21 +168,21 @@ func (r *cacheResource) ImportState(ctx context.Context, req resource.ImportStat
 }
 
 // look looks at a cache. There is no state next to an error.
-func (r *cacheResource) look(ctx context.Context, o upgrade.CacheOptions) (*upgrade.CacheState, error) {
+func (r *cacheResource) look(ctx context.Context, o contentcache.Options) (*contentcache.State, error) {
 	cluster, err := r.conn.cluster()
 	if err != nil {
 		return nil, err
 	}
-	state, err := upgrade.ObserveCache(ctx, cluster, o)
+	state, err := contentcache.Look(ctx, cluster, o)
 	if err != nil {
-		return nil, whatAnswers(ctx, cluster, err)
+		return nil, notDTRError(ctx, cluster, err)
 	}
 	return state, nil
 }
 
 // run makes the cache what the model says, and fills in what the plan left open.
 // There is no prior in a create.
-func (r *cacheResource) run(ctx context.Context, m, prior *cacheModel) (*upgrade.CacheReport, diag.Diagnostics) {
+func (r *cacheResource) run(ctx context.Context, m, prior *cacheModel) (*contentcache.Report, diag.Diagnostics) {
 	diags := m.check()
 	options, _, d := m.options(ctx, r.conn)
 	diags.Append(d...)
@@ -197,7 +199,7 @@ func (r *cacheResource) run(ctx context.Context, m, prior *cacheModel) (*upgrade
 		// The state takes a version over only once it is reached.
 		options.Applied, _ = transition.ParseWire(prior.Version.ValueString())
 	}
-	report, err := upgrade.RunCache(ctx, cluster, options, id)
+	report, err := contentcache.Run(ctx, cluster, options, id)
 	diags.Append(findings(report.Warnings)...)
 	diags.Append(diagnose(err)...)
 	if err != nil {
@@ -216,7 +218,7 @@ func (r *cacheResource) run(ctx context.Context, m, prior *cacheModel) (*upgrade
 		case report.State != nil:
 			m.observe(report.State.Workload)
 		default:
-			m.observe(upgrade.Workload{})
+			m.observe(contentcache.Workload{})
 		}
 	}
 	return report, diags

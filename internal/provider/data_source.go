@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 )
 
 // dataSource is what the data sources of a cluster have in common.
@@ -21,12 +21,12 @@ func (d *dataSource) Configure(_ context.Context, req datasource.ConfigureReques
 
 // cluster makes the clients. Without a connection there is nothing to read: values
 // that are made up now would be others in the apply.
-func (d *dataSource) cluster(diags *diag.Diagnostics) (upgrade.Cluster, bool) {
-	cluster, err := d.conn.cluster()
+func (d *dataSource) cluster(diags *diag.Diagnostics) (cluster.Cluster, bool) {
+	c, err := d.conn.cluster()
 	if notConnected := (*notConnectedError)(nil); errors.As(err, &notConnected) {
 		diags.Append(notConnectedData(notConnected))
-		return upgrade.Cluster{}, false
+		return cluster.Cluster{}, false
 	}
 	diags.Append(diagnose(err)...)
-	return cluster, err == nil
+	return c, err == nil
 }

@@ -8,81 +8,117 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/replica"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// replicaFailure words what a join or a removal has of its own; the rest it has in
-// common with an upgrade.
-func replicaFailure(e *upgrade.ReplicaError) diag.Diagnostics {
+// replicaDiagnostics words what a join or a removal has of its own; the rest it has
+// in common with an upgrade.
+func replicaDiagnostics(err error) diag.Diagnostics {
+	var e *replica.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
 	var (
-		detached   *upgrade.DetachedError
-		verify     *upgrade.VerifyError
-		unfinished *upgrade.UnfinishedUpgradeError
-		other      *upgrade.OtherClusterError
-		missing    *upgrade.NoSuchReplicaError
+		detached   *wait.DetachedError
+		verify     *cluster.VerifyError
+		unfinished *replica.UnfinishedUpgradeError
+		other      *cluster.OtherClusterError
+		missing    *replica.NotFoundError
 	)
 	switch {
 	case errors.As(e.Err, &detached):
-		summary := "Terraform stopped waiting for the removal of replica " + e.ReplicaID
-		if e.Join() {
-			summary = "Terraform stopped waiting for a replica to join on node " + e.Node
-		}
-		seen := fmt.Sprintf("Step: %s\nReason: %s", detached.Step, reason(detached.Cause))
-		if detached.Container == "" {
-			return failure(summary, seen, "Apply again: it goes on from where the cluster is, and nothing is done twice.")
-		}
-		return failure(summary, fmt.Sprintf("%s\nContainer: %s\nThe bootstrapper goes on by itself; it was not stopped.", seen, detached.Container),
-			"Apply again to wait for it: the run is adopted, and no second one is started.")
-	case errors.As(e.Err, &verify) && e.Join():
-		_, seen, todo := notVerified(verify)
-		return failure("The cluster is not whole with the replica on node "+e.Node, seen,
-			todo+" A replica that is half done is removed first.")
+		return stoppedWaitingForReplica(e, detached).failures()
 	case errors.As(e.Err, &verify):
-		_, seen, todo := notVerified(verify)
-		return failure("The cluster is not whole without replica "+e.ReplicaID, seen, todo)
+		m := notVerified(verify)
+		m.Summary = "The cluster is not complete without replica " + e.ReplicaID
+		if e.Join() {
+			m.Summary = "The cluster is not complete with the replica on node " + e.Node
+			m.Todo += " A replica that is half done is removed first."
+		}
+		return m.failures()
 	case errors.As(e.Err, &unfinished):
-		return failure("An upgrade of the cluster is not finished", sentence(unfinished),
-			"Nothing was started. Apply dtr_upgrade to its end first. Where both are in one configuration, name dtr_upgrade in depends_on of this resource.")
+		return message{
+			Summary: "An upgrade of the cluster is not finished", Seen: preflight.Sentence(unfinished),
+			Todo: "Nothing was started. Apply dtr_upgrade to its end first. If both are in one configuration, add depends_on to the one that is to come second.",
+		}.failures()
 	case errors.As(e.Err, &other) && e.Join():
-		return failure("The provider is connected to another DTR cluster",
-			fmt.Sprintf("The replica is planned for %q, and the external host of the DTR at the provider's url is %q.", other.Want, other.Got),
-			"Nothing was started. Point the provider at the cluster of the plan, or plan again.")
+		return message{
+			Summary: "The provider is connected to another DTR cluster",
+			Seen:    fmt.Sprintf("The replica is planned for %q, and the external host of the DTR at the provider's url is %q.", other.Want, other.Got),
+			Todo:    "Nothing was started. Point the provider at the cluster of the plan, or plan again.",
+		}.failures()
 	case errors.As(e.Err, &other):
 		return diag.Diagnostics{changedReplicaCluster(e.ReplicaID, other.Want, other.Got)}
 	case errors.As(e.Err, &missing):
-		return failure("The replica is gone again", sentence(missing), "Find out who has removed it. "+again)
+		return message{
+			Summary: "The replica is gone again", Seen: preflight.Sentence(missing), Todo: "Find out who has removed it. " + adviceApplyAgain,
+		}.failures()
 	}
 	return diagnose(e.Err)
 }
 
+func stoppedWaitingForReplica(e *replica.Error, detached *wait.DetachedError) message {
+	m := message{
+		Summary: "Terraform stopped waiting for the removal of replica " + e.ReplicaID,
+		Seen:    fmt.Sprintf("Step: %s\nReason: %s", detached.Step, reason(detached.Cause)),
+		Todo:    "Apply again; it continues from the cluster's current state, and nothing is done twice.",
+	}
+	if e.Join() {
+		m.Summary = "Terraform stopped waiting for a replica to join on node " + e.Node
+	}
+	if detached.Container != "" {
+		m.Seen += fmt.Sprintf("\nContainer: %s\n%s", detached.Container, bootstrapperGoesOn)
+		m.Todo = adviceAdopt
+	}
+	return m
+}
+
+func replicaList(e *replica.NotFoundError) string {
+	return fmt.Sprintf("DTR at %s lists these replicas: %s.", e.Host, strings.Join(e.Replicas, ", "))
+}
+
 // replicaGone says why a replica is removed from the state.
-func replicaGone(e *upgrade.NoSuchReplicaError) diag.Diagnostic {
-	return diag.NewWarningDiagnostic(fmt.Sprintf("Replica %s is no longer part of the cluster", e.ID),
-		fmt.Sprintf("DTR at %s lists these replicas: %s. UCP shows no container of %s.\n\nTerraform forgets it. The next apply joins a new one, as long as the configuration has it.",
-			e.Host, strings.Join(e.Replicas, ", "), e.ID))
+func replicaGone(e *replica.NotFoundError) diag.Diagnostic {
+	return message{
+		Summary: fmt.Sprintf("Replica %s is no longer part of the cluster", e.ID),
+		Seen:    fmt.Sprintf("%s UCP shows no container of %s.", replicaList(e), e.ID),
+		Todo:    "Terraform removes it from the state. The next apply joins a new one, as long as the configuration has it.",
+	}.warning()
 }
 
 // noReplicaToImport says that there is none of the id.
-func noReplicaToImport(e *upgrade.NoSuchReplicaError) diag.Diagnostic {
-	return diag.NewErrorDiagnostic("The cluster has no replica "+e.ID,
-		fmt.Sprintf("DTR at %s lists these replicas: %s.\n\nImport one of them, or point the provider at the cluster of the replica.", e.Host, strings.Join(e.Replicas, ", ")))
+func noReplicaToImport(e *replica.NotFoundError) diag.Diagnostic {
+	return message{
+		Summary: "The cluster has no replica " + e.ID, Seen: replicaList(e),
+		Todo: "Import one of them, or point the provider at the cluster of the replica.",
+	}.failure()
 }
 
 func changedReplicaCluster(id, known, found string) diag.Diagnostic {
-	return diag.NewErrorDiagnostic("The provider is connected to another DTR cluster",
-		fmt.Sprintf("Replica %s belongs to %q, and the external host of the DTR at the provider's url is %q.\n\n"+
-			"Point the provider at the cluster of the state. If it is the same cluster under a new name, remove the resource from the state with terraform state rm, and import it again.",
-			id, known, found))
+	return message{
+		Summary: "The provider is connected to another DTR cluster",
+		Seen:    fmt.Sprintf("Replica %s belongs to %q, and the external host of the DTR at the provider's url is %q.", id, known, found),
+		Todo:    adviceOtherCluster,
+	}.failure()
 }
 
 // fixedPort says that a port cannot be changed.
 func fixedPort(at path.Path, id, was, wanted string) diag.Diagnostic {
-	return diag.NewAttributeErrorDiagnostic(at, "The ports of a replica are set when it joins",
-		fmt.Sprintf("Replica %s has port %s, and %s is %s.\n\nChange it with the reconfigure command of DTR's image and plan again, or write %s.", id, was, at, wanted, was))
+	return message{
+		Attribute: at.String(), Summary: "The ports of a replica are set when it joins",
+		Seen: fmt.Sprintf("Replica %s has port %s, and %s is %s.", id, was, at, wanted),
+		Todo: fmt.Sprintf("Change it with the reconfigure command of DTR's image and plan again, or write %s.", was),
+	}.failure()
 }
 
 // otherPort says that a replica joined with another port than the one configured.
 func otherPort(at path.Path, id, has, wanted string) diag.Diagnostic {
-	return diag.NewAttributeWarningDiagnostic(at, "The replica has another port than the one configured",
-		fmt.Sprintf("Replica %s has port %s, and %s is %s. An earlier apply, of another configuration, has begun to join it.\n\nChange it with the reconfigure command of DTR's image, or write %s.", id, has, at, wanted, has))
+	return message{
+		Attribute: at.String(), Summary: "The replica has another port than the one configured",
+		Seen: fmt.Sprintf("Replica %s has port %s, and %s is %s. An earlier apply, of another configuration, has begun to join it.", id, has, at, wanted),
+		Todo: fmt.Sprintf("Change it with the reconfigure command of DTR's image, or write %s.", has),
+	}.warning()
 }

@@ -17,12 +17,19 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/registry"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/replica"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 var update = flag.Bool("update", false, "write what the tests see into testdata")
@@ -69,9 +76,9 @@ func TestDiagnostics(t *testing.T) {
 	const saturdays = `"0 22 * * 6" for 4h0m0s, Europe/Berlin`
 	opens := time.Date(2020, time.January, 4, 22, 0, 0, 0, time.FixedZone("CET", 3600))
 
-	join := func(err error) error { return &upgrade.ReplicaError{Step: "join", Node: "worker4", Err: err} }
+	join := func(err error) error { return &replica.Error{Step: "join", Node: "worker4", Err: err} }
 	removal := func(err error) error {
-		return &upgrade.ReplicaError{Step: "remove", ReplicaID: "0123456789ab", Err: err}
+		return &replica.Error{Step: "remove", ReplicaID: "0123456789ab", Err: err}
 	}
 
 	var b bytes.Buffer
@@ -84,35 +91,35 @@ func TestDiagnostics(t *testing.T) {
 		{"skipped minor", skip},
 		{"skipped minor in via", badVia},
 		{"mixed cluster", mixed},
-		{"preflight", &upgrade.PreflightError{Findings: upgrade.Findings{
-			{Check: upgrade.CheckReplicaHealth, Severity: upgrade.Error, Summary: "Replica 0123456789ab is not healthy", Detail: "Seen.\n\nTo do."},
-			{Check: upgrade.CheckReplicaCount, Severity: upgrade.Warning, Summary: "not shown again", Detail: "Seen.\n\nTo do."},
-			{Check: upgrade.CheckReplicaHealth, Severity: upgrade.Error, Attribute: "existing_replica_id", Summary: "No replica to run the upgrade from", Detail: "Seen.\n\nTo do."},
+		{"preflight", &preflight.FailedError{Findings: preflight.Findings{
+			{Check: preflight.ReplicaHealth, Severity: preflight.Error, Summary: "Replica 0123456789ab is not healthy", Seen: "Seen.", Todo: "To do."},
+			{Check: preflight.ReplicaCount, Severity: preflight.Warning, Summary: "not shown again", Seen: "Seen.", Todo: "To do."},
+			{Check: preflight.ReplicaHealth, Severity: preflight.Error, Attribute: "existing_replica_id", Summary: "No replica to run the upgrade from", Seen: "Seen.", Todo: "To do."},
 		}}},
-		{"interrupted while the bootstrapper runs", &upgrade.DetachedError{Step: "upgrade", Container: container, Cause: context.Canceled}},
-		{"time-out while the bootstrapper runs", &upgrade.DetachedError{Step: "upgrade", Container: container, Cause: passed}},
-		{"time-out while the migration runs", &upgrade.DetachedError{Step: "migration", Job: "f7d4f3c2", Cause: passed}},
-		{"interrupted between steps", &upgrade.DetachedError{Step: "images", Cause: context.Canceled}},
-		{"interrupted in the wait for the window", &upgrade.DetachedError{Step: "window", Opens: opens, Cause: context.Canceled}},
-		{"time-out in the wait for the window", &upgrade.DetachedError{Step: "window", Opens: opens, Cause: passed}},
+		{"interrupted while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: context.Canceled}},
+		{"time-out while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: passed}},
+		{"time-out while the migration runs", &wait.DetachedError{Step: "migration", Job: "f7d4f3c2", Cause: passed}},
+		{"interrupted between steps", &wait.DetachedError{Step: "images", Cause: context.Canceled}},
+		{"interrupted in the wait for the window", &wait.DetachedError{Step: "window", Opens: opens, Cause: context.Canceled}},
+		{"time-out in the wait for the window", &wait.DetachedError{Step: "window", Opens: opens, Cause: passed}},
 		{"window closed", &upgrade.ClosedWindowError{Hop: second, Window: saturdays, Opens: opens}},
 		{"window opens too late", &upgrade.ClosedWindowError{Hop: second, Window: saturdays, Opens: opens, TooLate: true}},
-		{"engine gone while the bootstrapper runs", &upgrade.DetachedError{Step: "upgrade", Container: container, Cause: &endpoint.UnreachableError{
+		{"engine gone while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: &endpoint.UnreachableError{
 			Service: "UCP", Method: "GET", URL: "https://ucp.example.com/containers/json", Attempts: 6, Err: refused,
 		}}},
-		{"bootstrapper with a known failure", &upgrade.BootstrapperError{
+		{"bootstrapper with a known failure", &runner.BootstrapperError{
 			Image: image, Container: container, ExitCode: 1, Fatal: "Failed to execute phase2: Phase 2 returned non-zero status: 1",
 			Failure: &bootstrap.Failure{Message: "failed to wait for rethink to be healthy", Cause: "The database was not ready in 600 seconds.", Remedy: "Restart the DTR nodes one at a time."},
 			Log:     []string{"Establishing connection with Rethinkdb", "Upgrade has failed. Try running it again."},
 		}},
-		{"bootstrapper with an unknown failure", &upgrade.BootstrapperError{Image: image, Container: container, ExitCode: 1, Log: []string{"no space left on device"}}},
-		{"bootstrapper without a log", &upgrade.BootstrapperError{Image: image, Container: container, ExitCode: 137}},
-		{"bootstrapper removed", &upgrade.BootstrapperError{Image: image, Container: container, Missing: true}},
-		{"one replica not verified", &upgrade.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []upgrade.Problem{
+		{"bootstrapper with an unknown failure", &runner.BootstrapperError{Image: image, Container: container, ExitCode: 1, Log: []string{"no space left on device"}}},
+		{"bootstrapper without a log", &runner.BootstrapperError{Image: image, Container: container, ExitCode: 137}},
+		{"bootstrapper removed", &runner.BootstrapperError{Image: image, Container: container, Missing: true}},
+		{"one replica not verified", &cluster.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []cluster.Problem{
 			{ReplicaID: "0123456789ab", Container: "dtr-nginx-0123456789ab", Text: "runs 2.5.6"},
 			{ReplicaID: "0123456789ab", Container: "dtr-api-0123456789ab", Text: "is missing"},
 		}}},
-		{"not verified", &upgrade.VerifyError{Target: v("2.6.15"), After: 12 * time.Minute, Problems: []upgrade.Problem{
+		{"not verified", &cluster.VerifyError{Target: v("2.6.15"), After: 12 * time.Minute, Problems: []cluster.Problem{
 			{ReplicaID: "0123456789ab", Container: "dtr-nginx-0123456789ab", Text: "runs 2.5.6"},
 			{ReplicaID: "0123456789ab", Text: "reports: Rethink replica is currently in state: disconnected"},
 			{Text: "DTR's address does not answer well: 503"},
@@ -130,20 +137,20 @@ func TestDiagnostics(t *testing.T) {
 			Action: "metadatastoremigration", Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Attempts: 1, URL: "https://dtr.example.com",
 			Cause: &dtr.UnknownStatusError{Word: "levitating"},
 		}},
-		{"wrong digest", &upgrade.DigestError{Image: image, Want: "sha256:00", Got: []string{"sha256:11"}}},
-		{"interrupted while the backup is taken", &upgrade.DetachedError{Step: upgrade.StepBackup, Cause: context.Canceled}},
+		{"wrong digest", &images.DigestError{Image: image, Want: "sha256:00", Got: []string{"sha256:11"}}},
+		{"interrupted while the backup is taken", &wait.DetachedError{Step: upgrade.StepBackup, Cause: context.Canceled}},
 		{"backup file exists", &upgrade.BackupError{File: "/backups/dtr.tar", Exists: true}},
-		{"backup failed", &upgrade.BackupError{File: "/backups/dtr.tar", Bootstrapper: &upgrade.BootstrapperError{
+		{"backup failed", &upgrade.BackupError{File: "/backups/dtr.tar", Bootstrapper: &runner.BootstrapperError{
 			Image: "docker/dtr:2.5.6", Container: "dtr-backup-dtr.example.com", ExitCode: 1, Fatal: "cannot read the tables",
 			Log: []string{"Connecting to UCP", "cannot read the tables"},
 		}, Cause: errors.New("it is not a whole tar archive: unexpected EOF")}},
 		{"backup not whole", &upgrade.BackupError{File: "/backups/dtr.tar", Cause: errors.New("it is not a whole tar archive: its end is missing")}},
-		{"archive not loaded", &upgrade.ArchiveError{Version: "2.6.15", File: "dtr_images_2.6.15.tar.gz", Cause: errors.New("UCP: cannot load images: no space left on device")}},
-		{"archive loaded in vain", &upgrade.ArchiveError{Version: "2.6.15", File: "dtr_images_2.6.15.tar.gz", Missing: []string{"docker/dtr-nginx:2.6.15 on worker2"}}},
-		{"foreign container", &upgrade.ForeignContainerError{Container: container, Image: "docker/dtr:2.7.8", Status: "running"}},
-		{"cluster moved before a hop", &upgrade.MovedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Versions: []*semver.Version{v("2.6.15")}}},
-		{"another bootstrapper before a hop", &upgrade.MovedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Bootstrapper: "worker1/eager_turing"}},
-		{"no replicas", &upgrade.NoReplicasError{Listed: 3}},
+		{"archive not loaded", &images.ArchiveError{Version: "2.6.15", File: "dtr_images_2.6.15.tar.gz", Cause: errors.New("UCP: cannot load images: no space left on device")}},
+		{"archive loaded in vain", &images.ArchiveError{Version: "2.6.15", File: "dtr_images_2.6.15.tar.gz", Missing: []string{"docker/dtr-nginx:2.6.15 on worker2"}}},
+		{"foreign container", &runner.ForeignContainerError{Container: container, Image: "docker/dtr:2.7.8", Status: "running"}},
+		{"cluster moved before a hop", &upgrade.ClusterChangedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Versions: []*semver.Version{v("2.6.15")}}},
+		{"another bootstrapper before a hop", &upgrade.ClusterChangedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Bootstrapper: "worker1/eager_turing"}},
+		{"no replicas", &cluster.NoReplicasError{Listed: 3}},
 		{"not connected", &notConnectedError{[]string{"url", "ucp.password"}}},
 		{"not DTR", &dtr.NotDTRError{URL: "https://dtr.example.com", Reason: "its docs.json is not there"}},
 		{"lost job", &dtr.LostJobError{Action: "metadatastoremigration", Err: refused}},
@@ -154,32 +161,32 @@ func TestDiagnostics(t *testing.T) {
 		{"UCP: no administrator", &ucp.APIError{Service: "UCP", StatusCode: 403, Method: "GET", Path: "/api/ucp/config-toml"}},
 		{"UCP: bad gateway", &ucp.APIError{Service: "UCP", StatusCode: 502, Method: "GET", Path: "/ca"}},
 		{"engine: no access", &ucp.APIError{Service: "the Docker Engine at tcp://node1.example.com:2376", StatusCode: 403, Method: "GET", Path: "/_ping"}},
-		{"interrupted while a job runs", &upgrade.JobDetachedError{Action: "onlinegc", Job: "f7d4f3c2", URL: "https://dtr.example.com", Cause: context.Canceled}},
-		{"time-out before a job is known", &upgrade.JobDetachedError{Action: "update_vuln_db", URL: "https://dtr.example.com", Cause: passed}},
-		{"job failed", &upgrade.JobError{
+		{"interrupted while a job runs", &wait.DetachedError{Step: job.Step, Name: "onlinegc", Job: "f7d4f3c2", URL: "https://dtr.example.com", Cause: context.Canceled}},
+		{"time-out before a job is known", &wait.DetachedError{Step: job.Step, Name: "update_vuln_db", URL: "https://dtr.example.com", Cause: passed}},
+		{"job failed", &job.Error{
 			Action: "onlinegc", Job: dtr.Job{ID: "f7d4f3c2", Status: "errored"}, Attempts: 1, URL: "https://dtr.example.com", Log: []string{"out of disk space"},
 		}},
-		{"job with an unknown status", &upgrade.JobError{
+		{"job with an unknown status", &job.Error{
 			Action: "onlinegc", Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Attempts: 1, URL: "https://dtr.example.com", Cause: &dtr.UnknownStatusError{Word: "levitating"},
 		}},
-		{"job gone", &upgrade.JobError{
+		{"job gone", &job.Error{
 			Action: "onlinegc", Job: dtr.Job{ID: "f7d4f3c2", Status: "running"}, Attempts: 1, URL: "https://dtr.example.com", Cause: errors.New("DTR does not list it any more"),
 		}},
 		{"no such job", &dtr.APIError{StatusCode: 404, Code: dtr.CodeNoSuchJob, Method: "GET", Path: "/api/v0/jobs/f7d4f3c2"}},
 		{"scanning not enabled", &dtr.APIError{StatusCode: 400, Code: dtr.CodeScanningNotEnabled, Method: "GET", Path: "/api/v0/imagescan/status"}},
-		{"database failed", &upgrade.DatabaseError{
+		{"database failed", &job.DatabaseError{
 			Job: dtr.Job{ID: "f7d4f3c2", Status: "errored"}, Before: database, After: dtr.ScanStatus{LastDBUpdateFailed: true}, URL: "https://dtr.example.com",
 			Log: []string{"checksum mismatch"},
 		}},
-		{"database failed without a job", &upgrade.DatabaseError{After: dtr.ScanStatus{LastDBUpdateFailed: true}, URL: "https://dtr.example.com"}},
-		{"database no newer", &upgrade.DatabaseError{Job: dtr.Job{ID: "f7d4f3c2", Status: "done"}, Before: database, After: database, URL: "https://dtr.example.com"}},
-		{"database with an unknown status", &upgrade.DatabaseError{
+		{"database failed without a job", &job.DatabaseError{After: dtr.ScanStatus{LastDBUpdateFailed: true}, URL: "https://dtr.example.com"}},
+		{"database no newer", &job.DatabaseError{Job: dtr.Job{ID: "f7d4f3c2", Status: "done"}, Before: database, After: database, URL: "https://dtr.example.com"}},
+		{"database with an unknown status", &job.DatabaseError{
 			Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Before: database, URL: "https://dtr.example.com", Cause: &dtr.UnknownStatusError{Word: "levitating"},
 		}},
-		{"database without a worker", &upgrade.DatabaseError{
+		{"database without a worker", &job.DatabaseError{
 			Job: dtr.Job{ID: "f7d4f3c2", Status: "worker_dead"}, Before: database, URL: "https://dtr.example.com", Cause: errors.New("its worker is gone"),
 		}},
-		{"scanner not ready", &upgrade.DatabaseError{Before: database, URL: "https://dtr.example.com", Cause: &dtr.APIError{
+		{"scanner not ready", &job.DatabaseError{Before: database, URL: "https://dtr.example.com", Cause: &dtr.APIError{
 			StatusCode: 400, Code: dtr.CodeScanningNotReady, Method: "PUT", Path: "/api/v0/imagescan/scan/update",
 		}}},
 		{"database file", &dtr.FileError{Err: errors.New("open db.tar: no such file or directory")}},
@@ -189,37 +196,37 @@ func TestDiagnostics(t *testing.T) {
 		{"unreachable", &endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused}},
 		{"no sense", &endpoint.ResponseError{Service: "DTR", Method: "GET", Path: "/api/v0/meta/settings", StatusCode: 200, Err: errors.New("it is not JSON")}},
 		{"interrupted look", fmt.Errorf("GET https://dtr.example.com/api/v0/meta/settings: %w", context.Canceled)},
-		{"join: interrupted", join(&upgrade.DetachedError{Step: "join", Container: container, Cause: context.Canceled})},
-		{"join: interrupted before its turn", join(&upgrade.DetachedError{Step: "join", Cause: context.Canceled})},
-		{"join: not whole", join(&upgrade.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []upgrade.Problem{
+		{"join: interrupted", join(&wait.DetachedError{Step: "join", Container: container, Cause: context.Canceled})},
+		{"join: interrupted before its turn", join(&wait.DetachedError{Step: "join", Cause: context.Canceled})},
+		{"join: not whole", join(&cluster.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []cluster.Problem{
 			{ReplicaID: "0123456789ab", Text: "is not listed by DTR"},
 		}})},
-		{"join: bootstrapper failed", join(&upgrade.BootstrapperError{Image: image, Container: container, ExitCode: 1, Log: []string{"no space left on device"}})},
-		{"join: upgrade runs", join(&upgrade.UnfinishedUpgradeError{Step: "join", Container: container, From: "2.5.6", To: "2.6.15", Running: true})},
-		{"join: upgrade is not finished", join(&upgrade.UnfinishedUpgradeError{Step: "join", Container: container, From: "2.5.6", To: "2.6.15"})},
-		{"join: gone again", join(&upgrade.NoSuchReplicaError{ID: "0123456789ab", Host: host, Replicas: []string{"ba9876543210"}})},
-		{"join: preflight", join(&upgrade.PreflightError{Findings: upgrade.Findings{
-			{Check: upgrade.CheckNode, Severity: upgrade.Error, Attribute: "node", Summary: "Node worker4 is not ready", Detail: "Seen.\n\nTo do."},
+		{"join: bootstrapper failed", join(&runner.BootstrapperError{Image: image, Container: container, ExitCode: 1, Log: []string{"no space left on device"}})},
+		{"join: upgrade runs", join(&replica.UnfinishedUpgradeError{Step: "join", Container: container, From: "2.5.6", To: "2.6.15", Running: true})},
+		{"join: upgrade is not finished", join(&replica.UnfinishedUpgradeError{Step: "join", Container: container, From: "2.5.6", To: "2.6.15"})},
+		{"join: gone again", join(&replica.NotFoundError{ID: "0123456789ab", Host: host, Replicas: []string{"ba9876543210"}})},
+		{"join: preflight", join(&preflight.FailedError{Findings: preflight.Findings{
+			{Check: preflight.Node, Severity: preflight.Error, Attribute: "node", Summary: "Node worker4 is not ready", Seen: "Seen.", Todo: "To do."},
 		}})},
-		{"removal: interrupted", removal(&upgrade.DetachedError{Step: "remove", Container: container, Cause: context.Canceled})},
-		{"removal: not whole", removal(&upgrade.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []upgrade.Problem{
+		{"removal: interrupted", removal(&wait.DetachedError{Step: "remove", Container: container, Cause: context.Canceled})},
+		{"removal: not whole", removal(&cluster.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []cluster.Problem{
 			{ReplicaID: "0123456789ab", Text: "is still listed by DTR"},
 		}})},
-		{"join: another cluster", join(&upgrade.OtherClusterError{Want: host, Got: "registry.example.com"})},
-		{"removal: another cluster", removal(&upgrade.OtherClusterError{Want: host, Got: "registry.example.com"})},
+		{"join: another cluster", join(&cluster.OtherClusterError{Want: host, Got: "registry.example.com"})},
+		{"removal: another cluster", removal(&cluster.OtherClusterError{Want: host, Got: "registry.example.com"})},
 		{"anything else", errors.New("pull image docker/dtr:2.6.15: manifest unknown")},
 		{"no error", nil},
 	} {
 		write(c.name, diagnose(c.err))
 	}
 
-	write("preflight of a file", diagnose(&upgrade.PreflightError{Findings: upgrade.Findings{
-		{Check: upgrade.CheckImage, Severity: upgrade.Error, Attribute: `image.archives["2.6.15"]`, Summary: "The image archive of DTR 2.6.15 cannot be used", Detail: "Seen.\n\nTo do."},
-		{Check: upgrade.CheckBackup, Severity: upgrade.Error, Attribute: "backup.file", Summary: "The file of the backup exists already", Detail: "Seen.\n\nTo do."},
+	write("preflight of a file", diagnose(&preflight.FailedError{Findings: preflight.Findings{
+		{Check: preflight.Image, Severity: preflight.Error, Attribute: `image.archives["2.6.15"]`, Summary: "The image archive of DTR 2.6.15 cannot be used", Seen: "Seen.", Todo: "To do."},
+		{Check: preflight.Backup, Severity: preflight.Error, Attribute: "backup.file", Summary: "The file of the backup exists already", Seen: "Seen.", Todo: "To do."},
 	}}))
 	state := upgradeModel{ID: types.StringValue(host), CurrentVersion: types.StringValue("2.6.15")}
 	write("plan without a look", diag.Diagnostics{notChecked(&notConnectedError{[]string{"url"}})})
-	write("cluster moved", diag.Diagnostics{moved("2.5.6", "2.6.15")})
+	write("cluster moved", diag.Diagnostics{clusterChangedDiagnostic("2.5.6", "2.6.15")})
 	write("destroy", diag.Diagnostics{forgotten(&state)})
 	write("destroy of a vulnerability database", diag.Diagnostics{databaseForgotten(host)})
 	write("scanning switched off", diag.Diagnostics{scanningSwitchedOff(host)})
@@ -227,15 +234,20 @@ func TestDiagnostics(t *testing.T) {
 	write("gone", diag.Diagnostics{gone(host, &dtr.NotDTRError{URL: "https://dtr.example.com", Reason: "its docs.json is not there"})})
 	write("import of another cluster", diag.Diagnostics{otherCluster("registry.example.com", host)})
 	write("state of another cluster", diag.Diagnostics{changedCluster(host, "registry.example.com")})
-	missing := &upgrade.NoSuchReplicaError{ID: "0123456789ab", Host: host, Replicas: []string{"ba9876543210", "ba9876543211"}}
+	missing := &replica.NotFoundError{ID: "0123456789ab", Host: host, Replicas: []string{"ba9876543210", "ba9876543211"}}
 	write("replica gone", diag.Diagnostics{replicaGone(missing)})
 	write("import of no replica", diag.Diagnostics{noReplicaToImport(missing)})
 	write("port changed", diag.Diagnostics{fixedPort(path.Root("replica_http_port"), "0123456789ab", "80", "8080")})
 	write("setting missing", diag.Diagnostics{missingSetting(path.Root("ucp").AtName("url"), "UCP_URL")})
 	write("bad environment", diag.Diagnostics{badEnvironment(path.Root("url"), "DTR_URL", checkAddress("DTR")("http://dtr.example.com"))})
-	write("follow-ups", followUps(upgrade.Findings{
-		{Check: upgrade.CheckReplicaCount, Summary: "shown by the plan", Detail: "Seen.\n\nTo do."},
-		{Check: upgrade.FollowUpInterruption, Summary: "The upgrade interrupted DTR for longer than expected", Detail: "Seen.\n\nTo do."},
+	for kind := preflight.SkipCheck; kind <= preflight.FollowWithDatabase; kind++ {
+		write(fmt.Sprintf("advice %d", kind), findings(preflight.Findings{
+			{Check: preflight.Memory, Severity: preflight.Error, Summary: "A finding", Seen: "Seen.", Advice: []preflight.Advice{{Kind: kind, Value: "value"}}},
+		}))
+	}
+	write("follow-ups", followUps(preflight.Findings{
+		{Check: preflight.ReplicaCount, Summary: "shown by the plan", Seen: "Seen.", Todo: "To do."},
+		{Check: preflight.FollowUpInterruption, Summary: "The upgrade interrupted DTR for longer than expected", Seen: "Seen.", Todo: "To do."},
 	}))
 	golden(t, "diagnostics.txt", b.Bytes())
 }
@@ -272,10 +284,10 @@ func TestMayHeal(t *testing.T) {
 		"wrong CA":             {&endpoint.CertificateError{Err: errors.New("x509")}, false},
 		"redirect":             {&endpoint.RedirectError{}, false},
 		"something else there": {&dtr.NotDTRError{}, false},
-		"no replicas":          {&upgrade.NoReplicasError{}, false},
+		"no replicas":          {&cluster.NoReplicasError{}, false},
 		"anything else":        {errors.New("anything"), false},
 	} {
-		if got := mayHeal(c.err); got != c.want {
+		if got := isTransient(c.err); got != c.want {
 			t.Errorf("%s: got %t", name, got)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
 )
 
 // The longest of DTR's jobs, a migration or a garbage collection of a large
@@ -95,9 +95,9 @@ func (a *jobRunAction) Invoke(ctx context.Context, req action.InvokeRequest, res
 		resp.Diagnostics.Append(diagnose(err)...)
 		return
 	}
-	ctx, cancel := begin(ctx, "invoke", limit)
+	ctx, cancel := withTimeout(ctx, "invoke", limit)
 	defer cancel()
-	_, err = upgrade.RunJob(ctx, cluster.DTR, upgrade.JobOptions{
+	_, err = job.Run(ctx, cluster.DTR, job.Options{
 		Action:     m.Action.ValueString(),
 		Parameters: parameters,
 		Detach:     !m.Wait.IsNull() && !m.Wait.ValueBool(),
@@ -105,7 +105,7 @@ func (a *jobRunAction) Invoke(ctx context.Context, req action.InvokeRequest, res
 		Pace:       a.conn.pace,
 	})
 	if err != nil {
-		err = whatAnswers(ctx, cluster, err)
+		err = notDTRError(ctx, cluster, err)
 	}
 	resp.Diagnostics.Append(diagnose(err)...)
 }

@@ -149,7 +149,7 @@ func (d *jobDataSource) Read(ctx context.Context, req datasource.ReadRequest, re
 	if !ok || resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	ctx, cancel := withTimeout(ctx, "read", defaultReadTimeout)
 	defer cancel()
 	job, err := cluster.DTR.Job(ctx, id.ValueString())
 	m := jobDataModel{jobModel: newJobModel(job), LogLines: lines, Log: types.ListNull(types.StringType)}
@@ -159,7 +159,7 @@ func (d *jobDataSource) Read(ctx context.Context, req datasource.ReadRequest, re
 		m.Log = texts(log)
 	}
 	if err != nil {
-		resp.Diagnostics.Append(diagnose(whatAnswers(ctx, cluster, err))...)
+		resp.Diagnostics.Append(diagnose(notDTRError(ctx, cluster, err))...)
 		return
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
@@ -226,11 +226,11 @@ func (d *jobsDataSource) Read(ctx context.Context, req datasource.ReadRequest, r
 	if !m.Limit.IsNull() {
 		filter.Limit = int(m.Limit.ValueInt64())
 	}
-	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	ctx, cancel := withTimeout(ctx, "read", defaultReadTimeout)
 	defer cancel()
 	jobs, err := cluster.DTR.Jobs(ctx, filter)
 	if err != nil {
-		resp.Diagnostics.Append(diagnose(whatAnswers(ctx, cluster, err))...)
+		resp.Diagnostics.Append(diagnose(notDTRError(ctx, cluster, err))...)
 		return
 	}
 	m.Jobs = make([]jobModel, len(jobs))

@@ -20,7 +20,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 var (
@@ -31,7 +31,7 @@ var (
 
 type dtrProvider struct {
 	version string
-	pace    upgrade.Pace
+	pace    wait.Pace
 	now     func() time.Time
 	retry   endpoint.Retry
 }
@@ -40,7 +40,7 @@ type dtrProvider struct {
 type Option func(*dtrProvider)
 
 // WithPace sets how often a run looks at the cluster and how long it waits.
-func WithPace(p upgrade.Pace) Option {
+func WithPace(p wait.Pace) Option {
 	return func(d *dtrProvider) { d.pace = p }
 }
 

@@ -14,9 +14,10 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 type providerModel struct {
@@ -58,7 +59,7 @@ type connection struct {
 	unknown []string
 
 	version string
-	pace    upgrade.Pace
+	pace    wait.Pace
 	now     func() time.Time // nil is time.Now
 	turn    chan struct{}    // of the joins and removals of replicas, one at a time
 }
@@ -85,19 +86,23 @@ func (e *notConnectedError) Error() string {
 
 // cluster makes the clients. It makes no network call. The error is a
 // *notConnectedError while something is unknown.
-func (c *connection) cluster() (upgrade.Cluster, error) {
+func (c *connection) cluster() (cluster.Cluster, error) {
 	if len(c.unknown) > 0 {
-		return upgrade.Cluster{}, &notConnectedError{c.unknown}
+		return cluster.Cluster{}, &notConnectedError{c.unknown}
 	}
 	d, err := dtr.New(c.dtr)
 	if err != nil {
-		return upgrade.Cluster{}, err
+		return cluster.Cluster{}, err
 	}
 	u, err := ucp.New(c.ucp)
 	if err != nil {
-		return upgrade.Cluster{}, err
+		return cluster.Cluster{}, err
 	}
-	return upgrade.Cluster{
+	var docker *cluster.Docker
+	if c.docker != nil {
+		docker = cluster.NewDocker(*c.docker)
+	}
+	return cluster.Cluster{
 		DTR: d,
 		UCP: u,
 		Login: bootstrap.UCP{
@@ -107,7 +112,7 @@ func (c *connection) cluster() (upgrade.Cluster, error) {
 			CA:       c.ucp.CACert,
 			Insecure: c.ucp.InsecureSkipVerify,
 		},
-		Docker:      c.docker,
+		Docker:      docker,
 		NetworkMode: c.networkMode,
 	}, nil
 }

@@ -98,7 +98,7 @@ func (d *releasesDataSource) Read(ctx context.Context, req datasource.ReadReques
 	m.fill(transition.Releases())
 	m.Tags, m.Available = types.ListNull(types.StringType), types.ListNull(types.StringType)
 	if !m.Repository.IsNull() {
-		ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+		ctx, cancel := withTimeout(ctx, "read", defaultReadTimeout)
 		defer cancel()
 		tags, err := registry.Tags(ctx, m.Repository.ValueString(), d.registry(m))
 		if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/replica"
 )
 
 type replicaModel struct {
@@ -32,24 +33,23 @@ type replicaImageModel struct {
 
 // options is the model as a join or a removal understands it. What is not known
 // yet counts as left out.
-func (m *replicaModel) options(ctx context.Context) (upgrade.ReplicaOptions, diag.Diagnostics) {
+func (m *replicaModel) options(ctx context.Context) (replica.Options, diag.Diagnostics) {
 	var image replicaImageModel
 	diags := m.Image.As(ctx, &image, basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true})
-	return upgrade.ReplicaOptions{
+	return replica.Options{
 		Node:              m.Node.ValueString(),
 		ReplicaID:         m.ID.ValueString(),
 		Host:              m.Cluster.ValueString(),
 		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
 		HTTPPort:          int(m.HTTPPort.ValueInt64()),
 		HTTPSPort:         int(m.HTTPSPort.ValueInt64()),
-		Repository:        image.Repository.ValueString(),
-		Pull:              upgrade.PullPolicy(image.Pull.ValueString()),
+		Images:            images.Source{Repository: image.Repository.ValueString(), Pull: images.PullPolicy(image.Pull.ValueString())},
 	}, diags
 }
 
 // observe takes over what the cluster shows of the replica. What it does not show
 // stays as it was seen last.
-func (m *replicaModel) observe(seen upgrade.Member) {
+func (m *replicaModel) observe(seen replica.Member) {
 	m.ID = types.StringValue(seen.ID)
 	if m.Cluster.ValueString() == "" { // else the same, but for upper and lower case perhaps
 		m.Cluster = types.StringValue(seen.Host)
@@ -69,9 +69,9 @@ func (m *replicaModel) observe(seen upgrade.Member) {
 	}
 }
 
-// abide keeps the ports that the plan has promised where the replica that joined has
+// keepPlannedPorts keeps the ports that the plan has promised where the replica that joined has
 // others: an earlier apply may have begun to join it. The next plan shows them.
-func (m *replicaModel) abide(plan *replicaModel) diag.Diagnostics {
+func (m *replicaModel) keepPlannedPorts(plan *replicaModel) diag.Diagnostics {
 	var diags diag.Diagnostics
 	for _, p := range []struct {
 		name          string
@@ -88,9 +88,9 @@ func (m *replicaModel) abide(plan *replicaModel) diag.Diagnostics {
 	return diags
 }
 
-// settle makes null of what the cluster has not told: nothing is unknown in a
+// nullUnknowns makes null of what the cluster has not told: nothing is unknown in a
 // state.
-func (m *replicaModel) settle() {
+func (m *replicaModel) nullUnknowns() {
 	if m.Version.IsUnknown() {
 		m.Version = types.StringNull()
 	}
@@ -102,9 +102,9 @@ func (m *replicaModel) settle() {
 	}
 }
 
-// keep takes what is computed from the prior state, for a plan that does not touch
+// keepComputed takes what is computed from the prior state, for a plan that does not touch
 // the replica.
-func (m *replicaModel) keep(prior *replicaModel) {
+func (m *replicaModel) keepComputed(prior *replicaModel) {
 	m.ID, m.Cluster, m.Version, m.Health = prior.ID, prior.Cluster, prior.Version, prior.Health
 	if m.HTTPPort.IsUnknown() {
 		m.HTTPPort = prior.HTTPPort

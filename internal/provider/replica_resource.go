@@ -11,9 +11,10 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/replica"
 )
 
 // A join takes minutes, and seven of them wait for each other.
@@ -26,9 +27,11 @@ var (
 	_ resource.ResourceWithImportState = (*replicaResource)(nil)
 )
 
-type replicaResource struct{ managed }
+type replicaResource struct{ baseResource }
 
-func newReplicaResource() resource.Resource { return &replicaResource{managed{suffix: "_replica"}} }
+func newReplicaResource() resource.Resource {
+	return &replicaResource{baseResource{suffix: "_replica"}}
+}
 
 func (r *replicaResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -36,81 +39,6 @@ func (r *replicaResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 			"The last replica is never removed, and no other while a replica that stays is not healthy.",
 		Attributes: replicaAttributes(ctx),
 	}
-}
-
-// ModifyPlan judges a join or a removal against the cluster as it is. Nothing else
-// touches the cluster, and nothing else is spoken of.
-func (r *replicaResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	var plan, prior replicaModel
-	create, destroy := req.State.Raw.IsNull(), req.Plan.Raw.IsNull()
-	if !create {
-		resp.Diagnostics.Append(req.State.Get(ctx, &prior)...)
-	}
-	if !destroy {
-		resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	}
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	switch {
-	case destroy:
-		resp.Diagnostics.Append(r.judge(ctx, &prior, upgrade.PreflightRemove)...)
-	case create:
-		if !plan.Node.IsUnknown() {
-			resp.Diagnostics.Append(r.judge(ctx, &plan, upgrade.PreflightJoin)...)
-			resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
-		}
-	case plan.Node.Equal(prior.Node): // else Terraform plans a create next
-		resp.Diagnostics.Append(fixedPorts(&plan, &prior)...)
-		plan.keep(&prior)
-		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
-	}
-}
-
-// judge looks at the cluster and says what speaks against the change. A replica that
-// is to join belongs to the cluster that was seen from then on.
-func (r *replicaResource) judge(ctx context.Context, m *replicaModel, preflight func(*upgrade.Observation, upgrade.ReplicaOptions) upgrade.Findings) diag.Diagnostics {
-	options, diags := m.options(ctx)
-	limit, d := m.Timeouts.Read(ctx, defaultReadTimeout)
-	diags.Append(d...)
-	if diags.HasError() {
-		return diags
-	}
-	ctx, cancel := begin(ctx, "read", limit)
-	defer cancel()
-	cluster, err := r.conn.cluster()
-	if err == nil {
-		var seen *upgrade.Observation
-		if seen, err = upgrade.Observe(ctx, cluster, upgrade.Options{}); err == nil {
-			if options.Host != "" && !strings.EqualFold(options.Host, seen.Host) {
-				return diag.Diagnostics{changedReplicaCluster(options.ReplicaID, options.Host, seen.Host)}
-			}
-			m.Cluster = types.StringValue(seen.Host)
-			return findings(preflight(seen, options))
-		}
-		err = whatAnswers(ctx, cluster, err)
-	}
-	if mayHeal(err) {
-		return diag.Diagnostics{notChecked(err)}
-	}
-	return diagnose(err)
-}
-
-// fixedPorts refuses to change a port.
-func fixedPorts(plan, prior *replicaModel) diag.Diagnostics {
-	var diags diag.Diagnostics
-	for _, p := range []struct {
-		name          string
-		plan, current types.Int64
-	}{
-		{"replica_http_port", plan.HTTPPort, prior.HTTPPort},
-		{"replica_https_port", plan.HTTPSPort, prior.HTTPSPort},
-	} {
-		if !p.plan.IsUnknown() && !p.current.IsNull() && !p.plan.Equal(p.current) {
-			diags.Append(fixedPort(path.Root(p.name), prior.ID.ValueString(), p.current.String(), p.plan.String()))
-		}
-	}
-	return diags
 }
 
 func (r *replicaResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
@@ -123,9 +51,9 @@ func (r *replicaResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := begin(ctx, "create", limit)
+	ctx, cancel := withTimeout(ctx, "create", limit)
 	defer cancel()
-	member, err := upgrade.Join(ctx, cluster, options)
+	member, err := replica.Join(ctx, cluster, options)
 	if err != nil {
 		// Without a state: a tainted resource would plan the removal of a replica that
 		// may be about to join. The bootstrapper's container tells the next create.
@@ -134,8 +62,8 @@ func (r *replicaResource) Create(ctx context.Context, req resource.CreateRequest
 	}
 	plan := m
 	m.observe(member)
-	resp.Diagnostics.Append(m.abide(&plan)...)
-	m.settle()
+	resp.Diagnostics.Append(m.keepPlannedPorts(&plan)...)
+	m.nullUnknowns()
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
 
@@ -147,10 +75,10 @@ func (r *replicaResource) Read(ctx context.Context, req resource.ReadRequest, re
 	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
 		return // what is not connected yet is left as it was
 	}
-	ctx, cancel := begin(ctx, "read", limit)
+	ctx, cancel := withTimeout(ctx, "read", limit)
 	defer cancel()
 	member, err := r.find(ctx, m.ID.ValueString())
-	var missing *upgrade.NoSuchReplicaError
+	var missing *replica.NotFoundError
 	host := member.Host
 	if errors.As(err, &missing) {
 		host = missing.Host
@@ -191,21 +119,21 @@ func (r *replicaResource) Delete(ctx context.Context, req resource.DeleteRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := begin(ctx, "delete", limit)
+	ctx, cancel := withTimeout(ctx, "delete", limit)
 	defer cancel()
-	resp.Diagnostics.Append(diagnose(upgrade.Remove(ctx, cluster, options))...)
+	resp.Diagnostics.Append(diagnose(replica.Remove(ctx, cluster, options))...)
 }
 
 // ImportState adopts a replica by its id.
 func (r *replicaResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	if err := replicaID().check(req.ID); err != nil {
-		resp.Diagnostics.AddError("Not the id of a replica", sentence(err))
+		resp.Diagnostics.AddError("Not the id of a replica", preflight.Sentence(err))
 		return
 	}
-	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	ctx, cancel := withTimeout(ctx, "read", defaultReadTimeout)
 	defer cancel()
 	member, err := r.find(ctx, req.ID)
-	var missing *upgrade.NoSuchReplicaError
+	var missing *replica.NotFoundError
 	switch {
 	case errors.As(err, &missing):
 		resp.Diagnostics.Append(noReplicaToImport(missing))
@@ -232,20 +160,20 @@ func (r *replicaResource) ImportState(ctx context.Context, req resource.ImportSt
 	}
 }
 
-func (r *replicaResource) find(ctx context.Context, id string) (upgrade.Member, error) {
+func (r *replicaResource) find(ctx context.Context, id string) (replica.Member, error) {
 	cluster, err := r.conn.cluster()
 	if err != nil {
-		return upgrade.Member{}, err
+		return replica.Member{}, err
 	}
-	member, err := upgrade.FindReplica(ctx, cluster, id)
+	member, err := replica.Find(ctx, cluster, id)
 	if err != nil {
-		err = whatAnswers(ctx, cluster, err)
+		err = notDTRError(ctx, cluster, err)
 	}
 	return member, err
 }
 
 // work is what a join or a removal needs.
-func (r *replicaResource) work(ctx context.Context, m *replicaModel) (upgrade.ReplicaOptions, upgrade.Cluster, diag.Diagnostics) {
+func (r *replicaResource) work(ctx context.Context, m *replicaModel) (replica.Options, cluster.Cluster, diag.Diagnostics) {
 	options, diags := m.options(ctx)
 	cluster, err := r.conn.cluster()
 	diags.Append(diagnose(err)...)

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 )
 
 // replicaAttributes are the attributes of dtr_replica: required, optional,
@@ -59,7 +59,7 @@ func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional: true,
 					MarkdownDescription: "When the bootstrapper's image is pulled: `missing`, which is the default, `always` or `never`. " +
 						"With `never` all images must have been loaded before, on the node too.",
-					Validators: []validator.String{stringvalidator.OneOf(string(upgrade.PullMissing), string(upgrade.PullAlways), string(upgrade.PullNever))},
+					Validators: []validator.String{stringvalidator.OneOf(string(images.PullMissing), string(images.PullAlways), string(images.PullNever))},
 				},
 			},
 		},

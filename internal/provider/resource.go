@@ -6,16 +6,16 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 )
 
-// managed is what the resources have in common.
-type managed struct {
+// baseResource is what the resources have in common.
+type baseResource struct {
 	suffix string      // of the type's name
 	conn   *connection // nil until the provider is configured
 }
 
-func (r *managed) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+func (r *baseResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + r.suffix
 }
 
-func (r *managed) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+func (r *baseResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
 	r.conn = connectionOf(req.ProviderData, &resp.Diagnostics)
 }

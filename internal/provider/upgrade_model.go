@@ -3,6 +3,8 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,8 +16,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
 
 type upgradeModel struct {
@@ -147,13 +153,15 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 		Target:            stops[last],
 		Via:               stops[:last],
 		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
-		Repository:        image.Repository.ValueString(),
-		Pull:              upgrade.PullPolicy(image.Pull.ValueString()),
-		Digests:           known(image.Digests),
-		Archives:          known(image.Archives),
-		Retriggers:        defaultRetriggers,
-		MaxInterruption:   defaultMaxInterruption,
-		SkipChecks:        map[upgrade.Check]bool{},
+		Images: images.Source{
+			Repository: image.Repository.ValueString(),
+			Pull:       images.PullPolicy(image.Pull.ValueString()),
+			Digests:    known(image.Digests),
+			Archives:   known(image.Archives),
+		},
+		Retriggers:      defaultRetriggers,
+		MaxInterruption: defaultMaxInterruption,
+		SkipChecks:      map[preflight.Check]bool{},
 	}
 	if prior != nil { // whose target the state has only because it was reached
 		o.Applied, _ = transition.ParseWire(prior.TargetVersion.ValueString())
@@ -166,7 +174,7 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 	}
 	window, err := m.window(ctx)
 	if err != nil {
-		diags.AddAttributeError(path.Root("maintenance_window"), "Not a maintenance window", sentence(err))
+		diags.AddAttributeError(path.Root("maintenance_window"), "Not a maintenance window", preflight.Sentence(err))
 	}
 	o.Window = window
 	if d, err := time.ParseDuration(m.MaxInterruption.ValueString()); err == nil {
@@ -176,11 +184,11 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 	for _, e := range m.SkipChecks.Elements() {
 		if s, ok := e.(types.String); ok {
 			unknown = unknown || s.IsUnknown()
-			o.SkipChecks[upgrade.Check(s.ValueString())] = true
+			o.SkipChecks[preflight.Check(s.ValueString())] = true
 		}
 	}
 	if unknown {
-		for _, c := range upgrade.SkippableChecks() {
+		for _, c := range preflight.Skippable() {
 			o.SkipChecks[c] = true
 		}
 	}
@@ -189,7 +197,7 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 
 // window is the maintenance window; nil where there is none, or while a part of it
 // is not known.
-func (m *upgradeModel) window(ctx context.Context) (*upgrade.Window, error) {
+func (m *upgradeModel) window(ctx context.Context) (*window.Window, error) {
 	if m.MaintenanceWindow.IsNull() || m.MaintenanceWindow.IsUnknown() {
 		return nil, nil
 	}
@@ -204,7 +212,7 @@ func (m *upgradeModel) window(ctx context.Context) (*upgrade.Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	window, err := upgrade.NewWindow(w.Schedule.ValueString(), duration, w.Timezone.ValueString())
+	window, err := window.New(w.Schedule.ValueString(), duration, w.Timezone.ValueString())
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +233,7 @@ func known(m types.Map) map[string]string {
 
 // observe takes over what the cluster looks like. A replica that DTR lists and
 // UCP does not show keeps the version that it was last seen with.
-func (m *upgradeModel) observe(seen *upgrade.Inventory, before types.Map) {
+func (m *upgradeModel) observe(seen *cluster.Inventory, before types.Map) {
 	if v := seen.CurrentVersion(); v != nil {
 		m.CurrentVersion = types.StringValue(v.String())
 	}
@@ -333,4 +341,21 @@ func (m *upgradeModel) running() []*semver.Version {
 		}
 	}
 	return versions
+}
+
+// checkDigests refuses a digest for a version whose images come out of an archive:
+// a digest is that of a registry's manifest, and what was loaded has none to
+// compare.
+func (m *upgradeModel) checkDigests(ctx context.Context) diag.Diagnostics {
+	var image imageModel
+	diags := m.Image.As(ctx, &image, basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true})
+	archives := image.Archives.Elements()
+	for _, version := range slices.Sorted(maps.Keys(image.Digests.Elements())) {
+		if _, both := archives[version]; both {
+			diags.AddAttributeError(parsePath(fmt.Sprintf("image.digests[%q]", version)), "The digest of an image from an archive cannot be checked",
+				fmt.Sprintf("image.archives and image.digests both name %s. A digest is that of a registry's manifest, and an image that is loaded from a file has none.\n\n"+
+					"Leave the digest out, and check the file itself: by the sum that came with it, for example.", version))
+		}
+	}
+	return diags
 }

@@ -8,16 +8,17 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
 func TestObserve(t *testing.T) {
 	t.Parallel()
-	replica := func(id string, versions ...string) upgrade.Replica {
-		r := upgrade.Replica{ID: id, Containers: map[string]upgrade.Container{}}
+	replica := func(id string, versions ...string) cluster.Replica {
+		r := cluster.Replica{ID: id, Containers: map[string]cluster.Container{}}
 		for i, s := range versions {
-			r.Containers[string(rune('a'+i))] = upgrade.Container{Version: v(s)}
+			r.Containers[string(rune('a'+i))] = cluster.Container{Version: v(s)}
 		}
 		return r
 	}
@@ -29,21 +30,21 @@ func TestObserve(t *testing.T) {
 		return types.MapValueMust(types.StringType, elements)
 	}
 	for name, c := range map[string]struct {
-		replicas []upgrade.Replica
+		replicas []cluster.Replica
 		before   map[string]string
 		want     map[string]string
 		current  string
 	}{
-		"whole cluster":             {[]upgrade.Replica{replica("a", "2.6.15"), replica("b", "2.6.15")}, nil, map[string]string{"a": "2.6.15", "b": "2.6.15"}, "2.6.15"},
-		"lowest of each":            {[]upgrade.Replica{replica("a", "2.9.0", "2.10.0"), replica("b", "2.10.0")}, nil, map[string]string{"a": "2.9.0", "b": "2.10.0"}, "2.9.0"},
-		"replica removed":           {[]upgrade.Replica{replica("a", "2.6.15")}, map[string]string{"a": "2.6.8", "b": "2.6.8"}, map[string]string{"a": "2.6.15"}, "2.6.15"},
-		"hidden replica":            {[]upgrade.Replica{replica("a", "2.6.15"), replica("b")}, map[string]string{"a": "2.6.8", "b": "2.6.8"}, map[string]string{"a": "2.6.15", "b": "2.6.8"}, "2.6.15"},
-		"hidden and unknown before": {[]upgrade.Replica{replica("a", "2.6.15"), replica("b")}, nil, map[string]string{"a": "2.6.15"}, "2.6.15"},
+		"whole cluster":             {[]cluster.Replica{replica("a", "2.6.15"), replica("b", "2.6.15")}, nil, map[string]string{"a": "2.6.15", "b": "2.6.15"}, "2.6.15"},
+		"lowest of each":            {[]cluster.Replica{replica("a", "2.9.0", "2.10.0"), replica("b", "2.10.0")}, nil, map[string]string{"a": "2.9.0", "b": "2.10.0"}, "2.9.0"},
+		"replica removed":           {[]cluster.Replica{replica("a", "2.6.15")}, map[string]string{"a": "2.6.8", "b": "2.6.8"}, map[string]string{"a": "2.6.15"}, "2.6.15"},
+		"hidden replica":            {[]cluster.Replica{replica("a", "2.6.15"), replica("b")}, map[string]string{"a": "2.6.8", "b": "2.6.8"}, map[string]string{"a": "2.6.15", "b": "2.6.8"}, "2.6.15"},
+		"hidden and unknown before": {[]cluster.Replica{replica("a", "2.6.15"), replica("b")}, nil, map[string]string{"a": "2.6.15"}, "2.6.15"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var m upgradeModel
-			m.observe(&upgrade.Inventory{Replicas: c.replicas}, text(c.before))
+			m.observe(&cluster.Inventory{Replicas: c.replicas}, text(c.before))
 			if want := text(c.want); !m.ReplicaVersions.Equal(want) {
 				t.Errorf("replica_versions is %s, want %s", m.ReplicaVersions, want)
 			}

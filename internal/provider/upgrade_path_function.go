@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
@@ -51,7 +52,7 @@ func (upgradePathFunction) Run(ctx context.Context, req function.RunRequest, res
 	for i, s := range text {
 		v, err := transition.Parse(s)
 		if err != nil {
-			resp.Error = function.ConcatFuncErrors(resp.Error, function.NewArgumentFuncError(int64(i), sentence(err)))
+			resp.Error = function.ConcatFuncErrors(resp.Error, function.NewArgumentFuncError(int64(i), preflight.Sentence(err)))
 		}
 		versions[i] = v
 	}
@@ -74,7 +75,7 @@ func (upgradePathFunction) Run(ctx context.Context, req function.RunRequest, res
 
 func noPath(err error) string {
 	if refusal, ok := errors.AsType[*transition.Refusal](err); ok {
-		return sentence(err) + " " + refusal.Rule.Summary()
+		return preflight.Sentence(err) + " " + refusal.Rule.Summary()
 	}
-	return sentence(err)
+	return preflight.Sentence(err)
 }

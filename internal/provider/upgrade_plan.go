@@ -42,14 +42,14 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 
 	options.Now = r.conn.now
-	ctx, cancel := begin(ctx, "read", limit)
+	ctx, cancel := withTimeout(ctx, "read", limit)
 	defer cancel()
 	seen, err := r.observe(ctx, *options)
 	switch {
 	case err == nil:
-		resp.Diagnostics.Append(p.live(seen, *options)...)
-	case mayHeal(err):
-		resp.Diagnostics.Append(p.offline(err, *options)...)
+		resp.Diagnostics.Append(p.planOnline(seen, *options)...)
+	case isTransient(err):
+		resp.Diagnostics.Append(p.planOffline(err, *options)...)
 	default:
 		resp.Diagnostics.Append(diagnose(err)...)
 	}
@@ -67,7 +67,7 @@ func (r *upgradeResource) observe(ctx context.Context, o upgrade.Options) (*upgr
 	}
 	seen, err := upgrade.Observe(ctx, cluster, o)
 	if err != nil {
-		return nil, whatAnswers(ctx, cluster, err)
+		return nil, notDTRError(ctx, cluster, err)
 	}
 	return seen, nil
 }
@@ -81,18 +81,18 @@ type upgradePlan struct {
 	changed bool          // the configuration differs from the state
 }
 
-// live plans against the cluster as it was seen.
+// planOnline plans against the cluster as it was seen.
 //
 // What it makes known must come out the same when Terraform plans once more at
 // the beginning of the apply, and must be what the apply returns.
-func (p *upgradePlan) live(seen *upgrade.Observation, o upgrade.Options) diag.Diagnostics {
+func (p *upgradePlan) planOnline(seen *upgrade.Observation, o upgrade.Options) diag.Diagnostics {
 	todo, found := upgrade.Preflight(seen, o)
 	diags := findings(found)
 	if diags.HasError() {
 		return diags
 	}
-	if p.moved(seen, todo) {
-		diags.Append(moved(p.prior.CurrentVersion.ValueString(), seen.CurrentVersion().String()))
+	if p.clusterChanged(seen, todo) {
+		diags.Append(clusterChangedDiagnostic(p.prior.CurrentVersion.ValueString(), seen.CurrentVersion().String()))
 		return diags
 	}
 	switch {
@@ -116,10 +116,10 @@ func (p *upgradePlan) live(seen *upgrade.Observation, o upgrade.Options) diag.Di
 	return diags
 }
 
-// moved says whether the cluster changed since the state was read: between plan
+// clusterChanged reports whether the cluster changed since the state was read: between plan
 // and apply, or unseen by a plan without a refresh. What was planned on that
 // state is then not what would be done.
-func (p *upgradePlan) moved(seen *upgrade.Observation, todo upgrade.Plan) bool {
+func (p *upgradePlan) clusterChanged(seen *upgrade.Observation, todo upgrade.Plan) bool {
 	if p.prior == nil || p.prior.CurrentVersion.ValueString() == seen.CurrentVersion().String() {
 		return false
 	}
@@ -127,9 +127,9 @@ func (p *upgradePlan) moved(seen *upgrade.Observation, todo upgrade.Plan) bool {
 	return todo.Resume == nil || p.prior.CurrentVersion.ValueString() != todo.Resume.From.String()
 }
 
-// offline plans without a look at the cluster. The state, where there is one,
+// planOffline plans without a look at the cluster. The state, where there is one,
 // still tells which transitions are refused.
-func (p *upgradePlan) offline(why error, o upgrade.Options) diag.Diagnostics {
+func (p *upgradePlan) planOffline(why error, o upgrade.Options) diag.Diagnostics {
 	if p.prior == nil {
 		return diag.Diagnostics{notChecked(why)}
 	}

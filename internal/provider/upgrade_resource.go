@@ -15,7 +15,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
@@ -36,9 +38,11 @@ var (
 	_ resource.ResourceWithImportState    = (*upgradeResource)(nil)
 )
 
-type upgradeResource struct{ managed }
+type upgradeResource struct{ baseResource }
 
-func newUpgradeResource() resource.Resource { return &upgradeResource{managed{suffix: "_upgrade"}} }
+func newUpgradeResource() resource.Resource {
+	return &upgradeResource{baseResource{suffix: "_upgrade"}}
+}
 
 func (r *upgradeResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -61,7 +65,7 @@ func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.Valid
 	}
 	if order, ok := errors.AsType[*transition.OrderError](transition.StopsAscending(stops)); ok {
 		resp.Diagnostics.AddAttributeError(path.Root("via").AtListIndex(order.Index), "The stops of an upgrade must ascend",
-			sentence(order)+"\n\nList the stops of via in ascending order, all of them below target_version.")
+			preflight.Sentence(order)+"\n\nList the stops of via in ascending order, all of them below target_version.")
 	}
 }
 
@@ -73,7 +77,7 @@ func (r *upgradeResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := begin(ctx, "create", limit)
+	ctx, cancel := withTimeout(ctx, "create", limit)
 	defer cancel()
 	report, diags := r.run(ctx, &m, nil)
 	resp.Diagnostics.Append(diags...)
@@ -92,11 +96,11 @@ func (r *upgradeResource) Read(ctx context.Context, req resource.ReadRequest, re
 	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
 		return // what is not connected yet is left as it was
 	}
-	ctx, cancel := begin(ctx, "read", limit)
+	ctx, cancel := withTimeout(ctx, "read", limit)
 	defer cancel()
 	seen, err := r.inspect(ctx)
 	if err != nil {
-		notSeen(ctx, m.ID.ValueString(), err, resp)
+		handleReadError(ctx, m.ID.ValueString(), err, resp)
 		return
 	}
 	if known := m.ID.ValueString(); known != "" && !strings.EqualFold(known, seen.Host) {
@@ -117,7 +121,7 @@ func (r *upgradeResource) Update(ctx context.Context, req resource.UpdateRequest
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	ctx, cancel := begin(ctx, "update", limit)
+	ctx, cancel := withTimeout(ctx, "update", limit)
 	defer cancel()
 	report, diags := r.run(ctx, &plan, &prior)
 	resp.Diagnostics.Append(diags...)
@@ -140,7 +144,7 @@ func (r *upgradeResource) Delete(context.Context, resource.DeleteRequest, *resou
 // ImportState adopts a running cluster. The id is only there to make sure that
 // it is the cluster that was meant.
 func (r *upgradeResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	ctx, cancel := begin(ctx, "read", defaultReadTimeout)
+	ctx, cancel := withTimeout(ctx, "read", defaultReadTimeout)
 	defer cancel()
 	seen, err := r.inspect(ctx)
 	if err != nil {
@@ -167,32 +171,32 @@ func (r *upgradeResource) ImportState(ctx context.Context, req resource.ImportSt
 	}
 }
 
-// begin bounds an operation. The cause tells a time-out from an interrupt.
+// withTimeout bounds an operation. The cause tells a time-out from an interrupt.
 //
 // The context masks no secrets: with tflog's masks on a context, log lines of
 // several goroutines write to one map. They are masked where they would come
 // from instead, for each request by its client.
-func begin(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
+func withTimeout(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("timeouts.%s of %s passed", name, limit))
 }
 
 // inspect looks at which versions run. The error is a *dtr.NotDTRError on proof
 // that there is no DTR.
-func (r *upgradeResource) inspect(ctx context.Context) (*upgrade.Inventory, error) {
-	cluster, err := r.conn.cluster()
+func (r *upgradeResource) inspect(ctx context.Context) (*cluster.Inventory, error) {
+	c, err := r.conn.cluster()
 	if err != nil {
 		return nil, err
 	}
-	seen, err := upgrade.Inspect(ctx, cluster)
+	seen, err := cluster.Inspect(ctx, c)
 	if err != nil {
-		return nil, whatAnswers(ctx, cluster, err)
+		return nil, notDTRError(ctx, c, err)
 	}
 	return seen, nil
 }
 
-// notSeen answers a refresh whose look has failed. Nothing but positive proof
+// handleReadError answers a refresh whose look has failed. Nothing but positive proof
 // removes a resource.
-func notSeen(ctx context.Context, id string, err error, resp *resource.ReadResponse) {
+func handleReadError(ctx context.Context, id string, err error, resp *resource.ReadResponse) {
 	var notDTR *dtr.NotDTRError
 	if !errors.As(err, &notDTR) {
 		resp.Diagnostics.Append(diagnose(err)...)
@@ -202,10 +206,9 @@ func notSeen(ctx context.Context, id string, err error, resp *resource.ReadRespo
 	resp.State.RemoveResource(ctx)
 }
 
-// whatAnswers replaces the error of a look by a *dtr.NotDTRError where something
-// else than DTR gave the answer. One page alone proves that, and it is asked for
+// notDTRError returns a *dtr.NotDTRError in place of a 404 if the server is not DTR. One page alone proves that, and it is asked for
 // only when another one was not there.
-func whatAnswers(ctx context.Context, c upgrade.Cluster, err error) error {
+func notDTRError(ctx context.Context, c cluster.Cluster, err error) error {
 	var api *dtr.APIError
 	if !errors.As(err, &api) || api.StatusCode != http.StatusNotFound {
 		return err

@@ -14,7 +14,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // expect checks that a text is among the diagnostics, or that none is an error
@@ -31,12 +31,12 @@ func expect(t *testing.T, got []*tfprotov6.Diagnostic, want string) {
 // ends at the target once the cause is gone.
 func TestRunFailures(t *testing.T) {
 	t.Parallel()
-	short := func(change func(*upgrade.Pace)) Option {
+	short := func(change func(*wait.Pace)) Option {
 		p := pace
 		change(&p)
 		return WithPace(p)
 	}
-	impatient := short(func(p *upgrade.Pace) { p.Consistent = 300 * time.Millisecond })
+	impatient := short(func(p *wait.Pace) { p.Consistent = 300 * time.Millisecond })
 	for name, c := range map[string]struct {
 		option Option
 		config values
@@ -80,7 +80,7 @@ func TestRunFailures(t *testing.T) {
 			want: "Error: The DTR bootstrapper failed\n", runs: 2, jobs: 1,
 		},
 		"replica unhealthy after the upgrade": {
-			option: short(func(p *upgrade.Pace) { p.Healthy = 300 * time.Millisecond }),
+			option: short(func(p *wait.Pace) { p.Healthy = 300 * time.Millisecond }),
 			fault: func(c *simulator.Cluster) {
 				c.At(simulator.BootstrapperFinished, func() {
 					c.SetReplicaHealth(c.ReplicaIDs()[1], "Rethink replica is currently in state: disconnected")
@@ -94,7 +94,7 @@ func TestRunFailures(t *testing.T) {
 			want:  "Error: The migration job metadatastoremigration failed\n", runs: 1, jobs: 5,
 		},
 		"migration never starts": {
-			option: short(func(p *upgrade.Pace) { p.MigrationStart = 100 * time.Millisecond }),
+			option: short(func(p *wait.Pace) { p.MigrationStart = 100 * time.Millisecond }),
 			config: values{"migration": values{"retriggers": 0}},
 			fault:  func(c *simulator.Cluster) { c.SetMigration(simulator.MigrationFaults{NeverStart: true}) },
 			again:  values{"migration": values{"retriggers": 1}},

@@ -16,7 +16,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 )
 
 // upgradeAttributes are the attributes of dtr_upgrade: required, optional,
@@ -68,7 +69,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional: true,
 					MarkdownDescription: "When the bootstrapper's image is pulled: `missing`, which is the default, `always` or `never`. " +
 						"With `never` it must have been loaded before.",
-					Validators: []validator.String{stringvalidator.OneOf(string(upgrade.PullMissing), string(upgrade.PullAlways), string(upgrade.PullNever))},
+					Validators: []validator.String{stringvalidator.OneOf(string(images.PullMissing), string(images.PullAlways), string(images.PullNever))},
 				},
 				"digests": schema.MapAttribute{
 					Optional:    true,
@@ -204,7 +205,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 // skippable lists the checks of skip_checks.
 func skippable(quote, separator string) string {
 	var names []string
-	for _, c := range upgrade.SkippableChecks() {
+	for _, c := range preflight.Skippable() {
 		names = append(names, quote+string(c)+quote)
 	}
 	return strings.Join(names, separator)

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 )
 
 // TestValidate holds what terraform validate says, without a provider
@@ -82,13 +82,13 @@ func TestValidate(t *testing.T) {
 func TestValidateSkipChecks(t *testing.T) {
 	t.Parallel()
 	p := newProtocol(t)
-	for check, allowed := range map[upgrade.Check]bool{
-		upgrade.CheckReplicaHealth: true, upgrade.CheckGarbageCollection: true, upgrade.CheckMemory: true,
-		upgrade.CheckImage: true, upgrade.CheckContentTrust: true,
+	for check, allowed := range map[preflight.Check]bool{
+		preflight.ReplicaHealth: true, preflight.GarbageCollection: true, preflight.Memory: true,
+		preflight.Image: true, preflight.ContentTrust: true,
 
-		upgrade.CheckTransition: false, upgrade.CheckMixedVersions: false, upgrade.CheckForeignUpgrade: false, upgrade.CheckPendingMigration: false,
-		upgrade.CheckReplicaCount: false, upgrade.CheckUCPVersion: false, upgrade.CheckEngineVersion: false, upgrade.CheckReleaseAdvisory: false,
-		upgrade.CheckWindow: false,
+		preflight.Transition: false, preflight.MixedVersions: false, preflight.ForeignUpgrade: false, preflight.PendingMigration: false,
+		preflight.ReplicaCount: false, preflight.UCPVersion: false, preflight.EngineVersion: false, preflight.ReleaseAdvisory: false,
+		preflight.Window: false,
 	} {
 		diags := p.validate(values{"target_version": "2.6.15", "skip_checks": []any{string(check)}})
 		if text := render(diags); allowed != !hasErrors(diags) || !allowed && !strings.Contains(text, "at skip_checks") {

@@ -14,8 +14,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
 
 // stringCheck is a validator of one text. Unknown and null values pass.
@@ -35,7 +36,7 @@ func (c stringCheck) ValidateString(_ context.Context, req validator.StringReque
 		return
 	}
 	if err := c.check(req.ConfigValue.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, c.summary, sentence(err))
+		resp.Diagnostics.AddAttributeError(req.Path, c.summary, preflight.Sentence(err))
 	}
 }
 
@@ -160,7 +161,7 @@ func parseDuration(s string) (time.Duration, error) {
 
 // windowSchedule checks when a maintenance window opens.
 func windowSchedule() stringCheck {
-	return stringCheck{"a cron schedule of five fields", "Not a cron schedule", upgrade.CheckSchedule}
+	return stringCheck{"a cron schedule of five fields", "Not a cron schedule", window.CheckSchedule}
 }
 
 // windowDuration checks for how long a maintenance window stays open.
@@ -170,24 +171,11 @@ func windowDuration() stringCheck {
 		if err != nil {
 			return err
 		}
-		return upgrade.CheckWindowDuration(d)
+		return window.CheckDuration(d)
 	}}
 }
 
 // windowZone checks the zone of a maintenance window.
 func windowZone() stringCheck {
-	return stringCheck{"the IANA name of a time zone", "Not a time zone", upgrade.CheckZone}
-}
-
-// sentence makes an error's text one that can stand in a detail.
-func sentence(err error) string { return capital(strings.TrimSuffix(err.Error(), ".") + ".") }
-
-// capital begins a text with a capital letter, unless its first word is no plain
-// word: an address, or an attribute.
-func capital(text string) string {
-	first, _, _ := strings.Cut(text, " ")
-	if text == "" || strings.ContainsAny(strings.TrimSuffix(first, "."), "._:/") {
-		return text
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
+	return stringCheck{"the IANA name of a time zone", "Not a time zone", window.CheckZone}
 }

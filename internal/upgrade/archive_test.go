@@ -10,8 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -20,7 +23,7 @@ import (
 func bundle(t *testing.T, repository, version, name string) string {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), name)
-	f := must[*os.File](t)(os.Create(name))
+	f := clustertest.Must[*os.File](t)(os.Create(name))
 	defer f.Close()
 	var w io.Writer = f
 	if strings.HasSuffix(name, ".gz") {
@@ -67,30 +70,30 @@ func TestRunLoadsArchives(t *testing.T) {
 	for name, tt := range map[string]struct {
 		file, repository string
 		direct           bool
-		pull             PullPolicy
+		pull             images.PullPolicy
 		loads            int
 	}{
 		"compressed":                             {file: "dtr_images.tar.gz", repository: "mirantis/dtr", loads: 2},
 		"plain":                                  {file: "dtr_images.tar", repository: "mirantis/dtr", loads: 2},
 		"a mirror's names":                       {file: "dtr_images.tar.gz", repository: "registry.example.com/mirror/dtr", loads: 2},
 		"on an engine of UCP":                    {file: "dtr_images.tar.gz", repository: "mirantis/dtr", direct: true, loads: 2},
-		"nothing is to be pulled anyway":         {file: "dtr_images.tar.gz", repository: "mirantis/dtr", pull: PullNever, loads: 2},
-		"everything else is always to be pulled": {file: "dtr_images.tar.gz", repository: "mirantis/dtr", pull: PullAlways, loads: 2},
+		"nothing is to be pulled anyway":         {file: "dtr_images.tar.gz", repository: "mirantis/dtr", pull: images.PullNever, loads: 2},
+		"everything else is always to be pulled": {file: "dtr_images.tar.gz", repository: "mirantis/dtr", pull: images.PullAlways, loads: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			if tt.direct {
-				c.Docker = &ucp.DockerConfig{Host: sim.DockerHost()}
+				c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: sim.DockerHost()})
 			}
 			noRegistry(sim, "mirantis/dtr", "2.6.15", "2.7.8")
 			o := to("2.7.8", "2.6.15")
-			o.Repository, o.Pull = tt.repository, tt.pull
-			o.Archives = map[string]string{"2.6.15": bundle(t, tt.repository, "2.6.15", tt.file), "2.7.8": bundle(t, tt.repository, "2.7.8", tt.file)}
+			o.Images.Repository, o.Images.Pull = tt.repository, tt.pull
+			o.Images.Archives = map[string]string{"2.6.15": bundle(t, tt.repository, "2.6.15", tt.file), "2.7.8": bundle(t, tt.repository, "2.7.8", tt.file)}
 			if _, err := runUpgrade(t, c, o); err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.7.8")
+			clustertest.WantAt(t, sim, "2.7.8")
 			if got := pulls(sim); len(got) > 0 {
 				t.Errorf("the registry was asked: %v", got)
 			}
@@ -111,15 +114,15 @@ func TestRunLoadsOnAnotherEngineToo(t *testing.T) {
 	t.Parallel()
 	sim, c := small(t, "2.5.6")
 	elsewhere, _ := small(t, "2.6.8")
-	c.Docker = &ucp.DockerConfig{Host: elsewhere.DockerHost()}
+	c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
 	noRegistry(sim, "mirantis/dtr", "2.6.15")
 	noRegistry(elsewhere, "mirantis/dtr", "2.6.15")
 	o := to("2.6.15")
-	o.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
+	o.Images.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
+	clustertest.WantAt(t, sim, "2.6.15")
 	if here, there := loads(sim), loads(elsewhere); here != 1 || there != 1 {
 		t.Errorf("%d loads through UCP and %d on the other engine", here, there)
 	}
@@ -131,11 +134,11 @@ func TestRunLoadsOnlyWhatIsMissing(t *testing.T) {
 	sim.AddBundle("2.6.15")
 	noRegistry(sim, "mirantis/dtr", "2.6.15")
 	o := to("2.6.15")
-	o.Archives = map[string]string{"2.6.15": filepath.Join(t.TempDir(), "already deleted.tar.gz")}
+	o.Images.Archives = map[string]string{"2.6.15": filepath.Join(t.TempDir(), "already deleted.tar.gz")}
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
+	clustertest.WantAt(t, sim, "2.6.15")
 	if n := loads(sim); n > 0 {
 		t.Errorf("%d loads of what is there", n)
 	}
@@ -146,25 +149,25 @@ func TestRunLoadsOnlyWhatIsMissing(t *testing.T) {
 func TestRunChecksArchivesFirst(t *testing.T) {
 	t.Parallel()
 	good := bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar")
-	whole := must[[]byte](t)(os.ReadFile(good))
-	zipped := must[[]byte](t)(os.ReadFile(bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar.gz")))
+	whole := clustertest.Must[[]byte](t)(os.ReadFile(good))
+	zipped := clustertest.Must[[]byte](t)(os.ReadFile(bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar.gz")))
 	var empty bytes.Buffer
 	w := tar.NewWriter(&empty)
 	_ = w.WriteHeader(&tar.Header{Name: "README", Mode: 0o644})
 	_ = w.Close()
-	wrong := must[[]byte](t)(os.ReadFile(bundle(t, "mirantis/dtr", "2.7.7", "dtr_images.tar")))
+	wrong := clustertest.Must[[]byte](t)(os.ReadFile(bundle(t, "mirantis/dtr", "2.7.7", "dtr_images.tar")))
 	for name, tt := range map[string]struct {
 		content []byte // nil for no file
 		says    string
 	}{
 		"no file":             {nil, "no such file"},
-		"an empty file":       {[]byte{}, "it is no archive of images"},
-		"text":                {[]byte(strings.Repeat("not an archive\n", 100)), "it is no archive of images"},
+		"an empty file":       {[]byte{}, "It is not an archive of images"},
+		"text":                {[]byte(strings.Repeat("not an archive\n", 100)), "It is not an archive of images"},
 		"another version":     {wrong, "Missing: mirantis/dtr:2.7.8\nMissing: mirantis/dtr-rethink:2.7.8"},
 		"one image renamed":   {bytes.Replace(whole, []byte(`"mirantis/dtr-nginx:`), []byte(`"mirantis/dtr-ngiNX:`), 1), "\nMissing: mirantis/dtr-nginx:2.7.8\nIt holds: "},
-		"cut":                 {whole[:len(whole)/2+100], "It is not whole"},
-		"compressed, and cut": {zipped[:len(zipped)-20], "It is not whole"},
-		"a wrong sum":         {append(slices.Clone(zipped[:len(zipped)-6]), 0, 0, 0, 0, 0, 0), "It is not whole"},
+		"cut":                 {whole[:len(whole)/2+100], "It is not complete"},
+		"compressed, and cut": {zipped[:len(zipped)-20], "It is not complete"},
+		"a wrong sum":         {append(slices.Clone(zipped[:len(zipped)-6]), 0, 0, 0, 0, 0, 0), "It is not complete"},
 		"no manifest":         {empty.Bytes(), "it holds no manifest.json"},
 		"a bad manifest":      {bytes.Replace(whole, []byte(`[{"Config"`), []byte(`<{"Config"`), 1), "its manifest.json cannot be read"},
 	} {
@@ -173,18 +176,18 @@ func TestRunChecksArchivesFirst(t *testing.T) {
 			sim, c := small(t, "2.5.6")
 			o := to("2.7.8", "2.6.15")
 			file := filepath.Join(t.TempDir(), "archive")
-			o.Archives = map[string]string{"2.7.8": file}
+			o.Images.Archives = map[string]string{"2.7.8": file}
 			if tt.content != nil {
 				if err := os.WriteFile(file, tt.content, 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
 			_, err := runUpgrade(t, c, o)
-			errs := asError[*PreflightError](t, err).Findings.Errors()
-			if len(errs) != 1 || errs[0].Attribute != `image.archives["2.7.8"]` || !strings.Contains(strings.ToLower(errs[0].Detail), strings.ToLower(tt.says)) || !strings.Contains(errs[0].Detail, file) {
+			errs := clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors()
+			if len(errs) != 1 || errs[0].Attribute != `image.archives["2.7.8"]` || !strings.Contains(strings.ToLower(errs[0].Seen), strings.ToLower(tt.says)) || !strings.Contains(errs[0].Seen, file) {
 				t.Errorf("got %+v, want it to say %q", errs, tt.says)
 			}
-			if did := changes(sim); len(did) > 0 {
+			if did := clustertest.Changes(sim); len(did) > 0 {
 				t.Errorf("something was touched: %v", did)
 			}
 		})
@@ -205,13 +208,13 @@ func TestRunLooksAgainAfterALoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			tt.fault.Service, tt.fault.Path = simulator.ServiceEngine, "/images/load"
 			mend := sim.Inject(tt.fault)
 			o := to("2.6.15")
-			o.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
+			o.Images.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
 			_, err := runUpgrade(t, c, o)
-			failure := asError[*ArchiveError](t, err)
+			failure := clustertest.AsError[*images.ArchiveError](t, err)
 			if failure.Version != "2.6.15" || !strings.Contains(failure.Error(), tt.says) {
 				t.Errorf("got %v, want it to say %q", failure, tt.says)
 			}
@@ -222,7 +225,7 @@ func TestRunLooksAgainAfterALoad(t *testing.T) {
 			if _, err := runUpgrade(t, c, o); err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.6.15")
+			clustertest.WantAt(t, sim, "2.6.15")
 		})
 	}
 }
@@ -235,37 +238,17 @@ func TestBackupImageFromAnArchive(t *testing.T) {
 	sim.RemoveFromRegistry("docker/dtr:2.5.6")
 	o := backingUp(t, "2.5.17")
 	_, err := runUpgrade(t, c, o)
-	findingOf(t, asError[*PreflightError](t, err).Findings.Errors(), CheckImage, "docker/dtr:2.5.6")
-	o.Archives = map[string]string{"2.5.6": filepath.Join(t.TempDir(), "nowhere.tar.gz")}
+	findingOf(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Image, "docker/dtr:2.5.6")
+	o.Images.Archives = map[string]string{"2.5.6": filepath.Join(t.TempDir(), "nowhere.tar.gz")}
 	_, err = runUpgrade(t, c, o)
-	findingOf(t, asError[*PreflightError](t, err).Findings.Errors(), CheckImage, "nowhere.tar.gz")
-	o.Archives = map[string]string{"2.5.6": bundle(t, "docker/dtr", "2.5.6", "dtr_images.tar.gz")}
+	findingOf(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Image, "nowhere.tar.gz")
+	o.Images.Archives = map[string]string{"2.5.6": bundle(t, "docker/dtr", "2.5.6", "dtr_images.tar.gz")}
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.5.17")
+	clustertest.WantAt(t, sim, "2.5.17")
 	wantBackup(t, o.Backup.File, "2.5.6")
 	if n := loads(sim); n != 1 {
 		t.Errorf("%d loads", n)
-	}
-}
-
-func TestTransferSaysNowAndThen(t *testing.T) {
-	t.Parallel()
-	var said []int64
-	sent := &transfer{each: func(n int64) { said = append(said, n) }}
-	file := sent.seeker(strings.NewReader(strings.Repeat("x", 100)))
-	read := func(n int64) { _, _ = io.CopyN(io.Discard, file, n) }
-	read(10)
-	sent.said = time.Now().Add(-2 * sayEvery)
-	read(20)
-	read(30)
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		t.Fatal(err)
-	}
-	sent.said = time.Now().Add(-2 * sayEvery)
-	read(5)
-	if !slices.Equal(said, []int64{30, 5}) {
-		t.Errorf("said %v", said)
 	}
 }

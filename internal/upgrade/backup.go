@@ -4,263 +4,190 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/backup"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // The container that wrote the backup stays until the last hop is finished, and
 // its labels say which file it wrote for which upgrade. That is how a later run
 // tells the backup of the upgrade that it goes on with from any other file of that
-// name: one is kept, the other is never overwritten. The file has its name only
-// once it is whole.
+// name: one is kept, the other is never overwritten.
 
 // freshBackup is how old the backup of an upgrade may be whose first hop is still
 // not begun. After that the registry has moved on too far.
 const freshBackup = 24 * time.Hour
 
-// BackupFile is what is seen of the file that a backup is to be written to.
-type BackupFile struct {
-	Exists   bool
-	Modified time.Time
-	Problem  error // why it could not be written
+// backupWritten reports whether the container of these labels wrote the file as the
+// backup of an upgrade that is not finished and has come to the version.
+func backupWritten(f backup.FileState, labels map[string]string, name string, now *semver.Version) bool {
+	return f.Exists && labelsMatchBackup(labels, name, now) &&
+		(cluster.LabelledVersion(labels, cluster.LabelFrom).LessThan(now) || time.Since(f.Modified) < freshBackup)
 }
 
-func lookAtBackup(name string) BackupFile {
-	info, err := os.Lstat(name)
-	if err == nil {
-		return BackupFile{Exists: true, Modified: info.ModTime()}
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return BackupFile{Problem: err}
-	}
-	dir, err := os.Stat(filepath.Dir(name))
-	if err == nil && !dir.IsDir() {
-		err = &fs.PathError{Op: "stat", Path: filepath.Dir(name), Err: errors.New("is not a directory")}
-	}
-	return BackupFile{Problem: err}
+// labelsMatchBackup is backupWritten, whatever has become of the file since.
+func labelsMatchBackup(labels map[string]string, name string, now *semver.Version) bool {
+	from, to := cluster.LabelledVersion(labels, cluster.LabelFrom), cluster.LabelledVersion(labels, cluster.LabelTo)
+	return labels[cluster.LabelBackup] == backup.Absolute(name) && from != nil && to != nil && !from.GreaterThan(now) && now.LessThan(to)
 }
 
-// wrote says whether the container of these labels wrote the file as the backup of
-// an upgrade that is not finished and has come to the version.
-func (f BackupFile) wrote(labels map[string]string, name string, now *semver.Version) bool {
-	return f.Exists && vouches(labels, name, now) &&
-		(labelledVersion(labels, labelFrom).LessThan(now) || time.Since(f.Modified) < freshBackup)
-}
-
-// vouches is wrote, whatever has become of the file since.
-func vouches(labels map[string]string, name string, now *semver.Version) bool {
-	from, to := labelledVersion(labels, labelFrom), labelledVersion(labels, labelTo)
-	return labels[labelBackup] == absolute(name) && from != nil && to != nil && !from.GreaterThan(now) && now.LessThan(to)
-}
-
-func absolute(name string) string {
-	if abs, err := filepath.Abs(name); err == nil {
-		return abs
-	}
-	return name
-}
-
-// backupContainer is this provider's container of a backup, zero when there is
-// none. Of two, on different engines, the one at work counts.
-func (obs *Observation) backupContainer() ucp.Container {
-	var found ucp.Container
-	for _, c := range obs.Bootstrappers {
-		if isBackup(c, obs.Host) && (found.ID == "" || running(c)) {
-			found = c
-		}
-	}
-	return found
-}
-
-// backupNotNeeded says whether nothing is left to do about a backup: this run has
-// seen to it, or none is asked for. One that another apply is writing is waited
-// for in any case.
-func (r *run) backupNotNeeded(obs *Observation) func(context.Context) (bool, error) {
-	return func(context.Context) (bool, error) {
-		return r.o.backedUp || r.o.Backup == nil && !running(obs.backupContainer()), nil
-	}
-}
-
-// backup sees to it that there is a backup before the hop is begun. It keeps the
+// backupStep sees to it that there is a backup before a hop is begun. It keeps the
 // one that an earlier run of this upgrade took, and takes none of a cluster that
 // is between two versions.
-func (r *run) backup(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	firstSeen := map[string]time.Time{}
-	pause := newPause(r.pace.Poll)
-	for {
-		var file BackupFile // looked at first: a container tells of a file that was there before
-		if r.o.Backup != nil {
-			file = lookAtBackup(r.o.Backup.File)
-		}
-		state, found, err := r.find(ctx, backupName(r.host))
-		if err != nil {
-			return err
-		}
-		atWork := found && (state.live() || state.Status == "removing")
-		if !atWork && r.o.Backup == nil {
-			return nil
-		}
-		if found && !file.Exists { // another apply may be about to start it, or to give its file a name
-			atWork = r.mayBeStarted(firstSeen, state.ID+state.Status) || atWork
-		}
-		if !atWork { // nor may a bootstrapper that another apply is about to start
-			if atWork, err = r.aboutToStart(ctx, firstSeen); err != nil {
-				return err
-			}
-		}
-		if !atWork {
-			settled, err := r.settleBackup(ctx, obs, hop, file, state, found, firstSeen)
-			if err != nil || settled {
-				return err
-			}
-		}
-		tflog.Info(ctx, "Another apply takes a backup, or begins something else", map[string]any{"container": backupName(r.host)})
-		if err := pause.wait(ctx); err != nil {
-			return &DetachedError{Step: StepBackup, Cause: err}
-		}
-	}
+type backupStep struct {
+	upgrade  *run
+	obs      *Observation
+	hop      transition.Hop
+	starting *runner.Starting
 }
 
-// settleBackup keeps or takes the backup. It returns false when another apply was
-// faster, and has to be looked at.
-func (r *run) settleBackup(ctx context.Context, obs *Observation, hop transition.Hop, file BackupFile, old containerState, found bool, firstSeen map[string]time.Time) (bool, error) {
-	attempt, err := r.attempted(ctx, hop)
+func (r *run) backupStep(obs *Observation, hop transition.Hop) *backupStep {
+	return &backupStep{upgrade: r, obs: obs, hop: hop, starting: r.runner.NewStarting()}
+}
+
+// done reports whether nothing is left to do about a backup: this run has seen to
+// it, or none is asked for. One that another apply is writing is waited for in any
+// case.
+func (b *backupStep) done(context.Context) (bool, error) {
+	other, _ := b.obs.BackupContainer()
+	return b.upgrade.backedUp || b.upgrade.o.Backup == nil && !other.Running(), nil
+}
+
+// run waits until no other apply works on a backup, and then keeps or takes ours.
+func (b *backupStep) run(ctx context.Context) error {
+	err := wait.Until(ctx, b.upgrade.runner.Pace, func(ctx context.Context) (bool, error) {
+		done, err := b.tryOnce(ctx)
+		if err != nil {
+			return false, wait.Fail(err)
+		}
+		if !done {
+			tflog.Info(ctx, "Another apply takes a backup, or begins something else", map[string]any{"container": cluster.BackupName(b.upgrade.runner.Host)})
+		}
+		return done, nil
+	})
+	return wait.Detached(ctx, StepBackup, err)
+}
+
+// tryOnce returns false when another apply is at work, or was faster.
+func (b *backupStep) tryOnce(ctx context.Context) (done bool, err error) {
+	var file backup.FileState // looked at first: a container tells of a file that was there before
+	if b.upgrade.o.Backup != nil {
+		file = backup.Look(b.upgrade.o.Backup.File)
+	}
+	old, found, err := b.upgrade.runner.FindNamed(ctx, cluster.BackupName(b.upgrade.runner.Host))
 	if err != nil {
 		return false, err
 	}
-	name := r.o.Backup.File
+	busy := found && (old.Running() || old.Status == cluster.StateRemoving)
+	if !busy && b.upgrade.o.Backup == nil {
+		return true, nil
+	}
+	if found && !file.Exists { // another apply may be about to start it, or to give its file a name
+		busy = b.starting.MayBe(old.ID+old.Status) || busy
+	}
+	if !busy { // nor may a bootstrapper that another apply is about to start
+		if busy, err = b.upgradeStarting(ctx); err != nil {
+			return false, err
+		}
+	}
+	if busy {
+		return false, nil
+	}
+	return b.settle(ctx, file, old, found)
+}
+
+// upgradeStarting reports whether a bootstrapper's container is there that another
+// apply may be about to start. A backup gives way to it.
+func (b *backupStep) upgradeStarting(ctx context.Context) (bool, error) {
+	c, found, err := b.upgrade.runner.Find(ctx)
+	return found && b.starting.Is(c), err
+}
+
+// settle keeps or takes the backup. It returns false when another apply was faster,
+// and has to be looked at.
+func (b *backupStep) settle(ctx context.Context, file backup.FileState, old runner.Container, found bool) (bool, error) {
+	progress, err := b.progress(ctx)
+	if err != nil {
+		return false, err
+	}
+	name := b.upgrade.o.Backup.File
 	switch {
-	case attempt == attemptEnded && !vouches(old.Labels, name, hop.From):
+	case progress == hopTried && !labelsMatchBackup(old.Labels, name, b.hop.From):
 		return false, &BackupError{File: name, Cause: fmt.Errorf("a bootstrapper was started before there was a backup, and may have changed the database; "+
-			"remove container %s to have a backup of the database as it is", r.containerName)}
-	case attempt != attemptNone:
+			"remove container %s to have a backup of the database as it is", b.upgrade.runner.ContainerName())}
+	case progress != hopNotBegun:
 		if !file.Exists {
-			tflog.Warn(ctx, "No backup is taken of an upgrade that is under way", map[string]any{"file": name, "hop": hopName(hop)})
+			tflog.Warn(ctx, "No backup is taken of an upgrade that is under way", map[string]any{"file": name, "hop": hopName(b.hop)})
 		}
 		return true, nil
 	case file.Exists:
-		if !file.wrote(old.Labels, name, hop.From) {
+		if !backupWritten(file, old.Labels, name, b.hop.From) {
 			return false, &BackupError{File: name, Exists: true}
 		}
-		if err := r.checkKept(ctx, name, labelledVersion(old.Labels, labelFrom)); err != nil {
+		if err := backup.CheckFile(ctx, name, cluster.LabelledVersion(old.Labels, cluster.LabelFrom)); err != nil {
 			return false, &BackupError{File: name, Cause: err}
 		}
-		r.o.backedUp = true
 		tflog.Info(ctx, "Backup of an earlier apply is kept", map[string]any{"file": name, "modified": file.Modified.UTC().Format(time.RFC3339)})
+		b.upgrade.backedUp = true
 		return true, nil
 	case file.Problem != nil:
 		return false, &BackupError{File: name, Cause: file.Problem}
 	}
 	if found {
-		if removed, err := r.remove(ctx, old); err != nil || !removed {
+		if removed, err := b.upgrade.runner.Remove(ctx, old); err != nil || !removed {
 			return false, err
 		}
 	}
-	taken, err := r.takeBackup(ctx, obs, hop, firstSeen)
-	if err != nil || !taken {
-		return false, err
-	}
-	r.o.backedUp = true
-	return true, nil
+	b.upgrade.backedUp, err = b.take(ctx)
+	return b.upgrade.backedUp, err
 }
 
-// aboutToStart says whether a bootstrapper's container is there that another apply
-// may be about to start. A backup gives way to it.
-func (r *run) aboutToStart(ctx context.Context, firstSeen map[string]time.Time) (bool, error) {
-	state, found, err := r.findContainer(ctx)
-	return found && state.Status == "created" && r.mayBeStarted(firstSeen, state.ID), err
-}
-
-// attempt is how far bootstrappers have come with a hop.
-type attempt int
-
-const (
-	attemptNone     attempt = iota // none was started
-	attemptEnded                   // one has ended, and has replaced nothing; the database it may have changed
-	attemptUnderWay                // one is at work, or has replaced something
-)
-
-// attempted says how far the hop has come.
-func (r *run) attempted(ctx context.Context, hop transition.Hop) (attempt, error) {
-	state, found, err := r.findContainer(ctx)
+// progress is how far the hop has come.
+func (b *backupStep) progress(ctx context.Context) (hopProgress, error) {
+	c, found, err := b.upgrade.runner.Find(ctx)
 	if err != nil {
-		return attemptNone, err
+		return hopNotBegun, err
 	}
-	inventory, err := Inspect(ctx, r.cluster)
+	inventory, err := cluster.Inspect(ctx, b.upgrade.cluster)
 	if err != nil {
-		return attemptNone, err
+		return hopNotBegun, err
 	}
-	started := found && isUpgrade(state.Labels) && state.Status != "created"
-	return inventory.attempted(hop, started, state.live()), nil
+	started := found && cluster.IsUpgrade(c.Labels) && c.Status != cluster.StateCreated
+	return progressOf(inventory, b.hop, started, c.Running()), nil
 }
 
-// attempted says how far the hop has come where a bootstrapper was started, and is
-// at work, or not.
-func (i *Inventory) attempted(hop transition.Hop, started, atWork bool) attempt {
-	phase2 := func(c ucp.Container) bool { return baseName(c.Name) == phase2Name && running(c) }
-	switch {
-	case slices.ContainsFunc(i.Versions(), hop.To.Equal):
-		return attemptUnderWay
-	case !started:
-		return attemptNone
-	case atWork || i.halfDone() || slices.ContainsFunc(i.Bootstrappers, phase2):
-		return attemptUnderWay
-	}
-	return attemptEnded
-}
-
-// checkKept reads a backup of an earlier run to its end.
-func (r *run) checkKept(ctx context.Context, name string, version *semver.Version) error {
-	f, err := os.Open(name) //nolint:gosec // the user's own file
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	named, err := readBackup(untilDone{ctx, f})
-	if err != nil {
-		return err
-	}
-	return checkVersion(ctx, named, version)
-}
-
-// takeBackup has the bootstrapper of the version that runs write a backup. It
-// returns false when another apply was faster. Whatever fails, no file is left and
-// no container: a backup changes nothing, so that it may be killed at any moment.
-func (r *run) takeBackup(ctx context.Context, obs *Observation, hop transition.Hop, firstSeen map[string]time.Time) (taken bool, err error) {
-	if name := hop.From.String(); r.o.Archives[name] != "" {
-		where := place{bootstrap.Image(r.o.Repository, hop.From), r.node(obs)}
-		if err := r.load(ctx, hop.From, []place{where}); err != nil {
+// take has the bootstrapper of the version that runs write a backup. It returns
+// false when another apply was faster. Whatever fails, no file is left and no
+// container: a backup changes nothing, so that it may be killed at any moment.
+func (b *backupStep) take(ctx context.Context) (taken bool, err error) {
+	source, node := b.upgrade.o.Images, b.upgrade.bootstrapNode(b.obs)
+	if source.Archives[b.hop.From.String()] != "" {
+		where := images.Location{Image: source.Bootstrapper(b.hop.From), Node: node}
+		if err := source.Load(ctx, b.upgrade.cluster, b.hop.From, []images.Location{where}); err != nil {
 			return false, err
 		}
 	}
-	if err := r.bootstrapperImage(ctx, r.node(obs), hop.From); err != nil {
+	if err := source.BringBootstrapper(ctx, b.upgrade.cluster, node, b.hop.From); err != nil {
 		return false, err
 	}
-	login, err := r.login(ctx)
+	spec, err := b.spec(ctx)
 	if err != nil {
 		return false, err
 	}
-	replica, _ := obs.existingReplica(r.o.ExistingReplicaID)
-	args, env := bootstrap.BackupCommand(hop.From, bootstrap.BackupOptions{ExistingReplicaID: replica.ID, UCP: login})
-	name := r.o.Backup.File
-	state, err := r.make(ctx, ucp.CreateSpec{
-		Name: backupName(r.host), Image: bootstrap.Image(r.o.Repository, hop.From), Args: args, Env: env, Node: replica.Node,
-		Labels: map[string]string{
-			labelFrom: hop.From.String(), labelTo: r.o.Target.String(), labelBackup: absolute(name),
-		},
-		LogDriver: "none", // else the engine would keep it all a second time
-	})
+	c, err := b.upgrade.runner.Create(ctx, spec)
 	if errdefs.IsConflict(err) {
 		return false, nil
 	}
@@ -270,58 +197,141 @@ func (r *run) takeBackup(ctx context.Context, obs *Observation, hop transition.H
 	// From here on the container's name keeps other applies out.
 	defer func() {
 		if !taken {
-			err = errors.Join(err, r.discard(ctx, state))
+			err = errors.Join(err, b.upgrade.runner.Discard(ctx, c))
 		}
 	}()
-	if starts, err := r.aboutToStart(ctx, firstSeen); err != nil || starts {
+	if starts, err := b.upgradeStarting(ctx); err != nil || starts {
 		return false, err
 	}
-	if attempt, err := r.attempted(ctx, hop); err != nil || attempt != attemptNone {
+	if progress, err := b.progress(ctx); err != nil || progress != hopNotBegun {
 		return false, err
 	}
-	if _, err := r.stillDue(ctx, hop, true); err != nil {
+	if _, err := b.upgrade.stillNeeded(ctx, b.hop, true); err != nil {
 		return false, err
 	}
-	out, err := createBackupFile(name, r.host)
+	name := b.upgrade.o.Backup.File
+	out, err := backup.Create(name, cluster.FileName(b.upgrade.runner.Host))
 	if err != nil {
 		return false, &BackupError{File: name, Cause: err}
 	}
-	defer out.drop()
-	if err := r.writeBackup(ctx, state, hop.From, out); err != nil {
+	defer out.Drop()
+	if err := b.write(ctx, c, out); err != nil {
 		return false, err
 	}
-	if err := out.keep(); errors.Is(err, fs.ErrExist) {
+	if err := out.Keep(); errors.Is(err, fs.ErrExist) {
 		return false, &BackupError{File: name, Exists: true}
 	} else if err != nil {
 		return false, &BackupError{File: name, Cause: err}
 	}
-	tflog.Info(ctx, "Backup is taken", map[string]any{"file": name, "bytes": out.size, "version": hop.From.String()})
+	tflog.Info(ctx, "Backup is taken", map[string]any{"file": name, "bytes": out.Size, "version": b.hop.From.String()})
 	return true, nil
 }
 
-// discard kills and removes the backup's container, also after a cancel.
-func (r *run) discard(ctx context.Context, state containerState) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
-	defer cancel()
-	err := state.engine.Discard(ctx, state.ID)
-	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // gone, or on its way
+func (b *backupStep) spec(ctx context.Context) (ucp.CreateSpec, error) {
+	login, err := b.upgrade.runner.Login(ctx)
+	if err != nil {
+		return ucp.CreateSpec{}, err
+	}
+	replica, _ := b.obs.ExistingReplica(b.upgrade.o.ExistingReplicaID)
+	args, env := bootstrap.BackupCommand(b.hop.From, bootstrap.BackupOptions{ExistingReplicaID: replica.ID, UCP: login})
+	return ucp.CreateSpec{
+		Name: cluster.BackupName(b.upgrade.runner.Host), Image: b.upgrade.o.Images.Bootstrapper(b.hop.From), Args: args, Env: env, Node: replica.Node,
+		Labels: map[string]string{
+			cluster.LabelFrom: b.hop.From.String(), cluster.LabelTo: b.upgrade.o.Target.String(), cluster.LabelBackup: backup.Absolute(b.upgrade.o.Backup.File),
+		},
+		LogDriver: "none", // else the engine would keep it all a second time
+	}, nil
+}
+
+// write starts the container and writes what it writes to the file. What comes is
+// read as an archive at the same time, and its end is believed only together with
+// the container's.
+func (b *backupStep) write(ctx context.Context, c runner.Container, out *backup.File) error {
+	attached, err := c.Attach(ctx)
+	if err != nil {
+		return err
+	}
+	defer attached.Close()
+	if err := c.Start(ctx); err != nil {
+		return err
+	}
+	tflog.Info(ctx, "Backup is being taken", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "file": out.Target})
+
+	var summary runner.LogSummary
+	var named *semver.Version
+	var unreadable error
+	log := backup.Consume(func(stderr io.Reader) error {
+		return b.upgrade.runner.Scan(stderr, func(record bootstrap.Record) {
+			summary.Add(record)
+			runner.LogRecord(ctx, record)
+		})
+	})
+	content := backup.Consume(func(stdout io.Reader) error {
+		named, unreadable = backup.ReadArchive(stdout)
+		return unreadable
+	})
+	progress := &wait.Transfer{Report: func(n int64) {
+		tflog.Info(ctx, "Backup is being written", map[string]any{"file": out.Target, "bytes": n})
+	}}
+	err = attached.Copy(ctx, io.MultiWriter(out, content, progress), log)
+	content.Finish()
+	log.Finish()
+	if ctx.Err() != nil {
+		return &wait.DetachedError{Step: StepBackup, Cause: context.Cause(ctx)}
+	}
+	switch { // what was written to failed first
+	case unreadable != nil:
+		err = unreadable
+	case out.WriteErr != nil:
+		err = out.WriteErr
+	}
+	return b.result(ctx, c, out, err, &summary, named)
+}
+
+// result judges a backup by how its stream, given by its error, its container and
+// its archive ended.
+func (b *backupStep) result(ctx context.Context, c runner.Container, out *backup.File, streamErr error, summary *runner.LogSummary, named *semver.Version) error {
+	failure := &BackupError{File: out.Target, Cause: streamErr}
+	ended, err := b.waitForEnd(ctx, c, streamErr == nil)
+	switch {
+	case ctx.Err() != nil:
+		return &wait.DetachedError{Step: StepBackup, Cause: context.Cause(ctx)}
+	case errdefs.IsNotFound(err):
+		failure.Bootstrapper = &runner.BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}
+	case err != nil:
+		failure.Cause = errors.Join(streamErr, err)
+	case !ended.Running():
+		failure.Bootstrapper = summary.Failure(ended)
+	}
+	if failure.Bootstrapper == nil && failure.Cause == nil {
+		failure.Cause = backup.CheckVersion(ctx, named, b.hop.From)
+	}
+	if failure.Bootstrapper == nil && failure.Cause == nil {
 		return nil
 	}
-	return err
+	return failure
+}
+
+// waitForEnd looks at the container until it has ended. Where its stream was
+// complete that takes no time to speak of, unless the engine is out of reach; where
+// it was not, the container may go on, and is given a moment to say why.
+func (b *backupStep) waitForEnd(ctx context.Context, c runner.Container, complete bool) (now runner.Container, err error) {
+	began := time.Now()
+	err = wait.Until(ctx, b.upgrade.runner.Pace, func(ctx context.Context) (bool, error) {
+		now, err = b.upgrade.runner.Look(ctx, c)
+		late := !complete && time.Since(began) > b.upgrade.runner.Pace.Poll
+		if errdefs.IsNotFound(err) || err != nil && late {
+			return false, wait.Fail(err)
+		}
+		return err == nil && (late || !now.Running()), err
+	})
+	return now, err
 }
 
 // tidyBackup removes what tells of the backup: the upgrade is finished.
 func (r *run) tidyBackup(ctx context.Context) error {
-	if r.o.Backup != nil && r.o.Backup.File != "" {
-		_ = os.Remove(partialName(r.o.Backup.File, r.host)) // of a run that was killed
+	if name := r.o.backupFile(); name != "" {
+		backup.RemovePartial(name, cluster.FileName(r.runner.Host)) // of a run that was killed
 	}
-	for {
-		state, found, err := r.find(ctx, backupName(r.host))
-		if err != nil || !found || state.live() {
-			return err
-		}
-		if removed, err := r.remove(ctx, state); err != nil || !removed {
-			return err
-		}
-	}
+	return r.removeEnded(ctx, cluster.BackupName(r.runner.Host))
 }

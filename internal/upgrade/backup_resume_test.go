@@ -3,12 +3,18 @@ package upgrade
 import (
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/backup"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -27,7 +33,7 @@ func TestBackupIsKept(t *testing.T) {
 				t.Fatal("the run ended well")
 			}
 			wantBackup(t, o.Backup.File, "2.5.6")
-			before := must[fs.FileInfo](t)(os.Stat(o.Backup.File))
+			before := clustertest.Must[fs.FileInfo](t)(os.Stat(o.Backup.File))
 			runs := sim.BootstrapperRuns()
 			sim.AddToRegistry(image)
 
@@ -37,7 +43,7 @@ func TestBackupIsKept(t *testing.T) {
 			}
 			if runs == 0 { // the registry has moved on: that is no backup of it
 				_, err := runUpgrade(t, c, o)
-				wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckBackup)
+				clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Backup)
 				if err := os.Chtimes(o.Backup.File, before.ModTime(), before.ModTime()); err != nil {
 					t.Fatal(err)
 				}
@@ -45,7 +51,7 @@ func TestBackupIsKept(t *testing.T) {
 			if _, err := runUpgrade(t, c, o); err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.7.8")
+			clustertest.WantAt(t, sim, "2.7.8")
 			wantBackup(t, o.Backup.File, "2.5.6")
 			wantNoBackupContainer(t, sim)
 			if n := backups(sim); n != 1 {
@@ -68,7 +74,7 @@ func TestKeptBackupIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := runUpgrade(t, c, o)
-	if failure := asError[*BackupError](t, err); !strings.Contains(failure.Error(), "not a whole tar archive") {
+	if failure := clustertest.AsError[*BackupError](t, err); !strings.Contains(failure.Error(), "is not a complete tar archive") {
 		t.Errorf("got %v", failure)
 	}
 	if sim.BootstrapperRuns() > 0 {
@@ -89,25 +95,25 @@ func TestBackupOfAKilledRun(t *testing.T) {
 			killed, obs, plan := looked(t, c, o)
 			args, env := bootstrap.BackupCommand(plan.next().From, bootstrap.BackupOptions{ExistingReplicaID: sim.ReplicaIDs()[0], UCP: c.Login})
 			sim.AddImage("docker/dtr:2.5.6")
-			left := must[containerState](t)(killed.make(t.Context(), ucp.CreateSpec{
-				Name: backupName(killed.host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.node(obs),
-				Labels: map[string]string{labelFrom: "2.5.6", labelTo: "2.6.15", labelBackup: o.Backup.File},
+			left := clustertest.Must[runner.Container](t)(killed.runner.Create(t.Context(), ucp.CreateSpec{
+				Name: cluster.BackupName(killed.runner.Host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.bootstrapNode(obs),
+				Labels: map[string]string{cluster.LabelFrom: "2.5.6", cluster.LabelTo: "2.6.15", cluster.LabelBackup: o.Backup.File},
 			}))
-			half := must[*backupFile](t)(createBackupFile(o.Backup.File, killed.host))
+			half := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, cluster.FileName(killed.runner.Host)))
 			_, _ = half.Write([]byte("dtr-backup-v2.5.6"))
 			_ = half.Close()
 			release := func() {}
 			if state != "created" {
 				release = sim.Hold(simulator.BackupHalfway)
-				if err := left.engine.Start(t.Context(), left.ID); err != nil {
+				if err := left.Start(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				<-sim.Reached(simulator.BackupHalfway)
 			}
 			if state == "exited" {
 				release()
-				if _, err := left.engine.Wait(t.Context(), left.ID); err != nil {
-					t.Fatal(err)
+				for now := clustertest.Must[runner.Container](t)(killed.runner.Look(t.Context(), left)); now.Running(); runtime.Gosched() {
+					now = clustertest.Must[runner.Container](t)(killed.runner.Look(t.Context(), left))
 				}
 			}
 			done := make(chan error, 1)
@@ -116,14 +122,14 @@ func TestBackupOfAKilledRun(t *testing.T) {
 				select {
 				case err := <-done:
 					t.Fatalf("the run did not wait for the backup at work: %v", err)
-				case <-awaited(t, sim, 3, "/containers/"+backupName(killed.host)+"/json"):
+				case <-awaited(t, sim, 3, "/containers/"+cluster.BackupName(killed.runner.Host)+"/json"):
 				}
 				release()
 			}
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.6.15")
+			clustertest.WantAt(t, sim, "2.6.15")
 			wantBackup(t, o.Backup.File, "2.5.6")
 			wantNoBackupContainer(t, sim)
 		})
@@ -159,7 +165,7 @@ func awaited(t *testing.T, sim *simulator.Cluster, n int, path string) <-chan st
 // for a backup by now.
 func TestNoBackupOfAnUpgradeUnderWay(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2})
 	if _, err := runUpgrade(t, c, to("2.6.15")); err == nil {
 		t.Fatal("the run ended well")
@@ -170,19 +176,19 @@ func TestNoBackupOfAnUpgradeUnderWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.7.8")
+	clustertest.WantAt(t, sim, "2.7.8")
 	wantBackup(t, o.Backup.File, "2.6.15") // before the hop that was not begun
 	if n := backups(sim); n != 1 {
 		t.Errorf("%d backups", n)
 	}
-	if slices.ContainsFunc(report.Warnings, func(f Finding) bool { return f.Check == CheckBackup }) {
+	if slices.ContainsFunc(report.Warnings, func(f preflight.Finding) bool { return f.Check == preflight.Backup }) {
 		t.Errorf("warnings %+v", report.Warnings)
 	}
 }
 
 func TestTwoRunsTakeOneBackup(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	o := backingUp(t, "2.6.15")
 	o.Pace.Consistent = time.Minute // a run that is slow is not taken for one that was killed
 	errs := make(chan error, 2)
@@ -194,7 +200,7 @@ func TestTwoRunsTakeOneBackup(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	wantAt(t, sim, "2.6.15")
+	clustertest.WantAt(t, sim, "2.6.15")
 	wantBackup(t, o.Backup.File, "2.5.6")
 	wantNoBackupContainer(t, sim)
 	if n := sim.BootstrapperRuns(); n != 1 {
@@ -213,7 +219,7 @@ func TestBackupOfAnUpgradeThatAnotherRunBegan(t *testing.T) {
 	if _, err := runUpgrade(t, c, to("2.6.15")); err == nil {
 		t.Fatal("the other run ended well")
 	}
-	if taken, err := slow.takeBackup(t.Context(), obs, plan.next(), map[string]time.Time{}); taken || err != nil {
+	if taken, err := slow.backupStep(obs, plan.next()).take(t.Context()); taken || err != nil {
 		t.Errorf("taken %t, error %v", taken, err)
 	}
 	wantFiles(t, o.Backup.File)
@@ -221,25 +227,25 @@ func TestBackupOfAnUpgradeThatAnotherRunBegan(t *testing.T) {
 
 	// The database may have been changed: a backup of it now is not what was asked for.
 	sim.SetBootstrapper(simulator.BootstrapperFaults{})
-	refused := asError[*BackupError](t, slow.backup(t.Context(), obs, plan.next()))
+	refused := clustertest.AsError[*BackupError](t, slow.backupStep(obs, plan.next()).run(t.Context()))
 	if !strings.Contains(refused.Error(), "before there was a backup") {
 		t.Errorf("error %v", refused)
 	}
 	_, err := runUpgrade(t, c, o)
-	wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckBackup)
+	clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Backup)
 	if n := sim.BootstrapperRuns(); n != 1 {
 		t.Errorf("%d bootstrapper runs", n)
 	}
-	tried, _, err := slow.findContainer(t.Context())
+	tried, _, err := slow.runner.Find(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := slow.remove(t.Context(), tried); err != nil {
+	if _, err := slow.runner.Remove(t.Context(), tried); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
+	clustertest.WantAt(t, sim, "2.6.15")
 	wantBackup(t, o.Backup.File, "2.5.6")
 }

@@ -13,8 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/backup"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // backingUp are the options of a run that takes a backup first.
@@ -26,9 +31,9 @@ func backingUp(t *testing.T, target string, via ...string) Options {
 }
 
 // small is a cluster of one replica, where more would only take longer.
-func small(t *testing.T, version string) (*simulator.Cluster, Cluster) {
+func small(t *testing.T, version string) (*simulator.Cluster, cluster.Cluster) {
 	t.Helper()
-	return connect(t, simulator.Options{Version: version, Replicas: 1, Speed: testSpeed})
+	return clustertest.Connect(t, simulator.Options{Version: version, Replicas: 1, Speed: clustertest.Speed})
 }
 
 // backups counts the backups that were begun.
@@ -45,12 +50,12 @@ func backups(sim *simulator.Cluster) (n int) {
 // thing in its directory.
 func wantBackup(t *testing.T, name, of string) {
 	t.Helper()
-	f := must[*os.File](t)(os.Open(name))
+	f := clustertest.Must[*os.File](t)(os.Open(name))
 	defer f.Close()
-	if named, err := readBackup(f); err != nil || named == nil || named.String() != of {
+	if named, err := backup.ReadArchive(f); err != nil || named == nil || named.String() != of {
 		t.Errorf("a backup of %v (%v), want %s", named, err, of)
 	}
-	if info := must[fs.FileInfo](t)(f.Stat()); info.Mode().Perm() != 0o600 {
+	if info := clustertest.Must[fs.FileInfo](t)(f.Stat()); info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
 	}
 	wantFiles(t, name, filepath.Base(name))
@@ -60,7 +65,7 @@ func wantBackup(t *testing.T, name, of string) {
 func wantFiles(t *testing.T, name string, want ...string) {
 	t.Helper()
 	var names []string
-	for _, e := range must[[]fs.DirEntry](t)(os.ReadDir(filepath.Dir(name))) {
+	for _, e := range clustertest.Must[[]fs.DirEntry](t)(os.ReadDir(filepath.Dir(name))) {
 		names = append(names, e.Name())
 	}
 	if !slices.Equal(names, want) {
@@ -83,13 +88,13 @@ func TestRunTakesABackup(t *testing.T) {
 	for _, access := range []string{"through UCP", "on the direct engine"} {
 		t.Run(access, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			if access != "through UCP" {
-				c.Docker = &ucp.DockerConfig{Host: sim.DockerHost()}
+				c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: sim.DockerHost()})
 			}
 			o := backingUp(t, "2.7.8", "2.6.15")
 			sim.At(simulator.BackupStarted, func() {
-				wantAt(t, sim, "2.5.6")
+				clustertest.WantAt(t, sim, "2.5.6")
 				for _, c := range sim.Containers() {
 					switch {
 					case strings.HasPrefix(c.Name, "dtr-upgrade-"):
@@ -105,7 +110,7 @@ func TestRunTakesABackup(t *testing.T) {
 			if _, err := runUpgrade(t, c, o); err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.7.8")
+			clustertest.WantAt(t, sim, "2.7.8")
 			wantBackup(t, o.Backup.File, "2.5.6")
 			wantNoBackupContainer(t, sim)
 			if n := backups(sim); n != 1 {
@@ -113,14 +118,14 @@ func TestRunTakesABackup(t *testing.T) {
 			}
 
 			sim.ResetRequests()
-			if report, err := runUpgrade(t, c, o); err != nil || report.Worked() || len(changes(sim)) > 0 {
-				t.Errorf("the next run did %v, error %v", changes(sim), err)
+			if report, err := runUpgrade(t, c, o); err != nil || report.Worked() || len(clustertest.Changes(sim)) > 0 {
+				t.Errorf("the next run did %v, error %v", clustertest.Changes(sim), err)
 			}
-			o.Target = version("2.8.13")
+			o.Target = clustertest.Version("2.8.13")
 			o.Via = nil
 			_, err := runUpgrade(t, c, o)
-			wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckBackup)
-			if did := changes(sim); len(did) > 0 {
+			clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Backup)
+			if did := clustertest.Changes(sim); len(did) > 0 {
 				t.Errorf("the backup of the last upgrade stands in the way, and the run did %v", did)
 			}
 		})
@@ -140,13 +145,13 @@ func TestBackupFails(t *testing.T) {
 		"exit status":         {faults: simulator.BootstrapperFaults{ExitStatus: &one}, says: "exit status 1"},
 		"fatal record":        {faults: simulator.BootstrapperFaults{FatalRecord: "cannot read the tables"}, says: "cannot read the tables"},
 		"dies on the way":     {faults: simulator.BootstrapperFaults{BackupCut: true, ExitStatus: &one}, says: "exit status 1"},
-		"cut, and status 0":   {faults: simulator.BootstrapperFaults{BackupCut: true}, says: "not a whole tar archive"},
-		"garbage":             {faults: simulator.BootstrapperFaults{BackupGarbage: true}, says: "not a whole tar archive"},
+		"cut, and status 0":   {faults: simulator.BootstrapperFaults{BackupCut: true}, says: "not a complete tar archive"},
+		"garbage":             {faults: simulator.BootstrapperFaults{BackupGarbage: true}, says: "not a complete tar archive"},
 		"silent":              {faults: simulator.BootstrapperFaults{Silent: true}, says: "holds no files"},
 		"another version":     {faults: simulator.BootstrapperFaults{BackupVersion: "2.4.14"}, says: "it is a backup of 2.4.14, and the cluster runs 2.5.6"},
 		"container is killed": {at: func(sim *simulator.Cluster, container string) { sim.KillContainer(container) }, says: "exit status 137"},
-		"connection is cut":   {at: func(sim *simulator.Cluster, container string) { sim.CutAttached(container) }, says: "not a whole tar archive"},
-		"node is lost":        {at: func(sim *simulator.Cluster, _ string) { sim.StopEngine("worker1") }, says: "not a whole tar archive"},
+		"connection is cut":   {at: func(sim *simulator.Cluster, container string) { sim.CutAttached(container) }, says: "not a complete tar archive"},
+		"node is lost":        {at: func(sim *simulator.Cluster, _ string) { sim.StopEngine("worker1") }, says: "not a complete tar archive"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,11 +162,11 @@ func TestBackupFails(t *testing.T) {
 				o.Pace.Outage = 100 * time.Millisecond
 			}
 			if tt.at != nil {
-				inventory := must[*Inventory](t)(Inspect(t.Context(), c))
-				sim.At(simulator.BackupHalfway, sync.OnceFunc(func() { tt.at(sim, backupName(inventory.Host)) }))
+				inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
+				sim.At(simulator.BackupHalfway, sync.OnceFunc(func() { tt.at(sim, cluster.BackupName(inventory.Host)) }))
 			}
 			_, err := runUpgrade(t, c, o)
-			if failure := asError[*BackupError](t, err); !strings.Contains(failure.Error()+" "+text(failure.Cause), tt.says) {
+			if failure := clustertest.AsError[*BackupError](t, err); !strings.Contains(failure.Error()+" "+text(failure.Cause), tt.says) {
 				t.Errorf("got %v, caused by %v, want it to say %q", failure, failure.Cause, tt.says)
 			}
 			wantFiles(t, o.Backup.File)
@@ -175,11 +180,11 @@ func TestBackupFails(t *testing.T) {
 			}
 
 			sim.SetBootstrapper(simulator.BootstrapperFaults{})
-			o.Pace.Outage = testPace.Outage
+			o.Pace.Outage = clustertest.Pace.Outage
 			if _, err := runUpgrade(t, c, o); err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.6.15")
+			clustertest.WantAt(t, sim, "2.6.15")
 			wantBackup(t, o.Backup.File, "2.5.6")
 			wantNoBackupContainer(t, sim)
 		})
@@ -220,7 +225,7 @@ func TestBackupIsCancelled(t *testing.T) {
 				cancel()
 			}()
 			_, err := Run(ctx, c, o)
-			if detached := asError[*DetachedError](t, err); detached.Step != StepBackup || !errors.Is(err, context.Canceled) {
+			if detached := clustertest.AsError[*wait.DetachedError](t, err); detached.Step != StepBackup || !errors.Is(err, context.Canceled) {
 				t.Errorf("got %+v", detached)
 			}
 			release()
@@ -230,7 +235,7 @@ func TestBackupIsCancelled(t *testing.T) {
 			if _, err := runUpgrade(t, c, o); err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.5.17")
+			clustertest.WantAt(t, sim, "2.5.17")
 			wantBackup(t, o.Backup.File, "2.5.6")
 		})
 	}
@@ -247,7 +252,7 @@ func TestBackupOverwritesNothing(t *testing.T) {
 	}
 	still := func(t *testing.T, name string) {
 		t.Helper()
-		if got := must[[]byte](t)(os.ReadFile(name)); string(got) != mine {
+		if got := clustertest.Must[[]byte](t)(os.ReadFile(name)); string(got) != mine {
 			t.Errorf("the file holds %d other bytes", len(got))
 		}
 		wantFiles(t, name, filepath.Base(name))
@@ -258,11 +263,11 @@ func TestBackupOverwritesNothing(t *testing.T) {
 		o := backingUp(t, "2.6.15")
 		write(t, o.Backup.File)
 		_, err := runUpgrade(t, c, o)
-		found := findingOf(t, asError[*PreflightError](t, err).Findings.Errors(), CheckBackup, o.Backup.File)
+		found := findingOf(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Backup, o.Backup.File)
 		if found.Attribute != "backup.file" {
 			t.Errorf("%+v", found)
 		}
-		if did := changes(sim); len(did) > 0 {
+		if did := clustertest.Changes(sim); len(did) > 0 {
 			t.Errorf("something was touched: %v", did)
 		}
 		still(t, o.Backup.File)
@@ -275,7 +280,7 @@ func TestBackupOverwritesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := runUpgrade(t, c, o)
-		wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckBackup)
+		clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Backup)
 		wantFiles(t, o.Backup.File, "dtr-backup.tar")
 	})
 	t.Run("a file that appears meanwhile", func(t *testing.T) {
@@ -284,7 +289,7 @@ func TestBackupOverwritesNothing(t *testing.T) {
 		o := backingUp(t, "2.6.15")
 		sim.At(simulator.BackupFinished, sync.OnceFunc(func() { write(t, o.Backup.File) }))
 		_, err := runUpgrade(t, c, o)
-		if failure := asError[*BackupError](t, err); !failure.Exists {
+		if failure := clustertest.AsError[*BackupError](t, err); !failure.Exists {
 			t.Errorf("got %v", failure)
 		}
 		if sim.BootstrapperRuns() > 0 {
@@ -293,7 +298,7 @@ func TestBackupOverwritesNothing(t *testing.T) {
 		wantNoBackupContainer(t, sim)
 		still(t, o.Backup.File)
 		_, err = runUpgrade(t, c, o)
-		wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckBackup)
+		clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Backup)
 	})
 	t.Run("no directory", func(t *testing.T) {
 		t.Parallel()
@@ -301,8 +306,8 @@ func TestBackupOverwritesNothing(t *testing.T) {
 		o := backingUp(t, "2.6.15")
 		o.Backup.File = filepath.Join(filepath.Dir(o.Backup.File), "nowhere", "dtr-backup.tar")
 		_, err := runUpgrade(t, c, o)
-		wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckBackup)
-		if did := changes(sim); len(did) > 0 {
+		clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Backup)
+		if did := clustertest.Changes(sim); len(did) > 0 {
 			t.Errorf("something was touched: %v", did)
 		}
 	})

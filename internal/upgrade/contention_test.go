@@ -5,12 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // looked is a run that has looked at the cluster, and begins its hop only later.
-func looked(t *testing.T, c Cluster, o Options) (r *run, obs *Observation, plan Plan) {
+func looked(t *testing.T, c cluster.Cluster, o Options) (r *run, obs *Observation, plan Plan) {
 	t.Helper()
 	r = newRun(c, o)
 	obs, plan, err := r.preflight(t.Context())
@@ -22,20 +26,20 @@ func looked(t *testing.T, c Cluster, o Options) (r *run, obs *Observation, plan 
 
 func TestHopIsNotBegunOnAClusterThatHasMoved(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	slow, obs, plan := looked(t, c, to("2.6.8"))
-	if err := slow.images(t.Context(), obs, plan.next()); err != nil {
+	if err := slow.bringImages(t.Context(), obs, plan.next()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
 	}
 	err := slow.upgrade(t.Context(), obs, plan.next())
-	if moved := asError[*MovedError](t, err); len(moved.Versions) != 1 || moved.Versions[0].String() != "2.6.15" {
+	if moved := clustertest.AsError[*ClusterChangedError](t, err); len(moved.Versions) != 1 || moved.Versions[0].String() != "2.6.15" {
 		t.Errorf("got %v, want it to say what runs", moved)
 	}
-	wantAt(t, sim, "2.6.15")
-	wantNoBootstrapper(t, sim)
+	clustertest.WantAt(t, sim, "2.6.15")
+	clustertest.WantNoBootstrapper(t, sim)
 	if got := sim.BootstrapperRuns(); got != 1 {
 		t.Errorf("%d bootstrapper runs: a downgrade was started", got)
 	}
@@ -43,9 +47,9 @@ func TestHopIsNotBegunOnAClusterThatHasMoved(t *testing.T) {
 
 func TestHopIsNotBegunBesideAForeignBootstrapper(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	late, obs, plan := looked(t, c, to("2.6.15"))
-	if err := late.images(t.Context(), obs, plan.next()); err != nil {
+	if err := late.bringImages(t.Context(), obs, plan.next()); err != nil {
 		t.Fatal(err)
 	}
 	release := sim.Hold(simulator.BootstrapperStarted)
@@ -53,20 +57,20 @@ func TestHopIsNotBegunBesideAForeignBootstrapper(t *testing.T) {
 	sim.StartForeignBootstrapper("2.6.15")
 	<-sim.Reached(simulator.BootstrapperStarted)
 	err := late.upgrade(t.Context(), obs, plan.next())
-	if moved := asError[*MovedError](t, err); moved.Bootstrapper == "" {
+	if moved := clustertest.AsError[*ClusterChangedError](t, err); moved.Bootstrapper == "" {
 		t.Errorf("got %v, want it to name the container", moved)
 	}
 	if got := sim.BootstrapperRuns(); got != 1 {
 		t.Errorf("%d bootstrapper runs, one of them foreign", got)
 	}
-	if _, found, err := late.findContainer(t.Context()); found || err != nil {
+	if _, found, err := late.runner.Find(t.Context()); found || err != nil {
 		t.Errorf("a container was left behind (%v)", err)
 	}
 }
 
 func TestHopThatAnotherApplyHasDoneIsNotDoneAgain(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	late, obs, plan := looked(t, c, to("2.6.15"))
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
@@ -74,7 +78,7 @@ func TestHopThatAnotherApplyHasDoneIsNotDoneAgain(t *testing.T) {
 	if err := late.upgrade(t.Context(), obs, plan.next()); err != nil {
 		t.Fatal(err)
 	}
-	wantNoBootstrapper(t, sim)
+	clustertest.WantNoBootstrapper(t, sim)
 	if got := sim.BootstrapperRuns(); got != 1 {
 		t.Errorf("%d bootstrapper runs, want 1", got)
 	}
@@ -84,21 +88,23 @@ func TestHopThatAnotherApplyHasDoneIsNotDoneAgain(t *testing.T) {
 // killed between making the container and starting it.
 func TestContainerThatWasNeverStartedIsMadeAnew(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	killed, obs, plan := looked(t, c, to("2.6.15"))
-	if err := killed.images(t.Context(), obs, plan.next()); err != nil {
+	if err := killed.bringImages(t.Context(), obs, plan.next()); err != nil {
 		t.Fatal(err)
 	}
-	left := must[containerState](t)(killed.create(t.Context(), killed.upgradeTask(obs, plan.next())))
+	spec := clustertest.Must[ucp.CreateSpec](t)(killed.upgradeSpec(t.Context(), obs, plan.next()))
+	spec.Name = killed.runner.ContainerName()
+	left := clustertest.Must[runner.Container](t)(killed.runner.Create(t.Context(), spec))
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
-	wantNoBootstrapper(t, sim)
+	clustertest.WantAt(t, sim, "2.6.15")
+	clustertest.WantNoBootstrapper(t, sim)
 	if got := sim.BootstrapperRuns(); got != 1 {
 		t.Errorf("%d bootstrapper runs, want 1", got)
 	}
-	if _, err := left.look(t.Context()); err == nil {
+	if _, err := killed.runner.Look(t.Context(), left); err == nil {
 		t.Error("the left-over was started, or is still there")
 	}
 }
@@ -110,8 +116,8 @@ func TestRunIsAdoptedFromAnotherEngine(t *testing.T) {
 	for _, point := range []string{simulator.BootstrapperStarted, simulator.ReplicaStarted(2)} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
-			elsewhere, _ := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
+			elsewhere, _ := clustertest.Start(t, "2.5.6")
 			ctx, cancel := context.WithCancel(t.Context())
 			release := sim.Hold(point)
 			go func() {
@@ -119,9 +125,9 @@ func TestRunIsAdoptedFromAnotherEngine(t *testing.T) {
 				cancel()
 			}()
 			_, err := Run(ctx, c, to("2.6.15"))
-			_ = asError[*DetachedError](t, err)
+			_ = clustertest.AsError[*wait.DetachedError](t, err)
 
-			c.Docker = &ucp.DockerConfig{Host: elsewhere.DockerHost()}
+			c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
 			done := make(chan error, 1)
 			go func() {
 				_, err := runUpgrade(t, c, to("2.6.15"))
@@ -131,8 +137,8 @@ func TestRunIsAdoptedFromAnotherEngine(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.6.15")
-			wantNoBootstrapper(t, sim)
+			clustertest.WantAt(t, sim, "2.6.15")
+			clustertest.WantNoBootstrapper(t, sim)
 			if here, there := sim.BootstrapperRuns(), elsewhere.BootstrapperRuns(); here != 1 || there != 0 {
 				t.Errorf("%d bootstrapper runs through UCP and %d on the other engine, want 1 and 0", here, there)
 			}
@@ -147,21 +153,21 @@ func TestRunIsAdoptedFromAnotherEngine(t *testing.T) {
 // left behind, before DTR has started its migration job.
 func TestOwedMigrationIsNotForgotten(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetMigration(simulator.MigrationFaults{NeverStart: true})
 	o := to("2.6.15")
 	o.Retriggers, o.Pace.MigrationStart = 0, 50*time.Millisecond
 	_, err := runUpgrade(t, c, o)
-	if failure := asError[*MigrationError](t, err); failure.Job.ID != "" {
+	if failure := clustertest.AsError[*MigrationError](t, err); failure.Job.ID != "" {
 		t.Errorf("got %v, want a job that was never started", failure)
 	}
 	r, _, _ := looked(t, c, o)
-	if err := r.tidy(t.Context(), *newHop(version("2.5.6"), version("2.6.15"))); err != nil {
+	if err := r.tidy(t.Context(), *newHop(clustertest.Version("2.5.6"), clustertest.Version("2.6.15"))); err != nil {
 		t.Fatal(err)
 	}
 
 	_, err = runUpgrade(t, c, o)
-	_ = asError[*MigrationError](t, err)
+	_ = clustertest.AsError[*MigrationError](t, err)
 	o.Retriggers = 1
 	report, err := runUpgrade(t, c, o)
 	if err != nil {

@@ -7,18 +7,18 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 // Description is a cluster as it is, for people to look at; nothing is judged.
 type Description struct {
-	*Inventory
+	*cluster.Snapshot
 
-	Status    dtr.ClusterStatus
 	Scan      *dtr.ScanStatus // nil while scanning is switched off
 	Caches    []dtr.ContentCache
-	Nodes     []ucp.Node
 	Version   ucp.Version
 	Migration Migration
 }
@@ -42,17 +42,16 @@ const (
 )
 
 // Describe reads a cluster. The requests go out side by side.
-func Describe(ctx context.Context, c Cluster) (*Description, error) {
+func Describe(ctx context.Context, c cluster.Cluster) (*Description, error) {
 	d := &Description{}
 	var features dtr.Features
 	var jobs []dtr.Job
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { d.Inventory, err = Inspect(ctx, c); return err })
-	group.Go(func() (err error) { d.Status, err = c.DTR.ClusterStatus(ctx); return err })
+	group.Go(func() (err error) { d.Snapshot, err = cluster.Look(ctx, c); return err })
 	group.Go(func() (err error) { features, err = c.DTR.Features(ctx); return err })
 	group.Go(func() (err error) { d.Caches, err = c.DTR.ContentCaches(ctx); return err })
 	group.Go(func() (err error) {
-		jobs, err = c.DTR.Jobs(ctx, dtr.JobFilter{Action: metadataStoreMigration, Limit: recentJobs})
+		jobs, err = c.DTR.Jobs(ctx, dtr.JobFilter{Action: metadataStoreMigration, Limit: job.Recent})
 		return err
 	})
 	group.Go(func() error {
@@ -68,14 +67,13 @@ func Describe(ctx context.Context, c Cluster) (*Description, error) {
 		if err != nil {
 			return err
 		}
-		group.Go(func() (err error) { d.Nodes, err = engine.Nodes(ctx); return err })
-		group.Go(func() (err error) { d.Version, err = engine.Version(ctx); return err })
-		return nil
+		d.Version, err = engine.Version(ctx)
+		return err
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	obs := &Observation{Inventory: d.Inventory, Features: features, Jobs: map[string][]dtr.Job{metadataStoreMigration: jobs}}
+	obs := &Observation{Snapshot: d.Snapshot, Features: features, Jobs: map[string][]dtr.Job{metadataStoreMigration: jobs}}
 	d.Migration = obs.migrationState()
 	return d, nil
 }
@@ -83,21 +81,21 @@ func Describe(ctx context.Context, c Cluster) (*Description, error) {
 // migrationState judges the migration by its jobs, and by what is left of it once
 // DTR has dropped them.
 func (obs *Observation) migrationState() Migration {
-	m, err := judgeMigration(obs.Jobs[metadataStoreMigration], time.Time{})
-	state := Migration{State: MigrationUnknown, Job: m.job}
+	m, err := job.StateOf(obs.Jobs[metadataStoreMigration], time.Time{})
+	state := Migration{State: MigrationUnknown, Job: m.Job}
 	if err != nil {
 		return state
 	}
-	switch m.phase {
-	case migrationRunning:
+	switch m.Phase {
+	case job.Running:
 		state.State = MigrationRunning
-	case migrationRetrying:
+	case job.Retrying:
 		state.State = MigrationPending
-	case migrationDone:
+	case job.Done:
 		state.State = MigrationDone
-	case migrationGaveUp:
+	case job.GaveUp:
 		state.State = MigrationFailed
-	case migrationAbsent:
+	case job.Absent:
 		current := obs.CurrentVersion()
 		switch {
 		case obs.Features.OnlineGCEnabled:
@@ -109,12 +107,9 @@ func (obs *Observation) migrationState() Migration {
 	return state
 }
 
-// Stale says whether a replica has not reported its health for too long, measured
+// Stale reports whether a replica has not reported its health for too long, measured
 // by DTR's own clock. One that never has is.
-func (d *Description) Stale(replica string) bool {
-	at, reported := d.Status.Timestamp[replica]
-	return !reported || clockOf(d.Status).Sub(at) > staleAfter
-}
+func (d *Description) Stale(replica string) bool { return cluster.Stale(d.Status, replica) }
 
 // Engine is the version of the engine on a node, "" when UCP does not show it.
 func (d *Description) Engine(node string) string {

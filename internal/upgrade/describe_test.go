@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 )
 
@@ -19,14 +21,14 @@ func TestMigrationState(t *testing.T) {
 	}{
 		{"before 2.6", "2.5.6", dtr.Features{}, nil, MigrationPending},
 		{"opted in on 2.5", "2.5.6", online, nil, MigrationDone},
-		{"failed on 2.5", "2.5.6", dtr.Features{}, []dtr.Job{job("a", "error", 0, 0)}, MigrationFailed},
+		{"failed on 2.5", "2.5.6", dtr.Features{}, []dtr.Job{migrationJob("a", "error", 0, 0)}, MigrationFailed},
 		{"just upgraded", "2.6.15", dtr.Features{}, nil, MigrationPending},
-		{"waits", "2.6.15", dtr.Features{}, []dtr.Job{job("a", "waiting", 2, 0)}, MigrationRunning},
-		{"runs", "2.6.15", dtr.Features{}, []dtr.Job{job("a", "running", 2, 0)}, MigrationRunning},
-		{"is to be tried again", "2.6.15", dtr.Features{}, []dtr.Job{job("a", "error", 1, 0)}, MigrationPending},
-		{"failed for good", "2.6.15", dtr.Features{}, []dtr.Job{job("b", "error", 0, 0), job("a", "error", 1, 0)}, MigrationFailed},
-		{"done", "2.6.15", online, []dtr.Job{job("a", "done", 2, 0)}, MigrationDone},
-		{"a word that nobody published", "2.6.15", online, []dtr.Job{job("a", "levitating", 2, 0)}, MigrationUnknown},
+		{"waits", "2.6.15", dtr.Features{}, []dtr.Job{migrationJob("a", "waiting", 2, 0)}, MigrationRunning},
+		{"runs", "2.6.15", dtr.Features{}, []dtr.Job{migrationJob("a", "running", 2, 0)}, MigrationRunning},
+		{"is to be tried again", "2.6.15", dtr.Features{}, []dtr.Job{migrationJob("a", "error", 1, 0)}, MigrationPending},
+		{"failed for good", "2.6.15", dtr.Features{}, []dtr.Job{migrationJob("b", "error", 0, 0), migrationJob("a", "error", 1, 0)}, MigrationFailed},
+		{"done", "2.6.15", online, []dtr.Job{migrationJob("a", "done", 2, 0)}, MigrationDone},
+		{"a word that nobody published", "2.6.15", online, []dtr.Job{migrationJob("a", "levitating", 2, 0)}, MigrationUnknown},
 		{"long ago", "2.7.8", online, nil, MigrationDone},
 		{"no trace", "2.7.8", dtr.Features{}, nil, MigrationUnknown},
 	} {
@@ -42,11 +44,11 @@ func TestMigrationState(t *testing.T) {
 func TestStale(t *testing.T) {
 	t.Parallel()
 	obs := observation("2.6.15", "2.6.15", "2.6.15")
-	d := &Description{Inventory: obs.Inventory, Status: obs.Status}
-	d.Status.Timestamp[replicaID(2)] = d.Status.Date.Add(-staleAfter - time.Second)
-	delete(d.Status.Timestamp, replicaID(3))
+	d := &Description{Snapshot: obs.Snapshot}
+	d.Status.Timestamp[clustertest.ReplicaID(2)] = d.Status.Date.Add(-cluster.StaleAfter - time.Second)
+	delete(d.Status.Timestamp, clustertest.ReplicaID(3))
 	for n, want := range map[int]bool{1: false, 2: true, 3: true} {
-		if got := d.Stale(replicaID(n)); got != want {
+		if got := d.Stale(clustertest.ReplicaID(n)); got != want {
 			t.Errorf("replica %d: %t", n, got)
 		}
 	}

@@ -5,7 +5,6 @@
 // left to do, so a run that was interrupted anywhere is continued by running it
 // again.
 //
-// It builds on transition (which versions may follow which), bootstrap (the
-// vendor's command line), dtr and ucp (the clients). It must not import
-// Terraform's plugin framework, nor the simulator outside its tests.
+// It must not import Terraform's plugin framework, the replica or the contentcache
+// package, nor the simulator outside its tests.
 package upgrade

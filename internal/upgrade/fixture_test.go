@@ -1,105 +1,105 @@
 package upgrade
 
 import (
-	"fmt"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/Masterminds/semver/v3"
-
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
-
-const fixtureHost = "dtr.example.com"
-
-// epoch is when the containers of the fixtures were created.
-var epoch = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
-
-func version(s string) *semver.Version { return semver.MustParse(s) }
-
-func versions(words ...string) []*semver.Version {
-	var list []*semver.Version
-	for _, w := range words {
-		list = append(list, version(w))
-	}
-	return list
-}
-
-func replicaID(n int) string { return fmt.Sprintf("%012x", n) }
-
-// container is one part of the n-th replica, as UCP shows it.
-func container(n int, part bootstrap.Part, v string) ucp.Container {
-	return ucp.Container{
-		ID:      fmt.Sprintf("%s-%d", part.Name, n),
-		Name:    fmt.Sprintf("worker%d/dtr-%s-%s", n, part.Name, replicaID(n)),
-		Node:    fmt.Sprintf("worker%d", n),
-		Image:   fmt.Sprintf("docker/%s:%s", part.Image, v),
-		State:   "running",
-		Status:  "Up 2 minutes",
-		Created: epoch,
-	}
-}
 
 // observation is a healthy cluster, one replica for each version, on which
 // nothing stands in the way of an upgrade to 2.6 or 2.7.
 func observation(replicas ...string) *Observation {
-	settings := dtr.Settings{DTRHost: fixtureHost, Replicas: map[string]dtr.ReplicaSettings{}}
-	var containers []ucp.Container
-	obs := &Observation{
-		Status: dtr.ClusterStatus{
-			Health: map[string]string{}, Timestamp: map[string]time.Time{}, Date: epoch.Add(time.Hour),
-		},
-		Jobs:   map[string][]dtr.Job{},
-		Images: map[string]ImageState{},
+	return &Observation{
+		Snapshot: clustertest.Snapshot(replicas...),
+		Jobs:     map[string][]dtr.Job{},
+		Images:   images.NewLookup(images.Source{}, nil),
 
 		Features: dtr.Features{OnlineGCEnabled: true}, // nobody owes a migration
 		Version:  ucp.Version{Engine: "18.09.0", UCP: "3.1.0"},
 	}
-	for i, v := range replicas {
-		n := i + 1
-		node := fmt.Sprintf("worker%d", n)
-		settings.Replicas[replicaID(n)] = dtr.ReplicaSettings{Node: node}
-		obs.Status.Health[replicaID(n)] = dtr.HealthOK
-		obs.Status.Timestamp[replicaID(n)] = epoch.Add(time.Hour)
-		obs.Nodes = append(obs.Nodes, ucp.Node{Hostname: node, EngineVersion: "18.09.0", MemoryBytes: 32 << 30})
-		for _, part := range bootstrap.Parts {
-			containers = append(containers, container(n, part, v))
-		}
-	}
-	obs.Inventory = newInventory("https://"+fixtureHost, settings, containers)
-	return obs
+}
+
+// check is Preflight with the source of images that the options name.
+func check(obs *Observation, o Options) (Plan, preflight.Findings) {
+	obs.Images.Source = o.Images
+	return Preflight(obs, o)
 }
 
 func options(target string, via ...string) Options {
-	return Options{Target: version(target), Via: versions(via...)}
+	return Options{Target: clustertest.Version(target), Via: clustertest.Versions(via...)}
 }
 
-// job is a migration job that was scheduled so long after the containers were
-// created.
-func job(id, status string, retriesLeft int, after time.Duration) dtr.Job {
+// to are the options of a run to a version.
+func to(target string, via ...string) Options {
+	o := options(target, via...)
+	o.Retriggers = 1
+	o.Pace = clustertest.Pace
+	return o
+}
+
+// runUpgrade runs with a limit that only a run that hangs comes to.
+func runUpgrade(t *testing.T, c cluster.Cluster, o Options) (*Report, error) {
+	t.Helper()
+	return Run(clustertest.Limited(t), c, o)
+}
+
+// finish runs, and fails unless the target is reached with so many runs of the
+// bootstrapper in all.
+func finish(t *testing.T, sim *simulator.Cluster, c cluster.Cluster, o Options, runs int) {
+	t.Helper()
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.WantAt(t, sim, o.Target.String())
+	clustertest.WantNoBootstrapper(t, sim)
+	if got := sim.BootstrapperRuns(); got != runs {
+		t.Errorf("%d bootstrapper runs, want %d", got, runs)
+	}
+}
+
+// migrationJob is a migration job that was scheduled so long after the containers
+// were created.
+func migrationJob(id, status string, retriesLeft int, after time.Duration) dtr.Job {
 	return dtr.Job{
 		ID: id, RetryFromID: id, Action: metadataStoreMigration, Status: dtr.JobStatus(status),
-		RetriesLeft: retriesLeft, RetriesTotal: 2, ScheduledAt: epoch.Add(after),
+		RetriesLeft: retriesLeft, RetriesTotal: 2, ScheduledAt: clustertest.Epoch.Add(after),
 	}
 }
 
-// ourBootstrapper is the container that this provider started for a hop.
-func ourBootstrapper(from, to, state string) ucp.Container {
-	return ucp.Container{
-		ID: "b0075", Name: "worker1/" + containerName(fixtureHost), Node: "worker1", Image: "docker/dtr:" + to, State: state, Status: state,
-		Labels: map[string]string{labelCluster: fixtureHost, labelFrom: from, labelTo: to},
-	}
-}
-
-func must[T any](t *testing.T) func(T, error) T {
+// addCache registers a content cache in DTR.
+func addCache(t *testing.T, sim *simulator.Cluster) {
 	t.Helper()
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(sim.CACert()))
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	defer client.CloseIdleConnections()
+	body := strings.NewReader(`{"name":"branch","host":"https://cache.example.com"}`)
+	request := clustertest.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodPost, sim.DTRURL()+"/api/v0/content_caches", body))
+	request.Header.Set("Content-Type", "application/json")
+	request.SetBasicAuth(sim.Username(), sim.Password())
+	response := clustertest.Must[*http.Response](t)(client.Do(request))
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusCreated {
+		t.Fatalf("registering a content cache: %s", response.Status)
 	}
+}
+
+// summaries are the findings in one line.
+func summaries(f preflight.Findings) string {
+	var all []string
+	for _, x := range f {
+		all = append(all, x.Summary)
+	}
+	return strings.Join(all, "; ")
 }

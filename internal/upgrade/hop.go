@@ -4,99 +4,126 @@ import (
 	"context"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// StepBackup is the step before the first hop.
+const StepBackup = "backup"
+
+// The steps of a hop, besides the images and the verification.
+const (
+	stepUpgrade   = "upgrade"
+	stepMigration = "migration"
+	stepTidy      = "tidy"
 )
 
 // labelMigrated on the bootstrapper's container says that the metadata store had
 // been migrated before the hop: DTR then has no migration to start.
 const labelMigrated = "com.github.dtr-upgrade.metadata-store-migrated"
 
-// matches says whether the container was made for the hop.
-func matches(s containerState, hop transition.Hop) bool { return isForHop(s.Labels, hop) }
+// steps are what a hop is made of.
+func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
+	b := r.backupStep(obs, hop)
+	return []wait.Step{
+		{Name: StepBackup, Done: b.done, Run: b.run},
+		{Name: images.Step, Done: r.imagesNotNeeded(hop), Run: func(ctx context.Context) error { return r.bringImages(ctx, obs, hop) }},
+		{Name: stepUpgrade, Done: r.upgraded(hop), Run: func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
+		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, hop) }},
+		{Name: stepMigration, Done: r.migrated(hop), Run: func(ctx context.Context) error { return r.migrate(ctx, hop) }},
+		{Name: stepTidy, Run: func(ctx context.Context) error { return r.tidy(ctx, hop) }},
+	}
+}
 
-// upgraded says whether the bootstrapper has done the hop and nothing of it is
+// upgraded reports whether the bootstrapper has done the hop and nothing of it is
 // left to read.
 func (r *run) upgraded(hop transition.Hop) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
-		_, found, err := r.findContainer(ctx)
+		_, found, err := r.runner.Find(ctx)
 		if err != nil || found {
 			return false, err
 		}
-		inventory, err := Inspect(ctx, r.cluster)
+		inventory, err := cluster.Inspect(ctx, r.cluster)
 		if err != nil {
 			return false, err
 		}
-		return inventory.at(hop.To), nil
+		return inventory.At(hop.To), nil
 	}
 }
 
 // upgrade has the bootstrapper do the hop.
 func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	_, err := r.perform(ctx, r.upgradeTask(obs, hop))
+	_, err := r.runner.Perform(ctx, runner.Task{
+		Step: stepUpgrade, Name: hopName(hop),
+		Spec: func(ctx context.Context) (ucp.CreateSpec, error) { return r.upgradeSpec(ctx, obs, hop) },
+		Owns: func(c runner.Container) bool { return isForHop(c.Labels, hop) },
+		Conflict: func(c runner.Container) error {
+			if !c.Running() {
+				return nil
+			}
+			return &ClusterChangedError{Hop: hop, Bootstrapper: cluster.Purpose(c.Labels)}
+		},
+		BeforeStart: func(ctx context.Context) error { return r.checkWindowBeforeStart(ctx, hop) },
+		StillNeeded: func(ctx context.Context, retry bool) (bool, error) { return r.stillNeeded(ctx, hop, retry) },
+		Problems: func(c runner.Container, i *cluster.Inventory) []cluster.Problem {
+			return i.Problems(cluster.LabelledVersion(c.Labels, cluster.LabelTo))
+		},
+	})
 	return err
 }
 
-func (r *run) upgradeTask(obs *Observation, hop transition.Hop) task {
-	return task{
-		step: stepUpgrade, name: hopName(hop),
-		spec: func(ctx context.Context) (ucp.CreateSpec, error) { return r.upgradeSpec(ctx, obs, hop) },
-		mine: func(s containerState) bool { return matches(s, hop) },
-		busy: func(s containerState) error {
-			if !s.live() {
-				return nil
-			}
-			return &MovedError{Hop: hop, Bootstrapper: purpose(s.Labels)}
-		},
-		mayStart: func(ctx context.Context) error { return r.mayStart(ctx, hop) },
-		due:      func(ctx context.Context, again bool) (bool, error) { return r.stillDue(ctx, hop, again) },
-		problems: func(s containerState, i *Inventory) []Problem { return i.Problems(labelledVersion(s.Labels, labelTo)) },
-	}
-}
-
 func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.Hop) (ucp.CreateSpec, error) {
-	replica, _ := obs.existingReplica(r.o.ExistingReplicaID)
-	login, err := r.login(ctx)
+	replica, _ := obs.ExistingReplica(r.o.ExistingReplicaID)
+	login, err := r.runner.Login(ctx)
 	if err != nil {
 		return ucp.CreateSpec{}, err
 	}
 	args, env := bootstrap.UpgradeCommand(hop.To, bootstrap.UpgradeOptions{
-		ExistingReplicaID: replica.ID, UCP: login, NoImageCheck: r.o.SkipChecks[CheckImage],
+		ExistingReplicaID: replica.ID, UCP: login, NoImageCheck: r.o.SkipChecks[preflight.Image],
 	})
 	spec := ucp.CreateSpec{
-		Image:  bootstrap.Image(r.o.Repository, hop.To),
+		Image:  r.o.Images.Bootstrapper(hop.To),
 		Args:   args,
 		Env:    env,
 		Node:   replica.Node,
-		Labels: map[string]string{labelFrom: hop.From.String(), labelTo: hop.To.String()},
+		Labels: map[string]string{cluster.LabelFrom: hop.From.String(), cluster.LabelTo: hop.To.String()},
 	}
-	earlier, _ := obs.bootstrapper() // of an attempt that broke off, and whose replicas answer otherwise by now
+	earlier, _ := obs.UpgradeContainer() // of an attempt that broke off, and whose replicas answer otherwise by now
 	if obs.migratedBefore() || earlier.Labels[labelMigrated] == "true" {
 		spec.Labels[labelMigrated] = "true"
 	}
 	return spec, nil
 }
 
-// stillDue looks whether the hop is still to be made. A *MovedError says that the
-// cluster is somewhere else by now, or that somebody else is at work on it.
-func (r *run) stillDue(ctx context.Context, hop transition.Hop, again bool) (bool, error) {
-	inventory, err := Inspect(ctx, r.cluster)
+// stillNeeded looks whether the hop is still to be made. A *ClusterChangedError says
+// that the cluster is somewhere else by now, or that somebody else is at work on it.
+func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (bool, error) {
+	inventory, err := cluster.Inspect(ctx, r.cluster)
 	if err != nil {
 		return false, err
 	}
-	moved := &MovedError{Hop: hop, Versions: inventory.Versions()}
-	for _, v := range moved.Versions {
+	changed := &ClusterChangedError{Hop: hop, Versions: inventory.Versions()}
+	for _, v := range changed.Versions {
 		if !v.Equal(hop.From) && !v.Equal(hop.To) {
-			return false, moved
+			return false, changed
 		}
 	}
 	for _, c := range inventory.Bootstrappers {
-		if running(c) {
-			moved.Bootstrapper = c.Name
-			return false, moved
+		if c.Running() {
+			changed.Bootstrapper = c.Name
+			return false, changed
 		}
 	}
-	return again || !inventory.at(hop.To), nil
+	return retry || !inventory.At(hop.To), nil
+}
+
+func (r *run) verify(ctx context.Context, hop transition.Hop) error {
+	return cluster.Verification{Cluster: r.cluster, Pace: r.runner.Pace, Progress: &r.runner.Progress, Target: hop.To}.Run(ctx)
 }
 
 // tidy removes the container, from each engine that has one: the hop is finished
@@ -108,12 +135,17 @@ func (r *run) tidy(ctx context.Context, hop transition.Hop) error {
 			return err
 		}
 	}
+	return r.removeEnded(ctx, r.runner.ContainerName())
+}
+
+// removeEnded removes the containers of a name that have ended and are no records.
+func (r *run) removeEnded(ctx context.Context, name string) error {
 	for {
-		state, found, err := r.findContainer(ctx)
-		if err != nil || !found || state.live() || isRecord(state.Labels) {
+		c, found, err := r.runner.FindNamed(ctx, name)
+		if err != nil || !found || c.Running() || cluster.IsRecord(c.Labels) {
 			return err
 		}
-		if removed, err := r.remove(ctx, state); err != nil || !removed {
+		if removed, err := r.runner.Remove(ctx, c); err != nil || !removed {
 			return err
 		}
 	}

@@ -9,7 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // twoHops are the options of a run by way of 2.6.15 to 2.7.8.
@@ -31,7 +35,7 @@ func TestRunIsResumedAtASecondHop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, cluster := start(t, "2.5.6")
+			sim, cluster := clustertest.Start(t, "2.5.6")
 			reached, release := sim.HoldNth(c.point, c.n)
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
@@ -45,8 +49,8 @@ func TestRunIsResumedAtASecondHop(t *testing.T) {
 			release()
 
 			finish(t, sim, cluster, twoHops(), 2)
-			if jobs := sim.Jobs(); len(jobs) != 1 || jobs[0].Status != "done" || posts(sim) > 0 {
-				t.Errorf("jobs %+v, %d of them posted; want the one that DTR made, done", jobs, posts(sim))
+			if jobs := sim.Jobs(); len(jobs) != 1 || jobs[0].Status != "done" || clustertest.Posts(sim) > 0 {
+				t.Errorf("jobs %+v, %d of them posted; want the one that DTR made, done", jobs, clustertest.Posts(sim))
 			}
 		})
 	}
@@ -57,7 +61,7 @@ func TestRunIsResumedAtASecondHop(t *testing.T) {
 // begun.
 func TestRunIsInterruptedBetweenHops(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	ctx, cancel := context.WithCancel(t.Context())
 	o := twoHops()
 	looks := 0
@@ -65,15 +69,15 @@ func TestRunIsInterruptedBetweenHops(t *testing.T) {
 		if looks++; looks == 3 {
 			cancel()
 		}
-		return epoch
+		return clustertest.Epoch
 	}
 	report, err := Run(ctx, c, o)
-	if detached := asError[*DetachedError](t, err); detached.Container != "" || detached.Job != "" {
+	if detached := clustertest.AsError[*wait.DetachedError](t, err); detached.Container != "" || detached.Job != "" {
 		t.Errorf("got %v, but nothing goes on", detached)
 	}
-	wantAt(t, sim, "2.6.15")
-	wantNoBootstrapper(t, sim)
-	if v := report.Inventory.CurrentVersion(); !v.Equal(version("2.6.15")) {
+	clustertest.WantAt(t, sim, "2.6.15")
+	clustertest.WantNoBootstrapper(t, sim)
+	if v := report.Inventory.CurrentVersion(); !v.Equal(clustertest.Version("2.6.15")) {
 		t.Errorf("the report says that %s runs", v)
 	}
 	finish(t, sim, c, twoHops(), 2)
@@ -85,44 +89,44 @@ func TestRunIsInterruptedBetweenHops(t *testing.T) {
 func TestRunChecksEachHop(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		check       Check
+		check       preflight.Check
 		spoil, mend func(*simulator.Cluster)
 	}{
 		{
-			CheckGarbageCollection,
+			preflight.GarbageCollection,
 			func(sim *simulator.Cluster) { sim.SetGCLock("onlinegc") },
 			func(sim *simulator.Cluster) { sim.SetGCLock("") },
 		},
 		{
-			CheckReplicaHealth,
+			preflight.ReplicaHealth,
 			func(sim *simulator.Cluster) { sim.SetReplicaHealth(sim.ReplicaIDs()[1], "disconnected") },
 			func(sim *simulator.Cluster) { sim.SetReplicaHealth(sim.ReplicaIDs()[1], "") },
 		},
 		{
-			CheckContentTrust,
+			preflight.ContentTrust,
 			func(sim *simulator.Cluster) { sim.SetContentTrust(true) },
 			func(sim *simulator.Cluster) { sim.SetContentTrust(false) },
 		},
 		{
-			CheckImage,
+			preflight.Image,
 			func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr-api:2.7.8") },
 			func(sim *simulator.Cluster) { sim.AddImage("mirantis/dtr-api:2.7.8") },
 		},
 	} {
 		t.Run(string(tt.check), func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			sim.At(simulator.BootstrapperRemoved, sync.OnceFunc(func() {
 				tt.spoil(sim)
 				sim.ResetRequests()
 			}))
 			report, err := runUpgrade(t, c, twoHops())
-			wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), tt.check)
-			wantAt(t, sim, "2.6.15")
-			if did := changes(sim); len(did) > 0 {
+			clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), tt.check)
+			clustertest.WantAt(t, sim, "2.6.15")
+			if did := clustertest.Changes(sim); len(did) > 0 {
 				t.Errorf("something was touched after the first hop: %v", did)
 			}
-			if v := report.Inventory.CurrentVersion(); !v.Equal(version("2.6.15")) {
+			if v := report.Inventory.CurrentVersion(); !v.Equal(clustertest.Version("2.6.15")) {
 				t.Errorf("the report says that %s runs", v)
 			}
 			tt.mend(sim)
@@ -136,7 +140,7 @@ func TestRunChecksEachHop(t *testing.T) {
 // after the one before it is finished.
 func TestRunTakesEachHopsOwnImages(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	var atFirstEnd []simulator.Request
 	sim.At(simulator.BootstrapperRemoved, sync.OnceFunc(func() {
 		atFirstEnd = sim.Requests()
@@ -181,7 +185,7 @@ func TestRunFinishesAHopBeforeTheNext(t *testing.T) {
 				sim.At(simulator.BootstrapperFinished, sync.OnceFunc(func() { sim.SetReplicaHealth(sim.ReplicaIDs()[2], "disconnected") }))
 			},
 			func(sim *simulator.Cluster) { sim.SetReplicaHealth(sim.ReplicaIDs()[2], "") },
-			func(err error) bool { _, ok := errors.AsType[*VerifyError](err); return ok },
+			func(err error) bool { _, ok := errors.AsType[*cluster.VerifyError](err); return ok },
 		},
 		"the migration fails": {
 			func(sim *simulator.Cluster) { sim.SetMigration(simulator.MigrationFaults{Fail: -1}) },
@@ -191,7 +195,7 @@ func TestRunFinishesAHopBeforeTheNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, cluster := start(t, "2.5.6")
+			sim, cluster := clustertest.Start(t, "2.5.6")
 			c.spoil(sim)
 			o := twoHops()
 			o.Pace.Healthy = 300 * time.Millisecond
@@ -199,7 +203,7 @@ func TestRunFinishesAHopBeforeTheNext(t *testing.T) {
 			if !c.is(err) {
 				t.Errorf("got error %v (%T)", err, err)
 			}
-			wantAt(t, sim, "2.6.15")
+			clustertest.WantAt(t, sim, "2.6.15")
 			for _, did := range sim.Requests() {
 				if strings.HasSuffix(did.Path, "/images/create") && strings.Contains(did.Query, "2.7.8") {
 					t.Errorf("the second hop was begun: %s %s", did.Path, did.Query)

@@ -3,147 +3,171 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
-// pullsAtOnce is how many images are pulled side by side: what Docker's own
-// engine does with layers.
-const pullsAtOnce = 3
-
-// imagesNotNeeded says whether the hop's bootstrapper exists or has done its
-// work already.
+// imagesNotNeeded reports whether the hop's bootstrapper runs or has done its work
+// already.
 func (r *run) imagesNotNeeded(hop transition.Hop) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
-		state, found, err := r.findContainer(ctx)
+		c, found, err := r.runner.Find(ctx)
 		if err != nil {
 			return false, err
 		}
-		if found && matches(state, hop) && state.live() {
+		if found && isForHop(c.Labels, hop) && c.Running() {
 			return true, nil
 		}
 		return r.upgraded(hop)(ctx)
 	}
 }
 
-// images brings the images of a hop to where they are needed, and touches
+// bringImages brings the images of a hop to where they are needed, and touches
 // nothing else.
-func (r *run) images(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	if r.o.Archives[hop.To.String()] != "" {
-		if err := r.load(ctx, hop.To, r.places(obs, hop.To)); err != nil {
+func (r *run) bringImages(ctx context.Context, obs *Observation, hop transition.Hop) error {
+	source, nodes := r.o.Images, obs.ReplicaNodes()
+	if source.Archives[hop.To.String()] != "" {
+		if err := source.Load(ctx, r.cluster, hop.To, source.Locations(r.cluster, nodes, hop.To)); err != nil {
 			return err
 		}
 	}
-	if err := r.bootstrapperImage(ctx, r.node(obs), hop.To); err != nil {
+	if err := source.BringBootstrapper(ctx, r.cluster, r.bootstrapNode(obs), hop.To); err != nil {
 		return err
 	}
-	return r.componentImages(ctx, obs.replicaNodes(), hop.To)
-}
-
-// bootstrapperImage brings the bootstrapper's image to where it is to run: the
-// node, or the engine that the provider names.
-func (r *run) bootstrapperImage(ctx context.Context, node string, version *semver.Version) error {
-	engine, err := r.runner(ctx)
-	if err != nil {
-		return err
-	}
-	if r.cluster.Docker != nil {
-		node = ""
-	}
-	image := bootstrap.Image(r.o.Repository, version)
-	present, err := engine.Images(ctx, node)
-	if err != nil {
-		return fmt.Errorf("look for image %s: %w", image, err)
-	}
-	if pulled := !r.o.archived(image); pulled && (r.o.Pull == PullAlways || r.o.Pull != PullNever && !present[image]) {
-		if err := pull(ctx, engine, image); err != nil {
+	return source.PullComponents(ctx, r.cluster, nodes, hop.To, func(image string, err error) error {
+		if !r.o.SkipChecks[preflight.Image] {
 			return err
 		}
-	}
-	if want := r.o.Digests[version.String()]; want != "" {
-		return checkDigest(ctx, engine, image, node, want)
-	}
-	return nil
+		tflog.Warn(ctx, "Image could not be pulled, and the check of images is skipped", map[string]any{"image": image, "error": err.Error()})
+		return nil
+	})
 }
 
-// componentImages pulls the images of the parts that one of the nodes lacks, so
-// that the bootstrapper does not find out in the middle of a replica.
-func (r *run) componentImages(ctx context.Context, nodes []string, version *semver.Version) error {
-	if r.o.Pull == PullNever || r.o.Archives[version.String()] != "" {
-		return nil // preflight has seen that they are there, or they were loaded
-	}
-	engine, err := r.cluster.UCP.Engine(ctx)
-	if err != nil {
-		return err
-	}
-	onNodes, err := imagesOnNodes(ctx, engine, nodes)
-	if err != nil {
-		return err
-	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(pullsAtOnce)
-	for _, image := range bootstrap.ComponentImages(r.o.Repository, version) {
-		if !slices.ContainsFunc(nodes, func(n string) bool { return !onNodes[image][n] }) {
+// bootstrapNode is the node that runs the bootstrapper, "" for an engine outside
+// UCP.
+func (r *run) bootstrapNode(obs *Observation) string {
+	replica, _ := obs.ExistingReplica(r.o.ExistingReplicaID)
+	return r.cluster.BootstrapNode(replica)
+}
+
+// checkArchives reads the archives of all hops whose images are not all there yet:
+// that the last of them is the wrong one must not be found after the first hop.
+func (r *run) checkArchives(ctx context.Context, obs *Observation, plan Plan) error {
+	var findings preflight.Findings
+	for _, hop := range plan.Hops {
+		if ours, found := obs.UpgradeContainer(); found && ours.Running() && isForHop(ours.Labels, hop) {
+			continue // the run only waits for it
+		}
+		version := hop.To.String()
+		name := r.o.Images.Archives[version]
+		if name == "" || len(obs.Images.Missing(hop.To, obs.ReplicaNodes())) == 0 {
 			continue
 		}
-		group.Go(func() error {
-			err := pull(groupCtx, engine, image)
-			if err != nil && r.o.SkipChecks[CheckImage] && groupCtx.Err() == nil {
-				tflog.Warn(ctx, "Image could not be pulled, and skip_checks says to go on", map[string]any{"image": image, "error": err.Error()})
-				return nil
-			}
-			return err
+		tags, err := images.ArchiveTags(ctx, name)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			findings = append(findings, archiveFinding(version, name, preflight.Sentence(err), archiveAdvice))
+			continue
+		}
+		missing := slices.DeleteFunc(r.o.Images.All(hop.To), func(image string) bool { return tags[cluster.FamiliarImage(image)] })
+		if len(missing) > 0 {
+			findings = append(findings, archiveFinding(version, name,
+				fmt.Sprintf("Missing: %s\nIt holds: %s", strings.Join(missing, "\nMissing: "), strings.Join(slices.Sorted(maps.Keys(tags)), ", ")),
+				"Name the archive of this version, or set the repository to the one that its images are from."))
+		}
+	}
+	if len(findings) > 0 {
+		return &preflight.FailedError{Findings: findings}
+	}
+	return nil
+}
+
+const archiveAdvice = "Name a file that docker save wrote, such as dtr_images_2.6.15.tar.gz, on the machine that runs Terraform."
+
+// archiveFinding cannot be skipped: nothing else brings the images.
+func archiveFinding(version, name, seen, todo string) preflight.Finding {
+	return preflight.Finding{
+		Check: preflight.Image, Severity: preflight.Error, Attribute: fmt.Sprintf("image.archives[%q]", version),
+		Summary: fmt.Sprintf("The image archive of DTR %s cannot be used", version),
+		Seen:    fmt.Sprintf("File: %s\n%s", name, seen),
+		Todo:    todo,
+	}
+}
+
+// images checks that every image that the plan needs is there or can be pulled.
+func (p *checks) images() {
+	for _, hop := range p.Hops {
+		if p.o.Images.Archives[hop.To.String()] != "" {
+			continue // what archives checks
+		}
+		missing, cause := p.obs.Images.Unavailable(hop.To, p.obs.ReplicaNodes())
+		if len(missing) == 0 {
+			continue
+		}
+		seen := "Missing: " + strings.Join(missing, "\nMissing: ")
+		todo := "Check the repository and the version, and that the nodes reach the registry; or load the images on every replica's node."
+		switch {
+		case p.o.Images.Pull == images.PullNever:
+			seen += "\nPulling is turned off."
+			todo = `Load the images on every replica's node, or allow pulling ("missing").`
+		case cause != nil:
+			seen += "\n" + cause.Error()
+		}
+		p.find(preflight.Finding{
+			Check: preflight.Image, Severity: preflight.Error, Attribute: "image",
+			Summary: fmt.Sprintf("Images of DTR %s are not available", hop.To), Seen: seen, Todo: todo,
 		})
 	}
-	return group.Wait()
 }
 
-func pull(ctx context.Context, engine *ucp.Engine, image string) error {
-	tflog.Info(ctx, "Image is being pulled", map[string]any{"image": image})
-	err := engine.Pull(ctx, image, func(line string) {
-		tflog.Debug(ctx, "Pull progress", map[string]any{"image": image, "progress": line})
+// archives checks that what is to be loaded can be.
+func (p *checks) archives() {
+	for i, hop := range p.Hops {
+		version := hop.To.String()
+		err := p.obs.Images.Archives[version]
+		if err == nil || i == 0 && p.adopts() || len(p.obs.Images.Missing(hop.To, p.obs.ReplicaNodes())) == 0 {
+			continue
+		}
+		p.findings = append(p.findings, archiveFinding(version, p.o.Images.Archives[version], preflight.Sentence(err), archiveAdvice))
+	}
+}
+
+// backupImage checks that the bootstrapper of the version that takes a backup, the
+// one that runs, is available.
+func (p *checks) backupImage(hop transition.Hop) {
+	version := hop.From.String()
+	image := p.o.Images.Bootstrapper(hop.From)
+	state, asked := p.obs.Images.States[image]
+	if !asked || state.Present {
+		return
+	}
+	if p.o.Images.FromArchive(image) {
+		if err := p.obs.Images.Archives[version]; err != nil {
+			p.findings = append(p.findings, archiveFinding(version, p.o.Images.Archives[version], preflight.Sentence(err), archiveAdvice))
+		}
+		return
+	}
+	if p.obs.Images.Available(image) {
+		return
+	}
+	seen := "Missing: " + image
+	if state.Remote != nil {
+		seen += "\n" + state.Remote.Error()
+	}
+	p.find(preflight.Finding{
+		Check: preflight.Image, Severity: preflight.Error, Attribute: "image",
+		Summary: "The image that takes the backup is not available", Seen: seen,
+		Todo:   "A backup is taken with the version that runs. Load its image on the replicas' nodes.",
+		Advice: []preflight.Advice{{Kind: preflight.AddArchive, Value: version}},
 	})
-	if ctx.Err() != nil {
-		return &DetachedError{Step: stepImages, Cause: context.Cause(ctx)}
-	}
-	if err != nil {
-		return fmt.Errorf("pull image %s: %w", image, err)
-	}
-	return nil
-}
-
-// checkDigest looks at the image where it is going to run: a tag may mean another
-// one on every node.
-func checkDigest(ctx context.Context, engine *ucp.Engine, image, node, want string) error {
-	references, err := engine.ImageDigests(ctx, image, node)
-	if err != nil {
-		return fmt.Errorf("read the digest of image %s: %w", image, err)
-	}
-	var digests []string
-	for _, reference := range references {
-		_, digest, _ := strings.Cut(reference, "@")
-		digests = append(digests, digest)
-	}
-	if !slices.Contains(digests, want) {
-		return &DigestError{Image: image, Want: want, Got: digests}
-	}
-	return nil
-}
-
-// node is where UCP is to place the bootstrapper: the node of the replica that
-// it connects to. An engine of its own has no nodes.
-func (r *run) node(obs *Observation) string {
-	if r.cluster.Docker != nil {
-		return ""
-	}
-	replica, _ := obs.existingReplica(r.o.ExistingReplicaID)
-	return replica.Node
 }

@@ -7,9 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 func TestRunSeesTheMigrationThrough(t *testing.T) {
@@ -28,7 +33,7 @@ func TestRunSeesTheMigrationThrough(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			sim.SetMigration(tt.faults)
 			o := to("2.6.15")
 			if tt.faults.NeverStart {
@@ -38,8 +43,8 @@ func TestRunSeesTheMigrationThrough(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if report.MigrationAttempts != tt.attempts || posts(sim) != tt.posts {
-				t.Errorf("%d attempts, %d posted; want %d and %d", report.MigrationAttempts, posts(sim), tt.attempts, tt.posts)
+			if report.MigrationAttempts != tt.attempts || clustertest.Posts(sim) != tt.posts {
+				t.Errorf("%d attempts, %d posted; want %d and %d", report.MigrationAttempts, clustertest.Posts(sim), tt.attempts, tt.posts)
 			}
 		})
 	}
@@ -61,19 +66,19 @@ func TestRunFailsWithTheMigration(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			sim.SetMigration(tt.faults)
 			o := to("2.7.8", "2.6.15")
 			o.Retriggers = tt.retriggers
 			_, err := runUpgrade(t, c, o)
-			failure := asError[*MigrationError](t, err)
-			if failure.Attempts != tt.attempts || posts(sim) != tt.posts {
-				t.Errorf("%d attempts, %d posted; want %d and %d", failure.Attempts, posts(sim), tt.attempts, tt.posts)
+			failure := clustertest.AsError[*MigrationError](t, err)
+			if failure.Attempts != tt.attempts || clustertest.Posts(sim) != tt.posts {
+				t.Errorf("%d attempts, %d posted; want %d and %d", failure.Attempts, clustertest.Posts(sim), tt.attempts, tt.posts)
 			}
 			if len(failure.Log) == 0 || failure.URL == "" {
 				t.Errorf("the error has no log, or no place to look: %+v", failure)
 			}
-			wantAt(t, sim, "2.6.15") // the next hop has not begun
+			clustertest.WantAt(t, sim, "2.6.15") // the next hop has not begun
 
 			// Whatever was wrong is mended: the next run starts the job again and goes on.
 			sim.SetMigration(simulator.MigrationFaults{})
@@ -81,7 +86,7 @@ func TestRunFailsWithTheMigration(t *testing.T) {
 			if _, err := runUpgrade(t, c, o); err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.7.8")
+			clustertest.WantAt(t, sim, "2.7.8")
 			if got := sim.BootstrapperRuns(); got != 2 {
 				t.Errorf("%d bootstrapper runs, want one for each hop", got)
 			}
@@ -93,34 +98,34 @@ func TestRunFailsWithTheMigration(t *testing.T) {
 // started twice, and that it is started again once somebody has canceled it.
 func TestRunFailsWithAMigrationThatNobodyWorksOn(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetMigration(simulator.MigrationFaults{Status: "worker_dead"})
 	o := to("2.6.15")
 	o.Retriggers, o.Pace.MigrationStart = 1, 50*time.Millisecond
 	_, err := runUpgrade(t, c, o)
-	if failure := asError[*MigrationError](t, err); !errors.Is(failure.Cause, errJobOrphaned) || failure.Job.Status != "worker_dead" || posts(sim) != 0 {
-		t.Errorf("%+v after %d POSTs", failure, posts(sim))
+	if failure := clustertest.AsError[*MigrationError](t, err); !errors.Is(failure.Cause, job.ErrOrphaned) || failure.Job.Status != "worker_dead" || clustertest.Posts(sim) != 0 {
+		t.Errorf("%+v after %d POSTs", failure, clustertest.Posts(sim))
 	}
 	sim.SetMigration(simulator.MigrationFaults{})
 	sim.DeleteJobs()
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
-	if n := sim.BootstrapperRuns(); n != 1 || posts(sim) != 1 {
-		t.Errorf("%d bootstrapper runs, %d POSTs", n, posts(sim))
+	if n := sim.BootstrapperRuns(); n != 1 || clustertest.Posts(sim) != 1 {
+		t.Errorf("%d bootstrapper runs, %d POSTs", n, clustertest.Posts(sim))
 	}
 }
 
 func TestRunQuotesAnUnknownMigrationStatus(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetMigration(simulator.MigrationFaults{Status: "hibernating"})
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	_ = asError[*MigrationError](t, err)
-	if unknown := asError[*dtr.UnknownStatusError](t, err); unknown.Word != "hibernating" || !strings.Contains(err.Error(), "hibernating") {
+	_ = clustertest.AsError[*MigrationError](t, err)
+	if unknown := clustertest.AsError[*dtr.UnknownStatusError](t, err); unknown.Word != "hibernating" || !strings.Contains(err.Error(), "hibernating") {
 		t.Errorf("got %v, want the word quoted", err)
 	}
-	if posts(sim) > 0 {
+	if clustertest.Posts(sim) > 0 {
 		t.Error("the job was started again, where nobody knows whether it runs")
 	}
 }
@@ -129,7 +134,7 @@ func TestRunQuotesAnUnknownMigrationStatus(t *testing.T) {
 // work, and everything that it left behind with it: the versions are equal then.
 func TestRunKilledInTheMigrationIsNotTheEnd(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetMigration(simulator.MigrationFaults{Fail: -1})
 	ctx, cancel := context.WithCancel(t.Context())
 	release := sim.Hold(simulator.MigrationStarted)
@@ -138,16 +143,16 @@ func TestRunKilledInTheMigrationIsNotTheEnd(t *testing.T) {
 		cancel()
 	}()
 	_, err := Run(ctx, c, to("2.6.15"))
-	_ = asError[*DetachedError](t, err)
-	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
-	engine := must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
-	if err := engine.Remove(t.Context(), containerName(inventory.Host)); err != nil {
+	_ = clustertest.AsError[*wait.DetachedError](t, err)
+	inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
+	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	if err := engine.Remove(t.Context(), cluster.ContainerName(inventory.Host)); err != nil {
 		t.Fatal(err)
 	}
 	release()
 
 	_, err = runUpgrade(t, c, to("2.6.15"))
-	_ = asError[*MigrationError](t, err)
+	_ = clustertest.AsError[*MigrationError](t, err)
 	sim.SetMigration(simulator.MigrationFaults{})
 	report, err := runUpgrade(t, c, to("2.6.15"))
 	if err != nil {
@@ -165,15 +170,15 @@ func TestRunKilledInTheMigrationIsNotTheEnd(t *testing.T) {
 // there all the same, and is not posted twice.
 func TestRetriggerLosesNoAnswer(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetMigration(simulator.MigrationFaults{Fail: 3})
 	sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Method: "POST", Path: "/api/v0/jobs", AfterEffect: true, Times: 1})
 	report, err := runUpgrade(t, c, to("2.6.15"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if posts(sim) != 1 || report.MigrationAttempts != 4 {
-		t.Errorf("%d posts and %d attempts, want 1 and 4", posts(sim), report.MigrationAttempts)
+	if clustertest.Posts(sim) != 1 || report.MigrationAttempts != 4 {
+		t.Errorf("%d posts and %d attempts, want 1 and 4", clustertest.Posts(sim), report.MigrationAttempts)
 	}
 }
 
@@ -181,18 +186,18 @@ func TestRetriggerLosesNoAnswer(t *testing.T) {
 // lists no job of it, and a bootstrapper that dies once a replica runs 2.6.
 func TestRunRemembersAMigratedStore(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetMigration(simulator.MigrationFaults{AlreadyDone: true})
 	sim.DeleteJobs()
 	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2})
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	_ = asError[*BootstrapperError](t, err)
+	_ = clustertest.AsError[*runner.BootstrapperError](t, err)
 	sim.SetBootstrapper(simulator.BootstrapperFaults{})
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
-	if n := posts(sim); n > 0 || len(sim.Jobs()) > 0 {
+	clustertest.WantAt(t, sim, "2.6.15")
+	if n := clustertest.Posts(sim); n > 0 || len(sim.Jobs()) > 0 {
 		t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
 	}
 }

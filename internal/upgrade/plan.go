@@ -5,6 +5,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -17,7 +18,7 @@ type Plan struct {
 	Hops   []transition.Hop
 }
 
-// Due says whether there is anything to do.
+// Due reports whether there is anything to do.
 func (p Plan) Due() bool { return p.Resume != nil || len(p.Hops) > 0 }
 
 // next is the hop to work on.
@@ -26,17 +27,6 @@ func (p Plan) next() transition.Hop {
 		return *p.Resume
 	}
 	return p.Hops[0]
-}
-
-// bootstrapper is the container of this provider's upgrade of the cluster. There
-// are two only where the provider was set to another engine meanwhile; the one at
-// work counts.
-func (i *Inventory) bootstrapper() (ucp.Container, bool) {
-	ours := slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool { return !isOurs(c, i.Host) || !isUpgrade(c.Labels) })
-	if len(ours) == 0 {
-		return ucp.Container{}, false
-	}
-	return ours[max(0, slices.IndexFunc(ours, running))], true
 }
 
 // resume finds the hop into the current version that is not finished: its
@@ -48,13 +38,13 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 		return nil // the hop into the higher version is among the plan's hops
 	}
 	current := versions[0]
-	ahead := false // what is half done is of the hop after it
-	if c, ok := obs.bootstrapper(); ok {
-		from, to := labelledVersion(c.Labels, labelFrom), labelledVersion(c.Labels, labelTo)
+	nextBegun := false // what is half done is of the hop after it
+	if c, ok := obs.UpgradeContainer(); ok {
+		from, to := cluster.LabelledVersion(c.Labels, cluster.LabelFrom), cluster.LabelledVersion(c.Labels, cluster.LabelTo)
 		if from != nil && to != nil && to.Equal(current) {
 			return newHop(from, to)
 		}
-		ahead = from != nil && to != nil && from.Equal(current) && slices.ContainsFunc(o.stops(), to.Equal)
+		nextBegun = from != nil && to != nil && from.Equal(current) && slices.ContainsFunc(o.stops(), to.Equal)
 	}
 	if !slices.ContainsFunc(o.stops(), current.Equal) {
 		return nil
@@ -65,8 +55,8 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 	if pending != nil && pending.action == metadataStoreMigration || !applied && obs.owesMigration(current) {
 		hop.MigrationJobs = []string{metadataStoreMigration}
 	}
-	_, scaling := obs.scaling() // whose half a replica it then is
-	if len(hop.MigrationJobs) > 0 || obs.halfDone() && !scaling && !ahead {
+	_, changing := obs.MembershipChange() // then the half done replica is of that
+	if len(hop.MigrationJobs) > 0 || obs.HalfDone() && !changing && !nextBegun {
 		return hop
 	}
 	return nil
@@ -78,4 +68,36 @@ func newHop(from, to *semver.Version) *transition.Hop {
 		Rule:          transition.Classify(from, to),
 		MigrationJobs: transition.MigrationJobs(from, to),
 	}
+}
+
+func hopName(hop transition.Hop) string { return hop.From.String() + " -> " + hop.To.String() }
+
+// isForHop reports whether a container with the labels was made for a hop.
+func isForHop(labels map[string]string, hop transition.Hop) bool {
+	to := cluster.LabelledVersion(labels, cluster.LabelTo)
+	return cluster.IsUpgrade(labels) && to != nil && to.Equal(hop.To)
+}
+
+// hopProgress is how far bootstrappers have come with a hop.
+type hopProgress int
+
+const (
+	hopNotBegun hopProgress = iota // no bootstrapper was started
+	hopTried                       // one has ended, and has replaced nothing; the database it may have changed
+	hopUnderWay                    // one is at work, or has replaced something
+)
+
+// progressOf is how far a hop has come where a bootstrapper was started, and is at
+// work, or not.
+func progressOf(i *cluster.Inventory, hop transition.Hop, started, atWork bool) hopProgress {
+	phase2 := func(c ucp.Container) bool { return cluster.IsPhase2(c) && c.Running() }
+	switch {
+	case slices.ContainsFunc(i.Versions(), hop.To.Equal):
+		return hopUnderWay
+	case !started:
+		return hopNotBegun
+	case atWork || i.HalfDone() || slices.ContainsFunc(i.Bootstrappers, phase2):
+		return hopUnderWay
+	}
+	return hopTried
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -13,13 +14,13 @@ import (
 func nextHopAtWork(state string) func(*Observation) {
 	return func(obs *Observation) {
 		delete(obs.Replicas[0].Containers, "rethinkdb")
-		obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.6.15", "2.7.8", state)}
+		obs.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.6.15", "2.7.8", state)}
 	}
 }
 
 func TestPreflightResumes(t *testing.T) {
 	t.Parallel()
-	failed := []dtr.Job{job("c", "error", 0, time.Hour)}
+	failed := []dtr.Job{migrationJob("c", "error", 0, time.Hour)}
 	tests := []struct {
 		name   string
 		obs    *Observation
@@ -35,14 +36,14 @@ func TestPreflightResumes(t *testing.T) {
 		{
 			name: "bootstrapper still there", obs: observation("2.6.15"), target: "2.6.15",
 			change: func(obs *Observation) {
-				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}
+				obs.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}
 			},
 			resume: "2.5.6 -> 2.6.15",
 		},
 		{
 			name: "bootstrapper still there, more to come", obs: observation("2.6.15"), target: "2.7.8",
 			change: func(obs *Observation) {
-				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "running")}
+				obs.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "running")}
 			},
 			resume: "2.5.6 -> 2.6.15", hops: []string{"2.6.15 -> 2.7.8"},
 		},
@@ -69,7 +70,7 @@ func TestPreflightResumes(t *testing.T) {
 		{
 			name: "migration runs", obs: observation("2.6.15"), target: "2.6.15",
 			change: func(obs *Observation) {
-				obs.Jobs[metadataStoreMigration] = []dtr.Job{job("a", "running", 2, time.Hour)}
+				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "running", 2, time.Hour)}
 			},
 			resume: "2.6.15 -> 2.6.15",
 		},
@@ -91,7 +92,7 @@ func TestPreflightResumes(t *testing.T) {
 		{
 			name: "failed bootstrapper of another target", obs: observation("2.5.6"), target: "2.6.14",
 			change: func(obs *Observation) {
-				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", "exited")}
+				obs.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}
 			},
 			hops: []string{"2.5.6 -> 2.6.14"},
 		},
@@ -102,7 +103,7 @@ func TestPreflightResumes(t *testing.T) {
 			if tt.change != nil {
 				tt.change(tt.obs)
 			}
-			plan, findings := Preflight(tt.obs, options(tt.target, tt.via...))
+			plan, findings := check(tt.obs, options(tt.target, tt.via...))
 			if errs := findings.Errors(); len(errs) > 0 {
 				t.Fatalf("stands in the way: %+v", errs)
 			}

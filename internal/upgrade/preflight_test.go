@@ -2,20 +2,25 @@ package upgrade
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
 
 func TestPreflightFindsNothingOnAGoodCluster(t *testing.T) {
 	t.Parallel()
 	o := options("2.6.15")
 	o.Backup = &Backup{File: "dtr-backup.tar"}
-	plan, findings := Preflight(observation("2.5.17", "2.5.17", "2.5.17"), o)
+	plan, findings := check(observation("2.5.17", "2.5.17", "2.5.17"), o)
 	if len(findings) > 0 {
 		t.Errorf("findings on a cluster with nothing in the way: %+v", findings)
 	}
@@ -27,10 +32,10 @@ func TestPreflightFindsNothingOnAGoodCluster(t *testing.T) {
 func TestPreflightIsSilentWhenNothingIsDue(t *testing.T) {
 	t.Parallel()
 	obs := observation("2.6.15", "2.6.15") // an even number of replicas
-	obs.Status.Health[replicaID(1)] = "broken"
+	obs.Status.Health[clustertest.ReplicaID(1)] = "broken"
 	obs.Status.GCLockHolder = "job"
 	obs.ContentTrust = true
-	plan, findings := Preflight(obs, options("2.6.15"))
+	plan, findings := check(obs, options("2.6.15"))
 	if plan.Due() || len(findings) > 0 {
 		t.Errorf("got plan %+v and findings %+v", plan, findings)
 	}
@@ -45,19 +50,19 @@ func TestPreflightFindings(t *testing.T) {
 		obs      *Observation
 		options  Options
 		change   func(*Observation, *Options)
-		check    Check
-		severity Severity
+		check    preflight.Check
+		severity preflight.Severity
 		says     string
 	}{
-		{name: "downgrade", obs: observation("2.7.4"), options: options("2.6.8"), check: CheckTransition, severity: Error, says: "2.6.8"},
-		{name: "skipped minor", obs: observation("2.5.6"), options: options("2.7.8"), check: CheckTransition, severity: Error, says: `via = ["2.6.15"]`},
+		{name: "downgrade", obs: observation("2.7.4"), options: options("2.6.8"), check: preflight.Transition, severity: preflight.Error, says: "2.6.8"},
+		{name: "skipped minor", obs: observation("2.5.6"), options: options("2.7.8"), check: preflight.Transition, severity: preflight.Error, says: "minor skip"},
 		{
 			name: "third version", obs: observation("2.5.6", "2.6.14", "2.6.15"), options: options("2.6.15"),
-			check: CheckMixedVersions, severity: Error, says: "2.6.14",
+			check: preflight.MixedVersions, severity: preflight.Error, says: "2.6.14",
 		},
 		{
 			name: "other target than the rollout under way", obs: observation("2.5.6", "2.6.14", "2.6.14"), options: options("2.6.15"),
-			check: CheckMixedVersions, severity: Error, says: "2.6.14",
+			check: preflight.MixedVersions, severity: preflight.Error, says: "2.6.14",
 		},
 		{
 			name: "container without a version",
@@ -66,165 +71,150 @@ func TestPreflightFindings(t *testing.T) {
 				c.Version = nil
 				obs.Replicas[0].Containers["api"] = c
 			},
-			check: CheckMixedVersions, severity: Error, says: "dtr-api-" + replicaID(1),
+			check: preflight.MixedVersions, severity: preflight.Error, says: "dtr-api-" + clustertest.ReplicaID(1),
 		},
 		{
 			name: "somebody else's bootstrapper",
 			change: func(obs *Observation, _ *Options) {
 				obs.Bootstrappers = []ucp.Container{{Name: "worker1/eager_turing", Image: "docker/dtr:2.6.15", State: "running"}}
 			},
-			check: CheckForeignUpgrade, severity: Error, says: "eager_turing",
+			check: preflight.ForeignUpgrade, severity: preflight.Error, says: "eager_turing",
 		},
 		{
 			name: "a second phase of nobody we know",
 			change: func(obs *Observation, _ *Options) {
 				obs.Bootstrappers = []ucp.Container{{Name: "worker1/dtr-phase2", Image: "docker/dtr:2.6.15", State: "running"}}
 			},
-			check: CheckForeignUpgrade, severity: Error, says: "dtr-phase2",
+			check: preflight.ForeignUpgrade, severity: preflight.Error, says: "dtr-phase2",
 		},
 		{
 			name: "our own bootstrapper for another version",
 			change: func(obs *Observation, _ *Options) {
-				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.14", "running")}
+				obs.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.14", "running")}
 			},
-			check: CheckForeignUpgrade, severity: Error, says: "2.6.14",
+			check: preflight.ForeignUpgrade, severity: preflight.Error, says: "2.6.14",
 		},
 		{
 			name: "migration of an earlier hop runs", obs: observation("2.6.15"), options: options("2.7.8"),
 			change: func(obs *Observation, _ *Options) {
-				obs.Jobs[metadataStoreMigration] = []dtr.Job{job("a", "running", 2, time.Hour)}
+				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "running", 2, time.Hour)}
 			},
-			check: CheckPendingMigration, severity: Error, says: "not finished",
+			check: preflight.PendingMigration, severity: preflight.Error, says: "not finished",
 		},
 		{
 			name: "migration of an earlier hop failed for good", obs: observation("2.6.15"), options: options("2.7.8"),
 			change: func(obs *Observation, _ *Options) {
-				obs.Jobs[metadataStoreMigration] = []dtr.Job{job("a", "error", 0, time.Hour)}
+				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "error", 0, time.Hour)}
 			},
-			check: CheckPendingMigration, severity: Error, says: `set target_version to "2.6.15"`,
+			check: preflight.PendingMigration, severity: preflight.Error, says: "2.6.15",
 		},
 		{
 			name: "migration with an unknown status", obs: observation("2.6.15"), options: options("2.7.8"),
 			change: func(obs *Observation, _ *Options) {
-				obs.Jobs[metadataStoreMigration] = []dtr.Job{job("a", "hibernating", 2, time.Hour)}
+				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "hibernating", 2, time.Hour)}
 			},
-			check: CheckPendingMigration, severity: Error, says: "hibernating",
+			check: preflight.PendingMigration, severity: preflight.Error, says: "hibernating",
 		},
 		{
 			name: "unhealthy replica",
 			change: func(obs *Observation, _ *Options) {
-				obs.Status.Health[replicaID(1)] = "Rethink replica is currently in state: disconnected"
+				obs.Status.Health[clustertest.ReplicaID(1)] = "Rethink replica is currently in state: disconnected"
 			},
-			check: CheckReplicaHealth, severity: Error, says: "disconnected",
+			check: preflight.ReplicaHealth, severity: preflight.Error, says: "disconnected",
 		},
 		{
 			name: "stale replica",
 			change: func(obs *Observation, _ *Options) {
-				obs.Status.Timestamp[replicaID(1)] = obs.Status.Date.Add(-3 * time.Minute)
+				obs.Status.Timestamp[clustertest.ReplicaID(1)] = obs.Status.Date.Add(-3 * time.Minute)
 			},
-			check: CheckReplicaHealth, severity: Error, says: "3m0s ago",
+			check: preflight.ReplicaHealth, severity: preflight.Error, says: "3m0s ago",
 		},
 		{
 			name:   "replica without a report",
-			change: func(obs *Observation, _ *Options) { delete(obs.Status.Health, replicaID(1)) },
-			check:  CheckReplicaHealth, severity: Error, says: replicaID(1),
+			change: func(obs *Observation, _ *Options) { delete(obs.Status.Health, clustertest.ReplicaID(1)) },
+			check:  preflight.ReplicaHealth, severity: preflight.Error, says: clustertest.ReplicaID(1),
 		},
 		{
 			name:   "replica that UCP does not show",
 			change: func(obs *Observation, _ *Options) { clear(obs.Replicas[2].Containers) },
-			check:  CheckReplicaHealth, severity: Error, says: replicaID(3),
+			check:  preflight.ReplicaHealth, severity: preflight.Error, says: clustertest.ReplicaID(3),
 		},
 		{
 			name: "even count", obs: observation("2.5.6", "2.5.6"), options: options("2.6.15"),
-			check: CheckReplicaCount, severity: Warning, says: "2 replicas",
+			check: preflight.ReplicaCount, severity: preflight.Warning, says: "2 replicas",
 		},
 		{
 			name: "more than seven", obs: observation(slices.Repeat([]string{"2.5.6"}, 9)...), options: options("2.6.15"),
-			check: CheckReplicaCount, severity: Warning, says: "9 replicas",
+			check: preflight.ReplicaCount, severity: preflight.Warning, says: "9 replicas",
 		},
 		{
 			name:   "garbage collection",
 			change: func(obs *Observation, _ *Options) { obs.Status.GCLockHolder = "0a1b2c" },
-			check:  CheckGarbageCollection, severity: Error, says: "0a1b2c",
+			check:  preflight.GarbageCollection, severity: preflight.Error, says: "0a1b2c",
 		},
 		{
 			name:   "little memory on the node",
 			change: func(obs *Observation, _ *Options) { obs.Nodes[0].MemoryBytes = 8 << 30 },
-			check:  CheckMemory, severity: Error, says: "Node worker1 has 8.6 GB",
-		},
-		{
-			name:   "little of the node's memory available",
-			change: func(obs *Observation, _ *Options) { obs.Nodes[0].MemoryBytes, obs.RunnerUse = 17<<30, 3<<30 },
-			check:  CheckMemory, severity: Warning, says: "Node worker1 has 18.3 GB, and its running containers use 3.2 GB: at most 15.0 GB are available",
-		},
-		{
-			name:   "little of the direct engine's memory available",
-			change: func(obs *Observation, _ *Options) { obs.RunnerMemory, obs.RunnerUse = 20e9, 5e9 },
-			check:  CheckMemory, severity: Warning, says: "at most 15.0 GB",
-		},
-		{
-			name:   "more used than there is",
-			change: func(obs *Observation, _ *Options) { obs.RunnerMemory, obs.RunnerUse = 16e9, 17e9 },
-			check:  CheckMemory, severity: Warning, says: "at most 0.0 GB",
+			check:  preflight.Memory, severity: preflight.Error, says: "Node worker1 has 8.6 GB in all",
 		},
 		{
 			name:   "node that UCP does not list",
 			change: func(obs *Observation, _ *Options) { obs.Nodes = obs.Nodes[1:] },
-			check:  CheckMemory, severity: Warning, says: "UCP does not tell the memory of node worker1.",
+			check:  preflight.Memory, severity: preflight.Warning, says: "how much memory it has: Node worker1.",
 		},
 		{
 			name:   "maintenance window closed",
 			change: closeWindow(false),
-			check:  CheckWindow, severity: Warning, says: "Opens next: 2020-01-04T22:00:00Z\n\nAn apply before that is refused",
+			check:  preflight.Window, severity: preflight.Warning, says: "Opens next: 2020-01-04T22:00:00Z\nAn apply before that is refused",
 		},
 		{
 			name:   "maintenance window closed, to be waited for",
 			change: closeWindow(true),
-			check:  CheckWindow, severity: Warning, says: "An apply before that waits for it",
+			check:  preflight.Window, severity: preflight.Warning, says: "An apply before that waits for it",
 		},
 		{
 			name: "little memory on the direct engine",
 			change: func(obs *Observation, _ *Options) {
 				obs.RunnerMemory = 4 << 30
 			},
-			check: CheckMemory, severity: Error, says: "4.3 GB",
+			check: preflight.Memory, severity: preflight.Error, says: "4.3 GB",
 		},
 		{
 			name: "image nowhere",
 			change: func(obs *Observation, _ *Options) {
-				obs.Images["mirantis/dtr:2.6.15"] = ImageState{Remote: errRegistry}
+				obs.Images.States["mirantis/dtr:2.6.15"] = images.State{Remote: errRegistry}
 			},
-			check: CheckImage, severity: Error, says: "manifest unknown",
+			check: preflight.Image, severity: preflight.Error, says: "manifest unknown",
 		},
 		{
 			name: "component's image missing on one node",
 			change: func(obs *Observation, _ *Options) {
-				obs.Images["mirantis/dtr-nginx:2.6.15"] = ImageState{Remote: errRegistry, Nodes: map[string]bool{"worker1": true, "worker3": true}}
+				obs.Images.States["mirantis/dtr-nginx:2.6.15"] = images.State{Remote: errRegistry, Nodes: map[string]bool{"worker1": true, "worker3": true}}
 			},
-			check: CheckImage, severity: Error, says: "mirantis/dtr-nginx:2.6.15 on worker2",
+			check: preflight.Image, severity: preflight.Error, says: "mirantis/dtr-nginx:2.6.15 on worker2",
 		},
 		{
 			name: "image to be pulled and pulling turned off",
 			change: func(obs *Observation, o *Options) {
-				o.Pull = PullNever
-				obs.Images["mirantis/dtr:2.6.15"] = ImageState{}
+				o.Images.Pull = images.PullNever
+				obs.Images.States["mirantis/dtr:2.6.15"] = images.State{}
 			},
-			check: CheckImage, severity: Error, says: "Pulling is turned off",
+			check: preflight.Image, severity: preflight.Error, says: "Pulling is turned off",
 		},
 		{
 			name:   "content trust",
 			change: func(obs *Observation, _ *Options) { obs.ContentTrust = true },
-			check:  CheckContentTrust, severity: Error, says: "require_content_trust",
+			check:  preflight.ContentTrust, severity: preflight.Error, says: "require_content_trust",
 		},
 		{
 			name:   "content trust not known",
 			change: func(obs *Observation, _ *Options) { obs.ContentTrustErr = errors.New("403 Forbidden") },
-			check:  CheckContentTrust, severity: Warning, says: "403",
+			check:  preflight.ContentTrust, severity: preflight.Warning, says: "403",
 		},
 		{
 			name:   "UCP off the pairing",
 			change: func(obs *Observation, _ *Options) { obs.Version.UCP = "3.0.4" },
-			check:  CheckUCPVersion, severity: Warning, says: "released with UCP 3.1",
+			check:  preflight.UCPVersion, severity: preflight.Warning, says: "released with UCP 3.1",
 		},
 		{
 			name: "engines off the pairing",
@@ -233,22 +223,22 @@ func TestPreflightFindings(t *testing.T) {
 					obs.Nodes[i].EngineVersion = "19.03.5"
 				}
 			},
-			check: CheckEngineVersion, severity: Warning, says: "released with Engine 18.09",
+			check: preflight.EngineVersion, severity: preflight.Warning, says: "released with Engine 18.09",
 		},
 		{
 			name: "engines on both sides of 18.09",
 			change: func(obs *Observation, _ *Options) {
 				obs.Nodes = append(obs.Nodes, ucp.Node{Hostname: "manager1", EngineVersion: "18.03.1-ee-3"})
 			},
-			check: CheckEngineVersion, severity: Warning, says: "manager1 (18.03.1-ee-3)",
+			check: preflight.EngineVersion, severity: preflight.Warning, says: "manager1 (18.03.1-ee-3)",
 		},
 		{
 			name: "release advisory", options: options("2.6.2"),
-			check: CheckReleaseAdvisory, severity: Warning, says: "2.6.4",
+			check: preflight.ReleaseAdvisory, severity: preflight.Warning, says: "2.6.4",
 		},
 		{
-			name: "existing replica that is none", options: Options{Target: version("2.6.15"), ExistingReplicaID: "ffffffffffff"},
-			check: CheckReplicaHealth, severity: Error, says: "ffffffffffff",
+			name: "existing replica that is none", options: Options{Target: clustertest.Version("2.6.15"), ExistingReplicaID: "ffffffffffff"},
+			check: preflight.ReplicaHealth, severity: preflight.Error, says: "ffffffffffff",
 		},
 	}
 	for _, tt := range tests {
@@ -264,21 +254,21 @@ func TestPreflightFindings(t *testing.T) {
 			if tt.change != nil {
 				tt.change(obs, &o)
 			}
-			_, findings := Preflight(obs, o)
+			_, findings := check(obs, o)
 			finding := findingOf(t, findings, tt.check, tt.says)
 			if finding.Severity != tt.severity {
 				t.Errorf("severity %d, want %d: %+v", finding.Severity, tt.severity, finding)
 			}
 
 			// The same again with every check skipped that may be.
-			o.SkipChecks = map[Check]bool{}
-			for _, check := range SkippableChecks() {
+			o.SkipChecks = map[preflight.Check]bool{}
+			for _, check := range preflight.Skippable() {
 				o.SkipChecks[check] = true
 			}
-			_, findings = Preflight(obs, o)
+			_, findings = check(obs, o)
 			want := tt.severity
-			if slices.Contains(SkippableChecks(), tt.check) && finding.Attribute != "existing_replica_id" {
-				want = Warning
+			if slices.Contains(preflight.Skippable(), tt.check) && finding.Attribute != "existing_replica_id" {
+				want = preflight.Warning
 			}
 			if finding := findingOf(t, findings, tt.check, tt.says); finding.Severity != want {
 				t.Errorf("severity %d with skip_checks, want %d: %+v", finding.Severity, want, finding)
@@ -291,34 +281,34 @@ func TestPreflightFindings(t *testing.T) {
 func closeWindow(wait bool) func(*Observation, *Options) {
 	return func(obs *Observation, o *Options) {
 		obs.At = closedAt
-		o.Window = must2(NewWindow("0 22 * * *", time.Hour, ""))
+		o.Window, _ = window.New("0 22 * * *", time.Hour, "")
 		o.Window.Wait = wait
 	}
 }
 
-func findingOf(t *testing.T, findings Findings, check Check, says string) Finding {
+func findingOf(t *testing.T, findings preflight.Findings, check preflight.Check, says string) preflight.Finding {
 	t.Helper()
 	for _, f := range findings {
-		if f.Check == check && strings.Contains(f.Summary+"\n"+f.Detail, says) {
+		if f.Check == check && strings.Contains(fmt.Sprint(f.Summary, "\n", f.Seen, "\n", f.Todo, f.Advice, f.Err), says) {
 			return f
 		}
 	}
 	t.Fatalf("no finding of %s that says %q among %+v", check, says, findings)
-	return Finding{}
+	return preflight.Finding{}
 }
 
 func TestPreflightShowsAllFindingsTogether(t *testing.T) {
 	t.Parallel()
 	obs := observation("2.5.6", "2.5.6", "2.5.6")
-	obs.Status.Health[replicaID(2)] = "broken"
+	obs.Status.Health[clustertest.ReplicaID(2)] = "broken"
 	obs.Status.GCLockHolder = "job"
 	obs.ContentTrust = true
-	_, findings := Preflight(obs, options("2.7.8"))
-	var checks []Check
+	_, findings := check(obs, options("2.7.8"))
+	var checks []preflight.Check
 	for _, f := range findings.Errors() {
 		checks = append(checks, f.Check)
 	}
-	if want := []Check{CheckTransition, CheckReplicaHealth, CheckGarbageCollection, CheckContentTrust}; !slices.Equal(checks, want) {
+	if want := []preflight.Check{preflight.Transition, preflight.ReplicaHealth, preflight.GarbageCollection, preflight.ContentTrust}; !slices.Equal(checks, want) {
 		t.Errorf("got errors of %v, want %v", checks, want)
 	}
 }
@@ -330,26 +320,26 @@ func TestPreflightLetsARolloutBeFinished(t *testing.T) {
 	tests := []struct {
 		name         string
 		bootstrapper string // state of ours, "" for none
-		health, gc   Severity
+		health, gc   preflight.Severity
 	}{
-		{"nothing but the versions tells of it", "", Warning, Error},
-		{"the bootstrapper died", "exited", Warning, Error},
-		{"the bootstrapper is at work", "running", Warning, Warning},
+		{"nothing but the versions tells of it", "", preflight.Warning, preflight.Error},
+		{"the bootstrapper died", "exited", preflight.Warning, preflight.Error},
+		{"the bootstrapper is at work", "running", preflight.Warning, preflight.Warning},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			obs := observation("2.6.15", "2.5.6", "2.5.6")
-			obs.Status.Health[replicaID(2)] = "starting"
+			obs.Status.Health[clustertest.ReplicaID(2)] = "starting"
 			obs.Status.GCLockHolder = "job"
 			if tt.bootstrapper != "" {
-				obs.Bootstrappers = []ucp.Container{ourBootstrapper("2.5.6", "2.6.15", tt.bootstrapper)}
+				obs.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", tt.bootstrapper)}
 			}
-			_, findings := Preflight(obs, options("2.6.15"))
-			if got := findingOf(t, findings, CheckReplicaHealth, replicaID(2)).Severity; got != tt.health {
+			_, findings := check(obs, options("2.6.15"))
+			if got := findingOf(t, findings, preflight.ReplicaHealth, clustertest.ReplicaID(2)).Severity; got != tt.health {
 				t.Errorf("severity %d of the health, want %d", got, tt.health)
 			}
-			if got := findingOf(t, findings, CheckGarbageCollection, "job").Severity; got != tt.gc {
+			if got := findingOf(t, findings, preflight.GarbageCollection, "job").Severity; got != tt.gc {
 				t.Errorf("severity %d of the garbage collection, want %d", got, tt.gc)
 			}
 		})
@@ -365,23 +355,23 @@ func TestPreflightOfAHiddenReplica(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		applied  string
-		severity Severity
+		severity preflight.Severity
 	}{
-		{"nothing was applied before", "", Error},
-		{"an earlier version was applied", "2.5.6", Error},
-		{"the target was applied", "2.6.15", Warning},
+		{"nothing was applied before", "", preflight.Error},
+		{"an earlier version was applied", "2.5.6", preflight.Error},
+		{"the target was applied", "2.6.15", preflight.Warning},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o := options("2.6.15")
 			if tt.applied != "" {
-				o.Applied = version(tt.applied)
+				o.Applied = clustertest.Version(tt.applied)
 			}
-			plan, findings := Preflight(obs, o)
+			plan, findings := check(obs, o)
 			if plan.Due() {
 				t.Errorf("something is due: %+v", plan)
 			}
-			if got := findingOf(t, findings, CheckReplicaHealth, replicaID(2)).Severity; got != tt.severity {
+			if got := findingOf(t, findings, preflight.ReplicaHealth, clustertest.ReplicaID(2)).Severity; got != tt.severity {
 				t.Errorf("severity %d, want %d", got, tt.severity)
 			}
 		})

@@ -50,7 +50,7 @@ func (p *probe) loop(ctx context.Context) {
 		if ctx.Err() != nil {
 			return // an answer that the end of the run cut off says nothing
 		}
-		p.note(ctx, asked, err)
+		p.record(ctx, asked, err)
 		select {
 		case <-ctx.Done():
 			return
@@ -59,7 +59,7 @@ func (p *probe) loop(ctx context.Context) {
 	}
 }
 
-func (p *probe) note(ctx context.Context, asked time.Time, err error) {
+func (p *probe) record(ctx context.Context, asked time.Time, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.result.probes++

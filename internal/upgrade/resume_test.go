@@ -7,7 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // TestRunIsResumedAfterACancel interrupts a run at each point that it comes by.
@@ -26,7 +31,7 @@ func TestRunIsResumedAfterACancel(t *testing.T) {
 	for _, point := range points {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			ctx, cancel := context.WithCancel(t.Context())
 			release := sim.Hold(point) // the cluster stands still while the run ends
 			go func() {
@@ -34,7 +39,7 @@ func TestRunIsResumedAfterACancel(t *testing.T) {
 				cancel()
 			}()
 			_, err := Run(ctx, c, to("2.6.15"))
-			_ = asError[*DetachedError](t, err)
+			_ = clustertest.AsError[*wait.DetachedError](t, err)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want it to tell of the cancellation", err)
 			}
@@ -44,13 +49,13 @@ func TestRunIsResumedAfterACancel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.6.15")
-			wantNoBootstrapper(t, sim)
+			clustertest.WantAt(t, sim, "2.6.15")
+			clustertest.WantNoBootstrapper(t, sim)
 			if got := sim.BootstrapperRuns(); got != 1 {
 				t.Errorf("%d bootstrapper runs, want 1", got)
 			}
-			if len(sim.Jobs()) != 1 || sim.Jobs()[0].Status != "done" || posts(sim) > 0 {
-				t.Errorf("jobs %+v, %d of them posted; want the one that DTR made, done", sim.Jobs(), posts(sim))
+			if len(sim.Jobs()) != 1 || sim.Jobs()[0].Status != "done" || clustertest.Posts(sim) > 0 {
+				t.Errorf("jobs %+v, %d of them posted; want the one that DTR made, done", sim.Jobs(), clustertest.Posts(sim))
 			}
 			if report.MigrationAttempts != 1 {
 				t.Errorf("%d migration attempts reported", report.MigrationAttempts)
@@ -63,7 +68,7 @@ func TestRunIsResumedAfterACancel(t *testing.T) {
 // when the bootstrapper has long ended by itself.
 func TestRunIsResumedAfterTheClusterWentOn(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	ctx, cancel := context.WithCancel(t.Context())
 	release := sim.Hold(simulator.ReplicaStarted(2))
 	go func() {
@@ -71,14 +76,14 @@ func TestRunIsResumedAfterTheClusterWentOn(t *testing.T) {
 		cancel()
 	}()
 	_, err := Run(ctx, c, to("2.7.8", "2.6.15"))
-	_ = asError[*DetachedError](t, err)
+	_ = clustertest.AsError[*wait.DetachedError](t, err)
 	release()
 	<-sim.Reached(simulator.MigrationFinished)
 
 	if _, err := runUpgrade(t, c, to("2.7.8", "2.6.15")); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.7.8")
+	clustertest.WantAt(t, sim, "2.7.8")
 	if got := sim.BootstrapperRuns(); got != 2 {
 		t.Errorf("%d bootstrapper runs, want one for each hop", got)
 	}
@@ -86,15 +91,15 @@ func TestRunIsResumedAfterTheClusterWentOn(t *testing.T) {
 
 func TestRunIsResumedAfterADeadBootstrapper(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
-	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
+	sim, c := clustertest.Start(t, "2.5.6")
+	inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
 	release := sim.Hold(simulator.ReplicaStarted(2))
 	go func() {
 		<-sim.Reached(simulator.ReplicaStarted(2))
-		sim.KillContainer(containerName(inventory.Host))
+		sim.KillContainer(cluster.ContainerName(inventory.Host))
 	}()
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	if failure := asError[*BootstrapperError](t, err); failure.ExitCode != 137 {
+	if failure := clustertest.AsError[*runner.BootstrapperError](t, err); failure.ExitCode != 137 {
 		t.Errorf("exit status %d, want that of a kill", failure.ExitCode)
 	}
 
@@ -108,33 +113,33 @@ func TestRunIsResumedAfterADeadBootstrapper(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
-	wantNoBootstrapper(t, sim)
+	clustertest.WantAt(t, sim, "2.6.15")
+	clustertest.WantNoBootstrapper(t, sim)
 }
 
 func TestRunIsResumedAfterBothPhasesDied(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
-	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
+	sim, c := clustertest.Start(t, "2.5.6")
+	inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
 	release := sim.Hold(simulator.ReplicaStarted(2))
 	go func() {
 		<-sim.Reached(simulator.ReplicaStarted(2))
-		sim.KillContainer(containerName(inventory.Host))
-		sim.KillContainer(phase2Name)
+		sim.KillContainer(cluster.ContainerName(inventory.Host))
+		sim.KillContainer(cluster.Phase2Name)
 		release()
 	}()
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	_ = asError[*BootstrapperError](t, err)
+	_ = clustertest.AsError[*runner.BootstrapperError](t, err)
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
-	wantNoBootstrapper(t, sim)
+	clustertest.WantAt(t, sim, "2.6.15")
+	clustertest.WantNoBootstrapper(t, sim)
 }
 
 func TestTwoRunsAtOnceStartOneBootstrapper(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	var group sync.WaitGroup
 	errs := make([]error, 3)
 	for i := range errs {
@@ -146,8 +151,8 @@ func TestTwoRunsAtOnceStartOneBootstrapper(t *testing.T) {
 			t.Errorf("run %d: %v", i, err)
 		}
 	}
-	wantAt(t, sim, "2.6.15")
-	wantNoBootstrapper(t, sim)
+	clustertest.WantAt(t, sim, "2.6.15")
+	clustertest.WantNoBootstrapper(t, sim)
 	if got := sim.BootstrapperRuns(); got != 1 {
 		t.Errorf("%d bootstrapper runs, want 1", got)
 	}
@@ -155,17 +160,17 @@ func TestTwoRunsAtOnceStartOneBootstrapper(t *testing.T) {
 
 func TestRunFinishesAMixedCluster(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetReplicaVersion(sim.ReplicaIDs()[0], "2.6.15")
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
+	clustertest.WantAt(t, sim, "2.6.15")
 
-	other, c := start(t, "2.5.6")
+	other, c := clustertest.Start(t, "2.5.6")
 	other.SetReplicaVersion(other.ReplicaIDs()[0], "2.6.14")
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckMixedVersions)
+	clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.MixedVersions)
 	if other.BootstrapperRuns() > 0 {
 		t.Error("a bootstrapper ran all the same")
 	}
@@ -176,7 +181,7 @@ func TestRunOutlastsAShortOutage(t *testing.T) {
 	for _, service := range []string{simulator.ServiceDTR, simulator.ServiceUCP, simulator.ServiceEngine} {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			release := sim.Hold(simulator.ReplicaStarted(2))
 			go func() {
 				<-sim.Reached(simulator.ReplicaStarted(2))
@@ -189,7 +194,7 @@ func TestRunOutlastsAShortOutage(t *testing.T) {
 			if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, "2.6.15")
+			clustertest.WantAt(t, sim, "2.6.15")
 			if got := sim.BootstrapperRuns(); got != 1 {
 				t.Errorf("%d bootstrapper runs, want 1", got)
 			}
@@ -199,7 +204,7 @@ func TestRunOutlastsAShortOutage(t *testing.T) {
 
 func TestRunDetachesInALongOutage(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	remove := func() {}
 	release := sim.Hold(simulator.ReplicaStarted(2))
 	injected := make(chan struct{})
@@ -211,7 +216,7 @@ func TestRunDetachesInALongOutage(t *testing.T) {
 	o := to("2.6.15")
 	o.Pace.Outage = 100 * time.Millisecond
 	_, err := runUpgrade(t, c, o)
-	if detached := asError[*DetachedError](t, err); detached.Container == "" {
+	if detached := clustertest.AsError[*wait.DetachedError](t, err); detached.Container == "" {
 		t.Errorf("got %v, want it to name the container that goes on", err)
 	}
 	<-injected

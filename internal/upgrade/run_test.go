@@ -11,9 +11,15 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 func TestRun(t *testing.T) {
@@ -35,23 +41,23 @@ func TestRun(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.from+" -> "+tt.options.Target.String(), func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, tt.from)
+			sim, c := clustertest.Start(t, tt.from)
 			report, err := runUpgrade(t, c, tt.options)
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantAt(t, sim, tt.options.Target.String())
-			wantNoBootstrapper(t, sim)
+			clustertest.WantAt(t, sim, tt.options.Target.String())
+			clustertest.WantNoBootstrapper(t, sim)
 			if got := sim.BootstrapperRuns(); got != tt.runs || report.BootstrapperRuns != tt.runs {
 				t.Errorf("%d bootstrapper runs, reported as %d, want %d", got, report.BootstrapperRuns, tt.runs)
 			}
 			if report.MigrationAttempts != tt.attempts {
 				t.Errorf("%d migration attempts, want %d", report.MigrationAttempts, tt.attempts)
 			}
-			if posts(sim) > 0 {
+			if clustertest.Posts(sim) > 0 {
 				t.Error("a job was started by hand, where DTR does it by itself")
 			}
-			if report.From != tt.from || report.Probes == 0 || !report.Inventory.at(tt.options.Target) {
+			if report.From != tt.from || report.Probes == 0 || !report.Inventory.At(tt.options.Target) {
 				t.Errorf("the report is not right: %+v", report)
 			}
 
@@ -60,8 +66,8 @@ func TestRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if again.Worked() || len(changes(sim)) > 0 {
-				t.Errorf("the second run did %v", changes(sim))
+			if again.Worked() || len(clustertest.Changes(sim)) > 0 {
+				t.Errorf("the second run did %v", clustertest.Changes(sim))
 			}
 		})
 	}
@@ -69,18 +75,18 @@ func TestRun(t *testing.T) {
 
 func TestRunOnTheDirectEngine(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
-	c.Docker = &ucp.DockerConfig{Host: sim.DockerHost()}
+	sim, c := clustertest.Start(t, "2.5.6")
+	c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: sim.DockerHost()})
 	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.6.15")
-	wantNoBootstrapper(t, sim)
+	clustertest.WantAt(t, sim, "2.6.15")
+	clustertest.WantNoBootstrapper(t, sim)
 }
 
 func TestRunKeepsThePasswordOutOfTheArguments(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	var bootstrapper simulator.Container
 	sim.At(simulator.BootstrapperStarted, func() {
 		for _, c := range sim.Containers() {
@@ -109,30 +115,30 @@ func TestRunTouchesNothingWhenPreflightFinds(t *testing.T) {
 		name    string
 		options Options
 		change  func(*simulator.Cluster)
-		checks  []Check
+		checks  []preflight.Check
 	}{
-		{"downgrade", to("2.4.14"), nil, []Check{CheckTransition}},
-		{"skipped minor", to("2.7.8"), nil, []Check{CheckTransition}},
-		{"image not to be had", to("2.6.15"), func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr:2.6.15") }, []Check{CheckImage}},
-		{"component not to be had", to("2.6.15"), func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr-nginx:2.6.15") }, []Check{CheckImage}},
-		{"little memory", to("2.6.15"), func(sim *simulator.Cluster) { sim.SetMemory("worker1", 8<<30) }, []Check{CheckMemory}},
+		{"downgrade", to("2.4.14"), nil, []preflight.Check{preflight.Transition}},
+		{"skipped minor", to("2.7.8"), nil, []preflight.Check{preflight.Transition}},
+		{"image not to be had", to("2.6.15"), func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr:2.6.15") }, []preflight.Check{preflight.Image}},
+		{"component not to be had", to("2.6.15"), func(sim *simulator.Cluster) { sim.RemoveFromRegistry("mirantis/dtr-nginx:2.6.15") }, []preflight.Check{preflight.Image}},
+		{"little memory", to("2.6.15"), func(sim *simulator.Cluster) { sim.SetMemory("worker1", 8<<30) }, []preflight.Check{preflight.Memory}},
 		{"several", to("2.6.15"), func(sim *simulator.Cluster) {
 			sim.SetContentTrust(true)
 			sim.SetGCLock(sim.ReplicaIDs()[1])
 			sim.FreezeReplica(sim.ReplicaIDs()[2])
-		}, []Check{CheckContentTrust, CheckGarbageCollection, CheckReplicaHealth}},
+		}, []preflight.Check{preflight.ContentTrust, preflight.GarbageCollection, preflight.ReplicaHealth}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			if tt.change != nil {
 				tt.change(sim)
 			}
 			report, err := runUpgrade(t, c, tt.options)
-			refused := asError[*PreflightError](t, err)
-			wantChecks(t, refused.Findings.Errors(), tt.checks...)
-			if did := changes(sim); len(did) > 0 {
+			refused := clustertest.AsError[*preflight.FailedError](t, err)
+			clustertest.WantChecks(t, refused.Findings.Errors(), tt.checks...)
+			if did := clustertest.Changes(sim); len(did) > 0 {
 				t.Errorf("something was touched: %v", did)
 			}
 			if report.Inventory.CurrentVersion().String() != "2.5.6" {
@@ -165,7 +171,7 @@ func TestRunDoesNotBelieveTheBootstrapper(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			sim.SetBootstrapper(tt.faults)
 			_, err := runUpgrade(t, c, to("2.6.15"))
 			tt.check(t, err)
@@ -174,8 +180,8 @@ func TestRunDoesNotBelieveTheBootstrapper(t *testing.T) {
 			if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
 				t.Fatalf("the run that resumes: %v", err)
 			}
-			wantAt(t, sim, "2.6.15")
-			wantNoBootstrapper(t, sim)
+			clustertest.WantAt(t, sim, "2.6.15")
+			clustertest.WantNoBootstrapper(t, sim)
 			if got := sim.BootstrapperRuns(); got != 2 {
 				t.Errorf("%d bootstrapper runs, want 2", got)
 			}
@@ -185,7 +191,7 @@ func TestRunDoesNotBelieveTheBootstrapper(t *testing.T) {
 
 func isBootstrapperError(t *testing.T, err error) {
 	t.Helper()
-	failure := asError[*BootstrapperError](t, err)
+	failure := clustertest.AsError[*runner.BootstrapperError](t, err)
 	if failure.ExitCode == 0 && failure.Fatal == "" {
 		t.Errorf("neither exit status nor record: %+v", failure)
 	}
@@ -196,7 +202,7 @@ func isBootstrapperError(t *testing.T, err error) {
 
 func isVerifyError(t *testing.T, err error) {
 	t.Helper()
-	if failure := asError[*VerifyError](t, err); len(failure.Problems) == 0 {
+	if failure := clustertest.AsError[*cluster.VerifyError](t, err); len(failure.Problems) == 0 {
 		t.Error("the error names no problem")
 	}
 }
@@ -212,14 +218,14 @@ func TestRunSeesThroughReplicasThatDoNotBecomeHealthy(t *testing.T) {
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := start(t, "2.5.6")
+			sim, c := clustertest.Start(t, "2.5.6")
 			id := sim.ReplicaIDs()[1]
 			sim.At(simulator.BootstrapperFinished, func() { spoil(sim, id) })
 			o := to("2.6.15")
 			o.Pace.Healthy = 200 * time.Millisecond
 			_, err := runUpgrade(t, c, o)
-			failure := asError[*VerifyError](t, err)
-			if !strings.Contains(problemsText(failure.Problems), id) {
+			failure := clustertest.AsError[*cluster.VerifyError](t, err)
+			if !strings.Contains(cluster.ProblemsText(failure.Problems), id) {
 				t.Errorf("the error does not name the replica: %v", failure)
 			}
 		})
@@ -228,7 +234,7 @@ func TestRunSeesThroughReplicasThatDoNotBecomeHealthy(t *testing.T) {
 
 func TestRunGivesOneReplicasInterruption(t *testing.T) {
 	t.Parallel()
-	sim, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 1, Speed: testSpeed})
+	sim, c := clustertest.Connect(t, simulator.Options{Version: "2.5.6", Replicas: 1, Speed: clustertest.Speed})
 	// A delay between the removal of each container and the creation of the next one,
 	// long enough for a probe.
 	sim.Inject(simulator.Fault{
@@ -241,18 +247,18 @@ func TestRunGivesOneReplicasInterruption(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantAt(t, sim, "2.5.17")
+	clustertest.WantAt(t, sim, "2.5.17")
 	if report.FailedProbes == 0 || report.LongestInterruption <= 0 {
 		t.Errorf("%d of %d probes failed, longest interruption %s", report.FailedProbes, report.Probes, report.LongestInterruption)
 	}
-	wantChecks(t, report.Warnings, FollowUpInterruption)
+	clustertest.WantChecks(t, report.Warnings, preflight.FollowUpInterruption)
 }
 
 // TestRunKeepsTheLongestInterruptionOfAllHops has DTR's address fail in the first
 // of two hops.
 func TestRunKeepsTheLongestInterruptionOfAllHops(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	sim.At(simulator.BootstrapperStarted, sync.OnceFunc(func() {
 		sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: dtr.DefaultPingPath, Status: http.StatusServiceUnavailable, Times: 3})
 	}))
@@ -267,7 +273,7 @@ func TestRunKeepsTheLongestInterruptionOfAllHops(t *testing.T) {
 
 func TestRunWarnsOfAnInterruptionBeyondTheLimit(t *testing.T) {
 	t.Parallel()
-	_, c := start(t, "2.6.15")
+	_, c := clustertest.Start(t, "2.6.15")
 	for _, tt := range []struct {
 		limit, interruption time.Duration
 		warns               bool
@@ -283,7 +289,9 @@ func TestRunWarnsOfAnInterruptionBeyondTheLimit(t *testing.T) {
 		r := newRun(c, o)
 		r.report.LongestInterruption = tt.interruption
 		r.followUp(t.Context())
-		warns := slices.ContainsFunc(r.report.Warnings, func(f Finding) bool { return f.Check == FollowUpInterruption && f.Severity == Warning })
+		warns := slices.ContainsFunc(r.report.Warnings, func(f preflight.Finding) bool {
+			return f.Check == preflight.FollowUpInterruption && f.Severity == preflight.Warning
+		})
 		if warns != tt.warns {
 			t.Errorf("%s with a limit of %s: warning: %t", tt.interruption, tt.limit, warns)
 		}
@@ -292,7 +300,7 @@ func TestRunWarnsOfAnInterruptionBeyondTheLimit(t *testing.T) {
 
 func TestRunKeepsThreeReplicasServing(t *testing.T) {
 	t.Parallel()
-	sim, c := connect(t, simulator.Options{Version: "2.5.6", Replicas: 3, Speed: 200})
+	sim, c := clustertest.Connect(t, simulator.Options{Version: "2.5.6", Replicas: 3, Speed: 200})
 	o := to("2.5.17")
 	o.Pace.Probe = 2 * time.Millisecond
 	report, err := runUpgrade(t, c, o)
@@ -315,19 +323,19 @@ func TestRunKeepsThreeReplicasServing(t *testing.T) {
 
 func TestRunRefusesAnotherDigest(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	const pinned = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 	sim.SetDigest("mirantis/dtr:2.6.15", pinned)
 	o := to("2.6.15")
-	o.Digests = map[string]string{"2.6.15": "sha256:2222222222222222222222222222222222222222222222222222222222222222"}
+	o.Images.Digests = map[string]string{"2.6.15": "sha256:2222222222222222222222222222222222222222222222222222222222222222"}
 	_, err := runUpgrade(t, c, o)
-	if failure := asError[*DigestError](t, err); !slices.Equal(failure.Got, []string{pinned}) {
+	if failure := clustertest.AsError[*images.DigestError](t, err); !slices.Equal(failure.Got, []string{pinned}) {
 		t.Errorf("got digests %v", failure.Got)
 	}
 	if sim.BootstrapperRuns() > 0 {
 		t.Error("the bootstrapper ran all the same")
 	}
-	o.Digests["2.6.15"] = pinned
+	o.Images.Digests["2.6.15"] = pinned
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +345,7 @@ func TestRunRefusesAnotherDigest(t *testing.T) {
 // the bootstrapper.
 func TestRunRefusesAnotherDigestOnTheNode(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	const (
 		image    = "mirantis/dtr:2.6.15"
 		good     = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
@@ -349,9 +357,9 @@ func TestRunRefusesAnotherDigestOnTheNode(t *testing.T) {
 	sim.TagImage("worker2", image, tampered)
 	o := to("2.6.15")
 	o.ExistingReplicaID = sim.ReplicaIDs()[1]
-	o.Digests = map[string]string{"2.6.15": good}
+	o.Images.Digests = map[string]string{"2.6.15": good}
 	_, err := runUpgrade(t, c, o)
-	if failure := asError[*DigestError](t, err); !slices.Equal(failure.Got, []string{tampered}) {
+	if failure := clustertest.AsError[*images.DigestError](t, err); !slices.Equal(failure.Got, []string{tampered}) {
 		t.Errorf("got digests %v", failure.Got)
 	}
 	if sim.BootstrapperRuns() > 0 {
@@ -361,13 +369,13 @@ func TestRunRefusesAnotherDigestOnTheNode(t *testing.T) {
 
 func TestRunNeverPullsWhenToldSo(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	o := to("2.6.15")
-	o.Pull = PullNever
+	o.Images.Pull = images.PullNever
 	_, err := runUpgrade(t, c, o)
-	wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckImage)
+	clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Image)
 
-	engine := must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
 	for _, image := range append(bootstrap.ComponentImages("", o.Target), bootstrap.Image("", o.Target)) {
 		if err := engine.Pull(t.Context(), image, func(string) {}); err != nil {
 			t.Fatal(err)
@@ -377,30 +385,30 @@ func TestRunNeverPullsWhenToldSo(t *testing.T) {
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
-	if did := changes(sim); slices.ContainsFunc(did, func(s string) bool { return strings.Contains(s, "/images/create") }) {
+	if did := clustertest.Changes(sim); slices.ContainsFunc(did, func(s string) bool { return strings.Contains(s, "/images/create") }) {
 		t.Errorf("an image was pulled: %v", did)
 	}
 }
 
 func TestRunWarnsOfWhatIsLeftToDo(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	addCache(t, sim)
 	report, err := runUpgrade(t, c, to("2.6.15"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantChecks(t, report.Warnings, FollowUpContentCache, FollowUpVulnerabilityDatabase)
+	clustertest.WantChecks(t, report.Warnings, preflight.FollowUpContentCache, preflight.FollowUpVulnerabilityDatabase)
 }
 
 func TestRunStopsOnAForeignBootstrapper(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	release := sim.Hold(simulator.ReplicaStarted(1))
 	sim.StartForeignBootstrapper("2.6.15")
 	<-sim.Reached(simulator.ReplicaStarted(1))
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	wantChecks(t, asError[*PreflightError](t, err).Findings.Errors(), CheckForeignUpgrade)
+	clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.ForeignUpgrade)
 	if sim.BootstrapperRuns() != 1 {
 		t.Errorf("%d bootstrapper runs beside the foreign one", sim.BootstrapperRuns()-1)
 	}
@@ -409,16 +417,16 @@ func TestRunStopsOnAForeignBootstrapper(t *testing.T) {
 
 func TestRunDoesNotTakeSomebodyElsesContainer(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
-	inventory := must[*Inventory](t)(Inspect(t.Context(), c))
-	engine := must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
-	name := containerName(inventory.Host)
+	sim, c := clustertest.Start(t, "2.5.6")
+	inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
+	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	name := cluster.ContainerName(inventory.Host)
 	if err := engine.Pull(t.Context(), "docker/dtr:2.5.17", func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	must[string](t)(engine.Create(t.Context(), ucp.CreateSpec{Name: name, Image: "docker/dtr:2.5.17", Args: []string{"images"}}))
+	clustertest.Must[string](t)(engine.Create(t.Context(), ucp.CreateSpec{Name: name, Image: "docker/dtr:2.5.17", Args: []string{"images"}}))
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	if failure := asError[*ForeignContainerError](t, err); failure.Container != name {
+	if failure := clustertest.AsError[*runner.ForeignContainerError](t, err); failure.Container != name {
 		t.Errorf("the error names %q", failure.Container)
 	}
 	if sim.BootstrapperRuns() > 0 {
@@ -431,14 +439,14 @@ func TestRunDoesNotTakeSomebodyElsesContainer(t *testing.T) {
 
 func TestRunTimesOutWithItsCause(t *testing.T) {
 	t.Parallel()
-	sim, c := start(t, "2.5.6")
+	sim, c := clustertest.Start(t, "2.5.6")
 	release := sim.Hold(simulator.ReplicaStarted(2))
 	defer release()
 	cause := errors.New("timeouts.update of 1h passed")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	sim.At(simulator.ReplicaReplaced(1), func() { cancel(cause) })
 	_, err := Run(ctx, c, to("2.6.15"))
-	if detached := asError[*DetachedError](t, err); detached.Container == "" || !errors.Is(err, cause) {
+	if detached := clustertest.AsError[*wait.DetachedError](t, err); detached.Container == "" || !errors.Is(err, cause) {
 		t.Errorf("got %+v, want the container that goes on and the cause", detached)
 	}
 }

@@ -1,0 +1,87 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+)
+
+func preflightDiagnostics(err error) diag.Diagnostics {
+	var failed *preflight.FailedError
+	if errors.As(err, &failed) {
+		return findings(failed.Findings.Errors())
+	}
+	return nil
+}
+
+// findings turns what preflight found into diagnostics, on the attribute that
+// the user can change.
+func findings(found preflight.Findings) diag.Diagnostics {
+	var diags diag.Diagnostics
+	for _, f := range found {
+		if f.Err != nil {
+			diags.Append(diagnose(f.Err)...)
+			continue
+		}
+		m := message{Attribute: f.Attribute, Summary: f.Summary, Seen: f.Seen, Todo: f.Todo}
+		for _, a := range f.Advice {
+			m.Todo = strings.TrimSpace(m.Todo + " " + advice(a))
+		}
+		if f.Severity == preflight.Warning {
+			diags.Append(m.warning())
+		} else {
+			diags.Append(m.failure())
+		}
+	}
+	return diags
+}
+
+// advice words a way out that lies in the configuration.
+func advice(a preflight.Advice) string {
+	switch a.Kind {
+	case preflight.SkipCheck:
+		return fmt.Sprintf("To go on regardless, add %q to skip_checks.", a.Value)
+	case preflight.UpgradeTo:
+		return fmt.Sprintf("Set target_version to %q, or name that version in via, and apply.", a.Value)
+	case preflight.RepeatMigration:
+		return fmt.Sprintf("Set target_version to %q and apply: that starts the job where it is missing, and waits for it.", a.Value)
+	case preflight.FinishUpgrade:
+		return "Apply dtr_upgrade: it continues the upgrade."
+	case preflight.OrderResources:
+		return "If both are in one configuration, add depends_on to the one that is to come second."
+	case preflight.RunElsewhere:
+		return "Name its replica in existing_replica_id, or its engine in docker of the provider."
+	case preflight.ForgetReplica:
+		return "To keep this one and only remove it from the state, run terraform state rm."
+	case preflight.ImportReplica:
+		return fmt.Sprintf("To manage the replica that is there, import it with the id %s.", a.Value)
+	case preflight.AddBackup:
+		return `To take one before anything is changed, set backup = { file = "..." }.`
+	case preflight.AddArchive:
+		return fmt.Sprintf("Or add the archive of %s to image.archives.", a.Value)
+	case preflight.FollowVersion:
+		return "Set version to that of DTR, best by a reference: dtr_upgrade.<name>.current_version."
+	case preflight.FollowWithCache:
+		return "A dtr_content_cache with version = dtr_upgrade.<name>.current_version does that after DTR, in the same apply. " +
+			"It knows the cache's version; this warning does not."
+	case preflight.FollowWithDatabase:
+		return "A dtr_vulnerability_database whose dtr_version is this resource's current_version does that after DTR, in the same apply."
+	}
+	return ""
+}
+
+// followUps are the warnings of a run that its plan has not shown already.
+func followUps(warnings preflight.Findings) diag.Diagnostics {
+	var after preflight.Findings
+	for _, f := range warnings {
+		switch f.Check {
+		case preflight.FollowUpContentCache, preflight.FollowUpVulnerabilityDatabase, preflight.FollowUpInterruption:
+			after = append(after, f)
+		}
+	}
+	return findings(after)
+}

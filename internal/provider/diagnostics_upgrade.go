@@ -1,0 +1,109 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
+)
+
+func upgradeDiagnostics(err error) diag.Diagnostics {
+	var backup *upgrade.BackupError
+	var closed *upgrade.ClosedWindowError
+	var migration *upgrade.MigrationError
+	var changed *upgrade.ClusterChangedError
+	switch {
+	case errors.As(err, &backup):
+		return noBackup(backup).failures()
+	case errors.As(err, &closed):
+		return windowClosed(closed).failures()
+	case errors.As(err, &migration):
+		return migrationFailed(migration).failures()
+	case errors.As(err, &changed):
+		return message{
+			Summary: "The cluster has changed since it was looked at", Seen: preflight.Sentence(err),
+			Todo: "Nothing was started. Plan again: somebody else is upgrading this cluster, or has.",
+		}.failures()
+	}
+	return nil
+}
+
+func noBackup(e *upgrade.BackupError) message {
+	const untouched = "The hop was not begun. "
+	m := message{Attribute: "backup.file", Summary: "The backup of DTR failed", Seen: "File: " + e.File}
+	if e.Exists {
+		m.Summary = "The file of the backup exists already"
+		m.Seen += "\nIt was not written for this upgrade, or appeared meanwhile."
+		m.Todo = untouched + "No file is overwritten. Move it away, or name another."
+		return m
+	}
+	if e.Bootstrapper != nil {
+		ended := bootstrapperFailed(e.Bootstrapper)
+		m.Seen += "\n" + ended.Seen
+		m.Log = ended.Log
+	}
+	if e.Cause != nil {
+		m.Seen += "\nError: " + preflight.Sentence(e.Cause)
+	}
+	m.Todo = untouched + "Fix what is named above. " + adviceApplyAgain
+	return m
+}
+
+// windowClosed is the error of an apply that a maintenance window keeps from going on.
+func windowClosed(e *upgrade.ClosedWindowError) message {
+	m := message{
+		Attribute: "maintenance_window", Summary: "The maintenance window is closed",
+		Seen: fmt.Sprintf("Window: %s\nOpens next: %s\nThe hop from %s to %s was not begun.", e.Window, e.Opens.Format(time.RFC3339), e.Hop.From, e.Hop.To),
+		Todo: "Apply again then, or set wait of maintenance_window to true. To go on at once, leave maintenance_window out.",
+	}
+	if e.TooLate {
+		m.Todo = "The time limit of this apply passes before that. Apply again then, or raise create and update of timeouts."
+	}
+	return m
+}
+
+func migrationFailed(e *upgrade.MigrationError) message {
+	m := message{
+		Summary: "The migration job " + e.Action + " failed",
+		Seen:    fmt.Sprintf("Job: %s\nStatus: %s\nAttempts: %d", e.Job.ID, e.Job.Status, e.Attempts),
+		Todo:    fmt.Sprintf("The job's log is at %s under System > Job Logs. Once its cause is fixed, apply again: the job is started again.", e.URL),
+		Log:     e.Log,
+	}
+	var unknown *dtr.UnknownStatusError
+	switch {
+	case errors.As(e.Cause, &unknown):
+		m.Summary = "The migration job " + e.Action + " has an unknown status"
+		m.Todo = fmt.Sprintf("Look at the job at %s under System > Job Logs. Apply again once it has ended.", e.URL)
+	case e.Job.ID == "":
+		m.Summary = "DTR did not start the migration job " + e.Action
+		m.Seen = "DTR starts the job by itself after the upgrade, and lists none."
+		m.Todo = fmt.Sprintf("Look at %s under System > Job Logs. To have it started, set retriggers of migration to 1 or more and apply again.", e.URL)
+	}
+	if e.Cause != nil {
+		m.Seen += "\nError: " + e.Cause.Error()
+	}
+	return m
+}
+
+// clusterChangedDiagnostic is the error of a plan whose state is not what runs.
+func clusterChangedDiagnostic(was, is string) diag.Diagnostic {
+	return message{
+		Summary: "DTR is not at the version that the state was read with",
+		Seen:    fmt.Sprintf("The state says that the cluster runs %s, and it runs %s.", was, is), Todo: "Plan again, with a refresh.",
+	}.failure()
+}
+
+// forgotten says what destroying means.
+func forgotten(m *upgradeModel) diag.Diagnostic {
+	return message{
+		Summary: "Destroying this resource leaves DTR as it is",
+		Seen: fmt.Sprintf("DTR at %s goes on running %s. Terraform only removes it from the state.",
+			m.ID.ValueString(), m.CurrentVersion.ValueString()),
+		Todo: "To manage it again, import it.",
+	}.warning()
+}

@@ -1,0 +1,90 @@
+package provider
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/replica"
+)
+
+// ModifyPlan judges a join or a removal against the cluster as it is. Nothing else
+// touches the cluster, and nothing else is spoken of.
+func (r *replicaResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var plan, prior replicaModel
+	create, destroy := req.State.Raw.IsNull(), req.Plan.Raw.IsNull()
+	if !create {
+		resp.Diagnostics.Append(req.State.Get(ctx, &prior)...)
+	}
+	if !destroy {
+		resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	switch {
+	case destroy:
+		resp.Diagnostics.Append(r.check(ctx, &prior, replica.PreflightRemove)...)
+	case create:
+		if !plan.Node.IsUnknown() {
+			resp.Diagnostics.Append(r.check(ctx, &plan, replica.PreflightJoin)...)
+			resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+		}
+	case plan.Node.Equal(prior.Node): // else Terraform plans a create next
+		resp.Diagnostics.Append(fixedPorts(&plan, &prior)...)
+		plan.keepComputed(&prior)
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+	}
+}
+
+// check looks at the cluster and says what speaks against the change. A replica that
+// is to join belongs to the cluster that was seen from then on.
+func (r *replicaResource) check(ctx context.Context, m *replicaModel, checks func(*cluster.Snapshot, replica.Options) preflight.Findings) diag.Diagnostics {
+	options, diags := m.options(ctx)
+	limit, d := m.Timeouts.Read(ctx, defaultReadTimeout)
+	diags.Append(d...)
+	if diags.HasError() {
+		return diags
+	}
+	ctx, cancel := withTimeout(ctx, "read", limit)
+	defer cancel()
+	c, err := r.conn.cluster()
+	if err == nil {
+		var seen *cluster.Snapshot
+		if seen, err = cluster.Look(ctx, c); err == nil {
+			if options.Host != "" && !strings.EqualFold(options.Host, seen.Host) {
+				return diag.Diagnostics{changedReplicaCluster(options.ReplicaID, options.Host, seen.Host)}
+			}
+			m.Cluster = types.StringValue(seen.Host)
+			return findings(checks(seen, options))
+		}
+		err = notDTRError(ctx, c, err)
+	}
+	if isTransient(err) {
+		return diag.Diagnostics{notChecked(err)}
+	}
+	return diagnose(err)
+}
+
+// fixedPorts refuses to change a port.
+func fixedPorts(plan, prior *replicaModel) diag.Diagnostics {
+	var diags diag.Diagnostics
+	for _, p := range []struct {
+		name          string
+		plan, current types.Int64
+	}{
+		{"replica_http_port", plan.HTTPPort, prior.HTTPPort},
+		{"replica_https_port", plan.HTTPSPort, prior.HTTPSPort},
+	} {
+		if !p.plan.IsUnknown() && !p.current.IsNull() && !p.plan.Equal(p.current) {
+			diags.Append(fixedPort(path.Root(p.name), prior.ID.ValueString(), p.current.String(), p.plan.String()))
+		}
+	}
+	return diags
+}

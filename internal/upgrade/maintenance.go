@@ -1,0 +1,119 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// stepWindow is the wait for the maintenance window, before a hop.
+const stepWindow = "window"
+
+// leftHalfDone reports whether the hop's bootstrapper died in the middle of a
+// replica. The cluster is a replica short until another one finishes it, so the
+// maintenance window does not block that one.
+func leftHalfDone(i *cluster.Inventory, hop transition.Hop) bool {
+	ours, found := i.UpgradeContainer()
+	begun := found && isForHop(ours.Labels, hop) || len(i.Versions()) > 1 || hop.From.Equal(hop.To)
+	return begun && slices.ContainsFunc(i.Replicas, func(r cluster.Replica) bool { return r.Listed && r.PartlyReplaced() })
+}
+
+// windowError is the refusal to start a hop's bootstrapper at a time; nil while the
+// window is open, or where there is none.
+func (o Options) windowError(at time.Time, hop transition.Hop) *ClosedWindowError {
+	if o.Window == nil {
+		return nil
+	}
+	open, opens := o.Window.Open(at)
+	if open {
+		return nil
+	}
+	return &ClosedWindowError{Hop: hop, Window: o.Window.String(), Opens: opens}
+}
+
+// blockedByWindow is the refusal to begin what is next, nil where nothing keeps it
+// from being begun. A bootstrapper that is at work is waited for whatever the time.
+// Where all containers are at the hop's target already, it is not known yet whether
+// another one is due at all; checkWindowBeforeStart decides when it is.
+func (obs *Observation) blockedByWindow(plan Plan, o Options) *ClosedWindowError {
+	if len(plan.Hops) == 0 || plan.Resume != nil || leftHalfDone(obs.Inventory, plan.next()) {
+		return nil
+	}
+	atWork := func(c ucp.Container) bool {
+		return c.Running() && (cluster.IsOurs(c, obs.Host) && cluster.IsUpgrade(c.Labels) || cluster.IsPhase2(c))
+	}
+	if slices.ContainsFunc(obs.Bootstrappers, atWork) {
+		return nil
+	}
+	return o.windowError(obs.At, plan.next())
+}
+
+// window warns of a plan that is made while the window is closed, as most are.
+func (p *checks) window() {
+	closed := p.obs.blockedByWindow(p.Plan, p.o)
+	if closed == nil {
+		return
+	}
+	todo := "An apply before that is refused, and changes nothing."
+	if p.o.Window.Wait {
+		todo = "An apply before that waits for it, for as long as its timeouts allow."
+	}
+	p.find(preflight.Finding{
+		Check: preflight.Window, Attribute: "maintenance_window",
+		Summary: "The maintenance window is closed",
+		Seen:    fmt.Sprintf("Window: %s\nOpens next: %s", closed.Window, closed.Opens.Format(time.RFC3339)),
+		Todo:    todo,
+	})
+}
+
+// checkWindowBeforeStart is the last look at the window before a bootstrapper is
+// started. Much time may have passed since the hop was begun: images were pulled, or
+// another apply was waited for. Its error is a *ClosedWindowError, or what kept it
+// from looking.
+func (r *run) checkWindowBeforeStart(ctx context.Context, hop transition.Hop) error {
+	closed := r.o.windowError(r.o.now(), hop)
+	if closed == nil {
+		return nil
+	}
+	inventory, err := cluster.Inspect(ctx, r.cluster)
+	if err != nil {
+		return err
+	}
+	if leftHalfDone(inventory, hop) {
+		tflog.Info(ctx, "The maintenance window is closed, and a half-done replica is finished all the same", map[string]any{"hop": hopName(hop)})
+		return nil
+	}
+	return closed
+}
+
+// waitForWindow waits until the window opens, if the options say so and the time
+// limit allows it. Its error is the *ClosedWindowError that it was given, or a
+// *wait.DetachedError.
+func (r *run) waitForWindow(ctx context.Context, closed *ClosedWindowError) error {
+	if !r.o.Window.Wait || closed.Opens.IsZero() {
+		return closed
+	}
+	if limit, ok := ctx.Deadline(); ok && time.Until(limit) < closed.Opens.Sub(r.o.now()) {
+		closed.TooLate = true
+		return closed
+	}
+	fields := map[string]any{"hop": hopName(closed.Hop), "window": closed.Window, "opens": closed.Opens.Format(time.RFC3339)}
+	tflog.Info(ctx, "Waiting for the maintenance window", fields)
+	err := wait.Until(ctx, r.runner.Pace, func(context.Context) (bool, error) {
+		return r.o.windowError(r.o.now(), closed.Hop) == nil, nil
+	})
+	if err != nil {
+		return &wait.DetachedError{Step: stepWindow, Opens: closed.Opens, Cause: err}
+	}
+	tflog.Info(ctx, "The maintenance window is open", fields)
+	return nil
+}

@@ -1,0 +1,77 @@
+package upgrade
+
+import (
+	"slices"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
+)
+
+// Options is what a run is asked to do.
+type Options struct {
+	// Host is the external host of the cluster that is meant; "" accepts any.
+	Host string
+
+	Target *semver.Version
+	Via    []*semver.Version // ascending, below Target
+
+	// ExistingReplicaID is the replica that the bootstrapper connects to; "" is
+	// the first healthy one by id.
+	ExistingReplicaID string
+
+	Images images.Source
+	Backup *Backup // nil takes none
+
+	// Applied is the target of the last run that succeeded, nil when there was
+	// none. Nothing up to it is doubted: no images are asked for, and no migration
+	// is missed that left no trace.
+	Applied *semver.Version
+
+	Window *window.Window // when bootstrappers may be started; nil is always
+
+	Retriggers      int           // how often a migration job that DTR gave up is started again
+	MaxInterruption time.Duration // a longer measured interruption is a warning; 0 is no limit
+	SkipChecks      map[preflight.Check]bool
+
+	ProviderVersion string // written on the bootstrapper's container
+	Pace            wait.Pace
+	Now             func() time.Time // what the window is held against; nil is time.Now
+}
+
+// Backup asks for a backup before the first hop that is not begun.
+type Backup struct {
+	File string // must not exist; "" while it is not known
+}
+
+func (o Options) now() time.Time {
+	if o.Now == nil {
+		return time.Now()
+	}
+	return o.Now()
+}
+
+// backupFile is the file of the backup, "" where none is asked for or its name is
+// not known yet.
+func (o Options) backupFile() string {
+	if o.Backup == nil {
+		return ""
+	}
+	return o.Backup.File
+}
+
+// stops are the versions to come by, the target last.
+func (o Options) stops() []*semver.Version {
+	return append(append(make([]*semver.Version, 0, len(o.Via)+1), o.Via...), o.Target)
+}
+
+// ahead are the stops above what was applied already.
+func (o Options) ahead() []*semver.Version {
+	return slices.DeleteFunc(o.stops(), func(v *semver.Version) bool {
+		return o.Applied != nil && !v.GreaterThan(o.Applied)
+	})
+}

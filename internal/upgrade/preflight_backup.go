@@ -1,0 +1,111 @@
+package upgrade
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+)
+
+// backup checks what is asked for in the way of a backup.
+func (p *checks) backup() {
+	if p.stage.backedUp {
+		return
+	}
+	hops, progress := p.Hops, p.progress()
+	if progress != hopNotBegun {
+		hops = hops[1:]
+	}
+	switch {
+	case progress == hopTried && p.triedWithoutBackup():
+	case len(hops) == 0:
+		p.noBackupUnderWay()
+	case p.o.Backup == nil:
+		p.noBackupConfigured(hops)
+	case p.o.Backup.File != "":
+		p.backupFile(hops)
+	}
+}
+
+// progress is how far the first hop of the plan has come.
+func (p *checks) progress() hopProgress {
+	if p.Resume != nil || len(p.Hops) == 0 {
+		return hopNotBegun
+	}
+	ours, found := p.obs.UpgradeContainer()
+	return progressOf(p.obs.Inventory, p.Hops[0], found && ours.State != cluster.StateCreated, ours.Running())
+}
+
+// triedWithoutBackup finds a bootstrapper that was started, and has replaced
+// nothing, before the backup was taken that is configured by now.
+func (p *checks) triedWithoutBackup() bool {
+	name, from := p.o.backupFile(), p.Hops[0].From
+	container, _ := p.obs.BackupContainer()
+	if name == "" || labelsMatchBackup(container.Labels, name, from) {
+		return false
+	}
+	ours, _ := p.obs.UpgradeContainer()
+	p.findBackup(preflight.Error, "The upgrade was tried before there was a backup",
+		fmt.Sprintf("Container: %s\nImage: %s\nStatus: %s\nEvery container of DTR still runs %s, but the database may have been changed already.",
+			ours.Name, ours.Image, ours.Status, from),
+		"To go on without a backup, do not ask for one. To take one of the database as it is now, remove that container.")
+	return true
+}
+
+func (p *checks) noBackupUnderWay() {
+	if name := p.o.backupFile(); name != "" && !p.obs.Backup.Exists {
+		p.findBackup(preflight.Warning, "No backup is taken of an upgrade that is under way",
+			fmt.Sprintf("The file %s does not exist, and the hop to %s was begun.", name, p.o.Target),
+			"Look for the backup on the machine that began the upgrade.")
+	}
+}
+
+func (p *checks) noBackupConfigured(hops []transition.Hop) {
+	i := slices.IndexFunc(hops, func(h transition.Hop) bool {
+		return h.Rule == transition.MinorUpgrade || h.Rule == transition.MajorUpgrade
+	})
+	if i < 0 {
+		return
+	}
+	p.find(preflight.Finding{
+		Check:   preflight.Backup,
+		Summary: "No backup is taken before the upgrade",
+		Seen: fmt.Sprintf("This plan goes from %s to %s, which migrates data. The only way back is to restore a backup.",
+			hops[i].From, hops[i].To),
+		Advice: []preflight.Advice{{Kind: preflight.AddBackup}},
+	})
+}
+
+// backupFile checks that the backup can be written. What is under way is finished
+// in any case: the backup is then a matter of the hop after it.
+func (p *checks) backupFile(hops []transition.Hop) {
+	name, seen := p.o.Backup.File, p.obs.Backup
+	container, _ := p.obs.BackupContainer()
+	taken, problem := preflight.Error, preflight.Error
+	if p.Resume != nil || len(hops) < len(p.Hops) {
+		taken, problem = preflight.Warning, preflight.Warning
+	} else if !p.stage.applying {
+		problem = preflight.Warning // a plan may be made on another machine
+	}
+	switch {
+	case backupWritten(seen, container.Labels, name, hops[0].From):
+		return
+	case seen.Exists:
+		p.findBackup(taken, "The file of the backup exists already",
+			fmt.Sprintf("File: %s\nLast changed: %s\nIt was not written for this upgrade, or more than a day ago.", name, seen.Modified.UTC().Format(time.RFC3339)),
+			"No file is overwritten. Move it away, or name another.")
+	case seen.Problem != nil:
+		p.findBackup(problem, "The backup cannot be written", fmt.Sprintf("File: %s\n%s", name, preflight.Sentence(seen.Problem)),
+			"Its directory must exist on the machine that applies.")
+	}
+	if taken == preflight.Error {
+		p.backupImage(hops[0])
+	}
+}
+
+func (p *checks) findBackup(s preflight.Severity, summary, seen, todo string) {
+	p.find(preflight.Finding{Check: preflight.Backup, Severity: s, Attribute: "backup.file", Summary: summary, Seen: seen, Todo: todo})
+}

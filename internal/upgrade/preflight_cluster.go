@@ -1,0 +1,228 @@
+package upgrade
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+const (
+	// maxReplicas is the largest cluster that the vendor describes.
+	maxReplicas = 7
+	// minMemory is the vendor's requirement for the node that runs the upgrade, 16
+	// GB. It is decimal: a machine with 16 GiB reports a little less than that.
+	minMemory = 16_000_000_000
+)
+
+// foreignUpgrade finds what else is at work on the cluster. A backup is no upgrade:
+// the run waits for its end.
+func (p *checks) foreignUpgrade() {
+	busy := func(c ucp.Container, f preflight.Finding) {
+		f.Check, f.Severity = preflight.ForeignUpgrade, preflight.Error
+		f.Seen = fmt.Sprintf("Container: %s\nImage: %s\n%s", c.Name, c.Image, f.Seen)
+		p.find(f)
+	}
+	ours, hasOurs := p.obs.UpgradeContainer()
+	if hasOurs && ours.Running() && p.Due() && !isForHop(ours.Labels, p.next()) {
+		from, to := ours.Labels[cluster.LabelFrom], ours.Labels[cluster.LabelTo]
+		busy(ours, preflight.Finding{
+			Attribute: attributeTarget,
+			Summary:   "An upgrade to another version is running",
+			Seen:      fmt.Sprintf("It was started for %s -> %s.", from, to),
+			Todo:      "Finish it first.",
+			Advice:    []preflight.Advice{{Kind: preflight.UpgradeTo, Value: to}},
+		})
+	}
+	change, changing := p.obs.MembershipChange()
+	if changing && change.Running() {
+		busy(change, preflight.Finding{
+			Summary: "A replica is joining or leaving the cluster",
+			Seen:    fmt.Sprintf("It was started by this provider: %s.", cluster.Purpose(change.Labels)),
+			Todo:    "Wait until that is done, then plan again.",
+			Advice:  []preflight.Advice{{Kind: preflight.OrderResources}},
+		})
+	}
+	backup, _ := p.obs.BackupContainer()
+	for _, c := range p.obs.Foreign(hasOurs || changing || backup.Running()) {
+		busy(c, preflight.Finding{
+			Summary: "Another DTR bootstrapper is running",
+			Seen:    fmt.Sprintf("Status: %s\nIt was not started by this provider for this cluster.", c.Status),
+			Todo:    "Wait until it has ended, then plan again.",
+		})
+	}
+}
+
+func (p *checks) pendingMigration() {
+	current := p.obs.CurrentVersion()
+	pending := p.obs.pendingMigration(current)
+	if pending == nil {
+		p.owedMigration()
+		return
+	}
+	if p.Resume != nil && slices.Contains(p.Resume.MigrationJobs, pending.action) {
+		return // this very run waits for it
+	}
+	if _, ours := p.obs.UpgradeContainer(); ours && len(p.obs.Versions()) > 1 {
+		return // DTR may start the job of the hop that is being finished at any moment
+	}
+	const log = "Its log is under System > Job Logs in DTR's web interface."
+	f := preflight.Finding{
+		Check: preflight.PendingMigration, Severity: preflight.Error,
+		Summary: "An earlier migration is not finished",
+		Seen:    fmt.Sprintf("Job: %s %s\nStatus: %s\nThe cluster runs %s.", pending.action, pending.Job.ID, pending.Job.Status, current),
+		Todo:    "Wait until it is done, then plan again.",
+	}
+	switch {
+	case pending.err != nil:
+		f.Summary = "A migration job has an unknown status"
+		f.Seen += "\n" + preflight.Sentence(pending.err)
+		f.Todo = "Look at the job under System > Job Logs in DTR's web interface. Plan again once it is done."
+	case pending.Phase == job.GaveUp && pending.action == metadataStoreMigration:
+		f.Summary, f.Attribute = "An earlier migration has failed", attributeTarget
+		f.Todo = "Finish it first. " + log
+		f.Advice = []preflight.Advice{{Kind: preflight.RepeatMigration, Value: current.String()}}
+	case pending.Phase == job.GaveUp:
+		f.Summary = "An earlier migration has failed"
+		f.Todo = "Start the job again with a POST to /api/v0/jobs, wait until it is done, then plan again. " + log
+	}
+	p.find(f)
+}
+
+// owedMigration warns of a cluster on 2.6 that shows no sign of its migration.
+func (p *checks) owedMigration() {
+	if p.Resume != nil || len(p.Hops) == 0 || !p.obs.owesMigration(p.Hops[0].From) {
+		return
+	}
+	current := p.obs.CurrentVersion()
+	p.find(preflight.Finding{
+		Check:   preflight.PendingMigration,
+		Summary: "No record of the metadata store migration",
+		Seen:    fmt.Sprintf("The cluster runs %s, online garbage collection is off, and DTR lists no job %s.", current, metadataStoreMigration),
+		Todo:    "If this cluster ever ran 2.5, have the migration done first.",
+		Advice:  []preflight.Advice{{Kind: preflight.RepeatMigration, Value: current.String()}},
+	})
+}
+
+// replicasShown finds replicas of which UCP shows nothing: their node is down, or
+// their containers are gone. Where nothing else is due and the cluster was known
+// to be at the target, an upgrade only mentions it.
+func (p *checks) replicasShown() {
+	severity := preflight.Error
+	if !p.Due() && p.o.Applied != nil && p.o.Applied.Equal(p.o.Target) {
+		severity = preflight.Warning
+	}
+	for _, r := range p.obs.Replicas {
+		if len(r.Containers) == 0 {
+			p.find(preflight.Finding{
+				Check: preflight.ReplicaHealth, Severity: severity,
+				Summary: "UCP shows no container of replica " + r.ID,
+				Seen:    fmt.Sprintf("DTR lists replica %s on node %s. Which version it runs is not known.", r.ID, r.Node),
+				Todo:    "Bring its node back, or remove the replica from the cluster.",
+			})
+		}
+	}
+}
+
+// replicaHealth finds replicas that are not healthy. In a rollout that was
+// interrupted that only warns: a replica that was left half done is healthy again
+// only after the bootstrapper has run once more.
+func (p *checks) replicaHealth() {
+	severity := preflight.Error
+	if p.finishes() {
+		severity = preflight.Warning
+	}
+	for _, r := range p.obs.Replicas {
+		if len(r.Containers) == 0 {
+			continue // replicasShown has reported it
+		}
+		if summary, seen := p.obs.UnhealthyReason(r); summary != "" {
+			p.find(preflight.Finding{
+				Check: preflight.ReplicaHealth, Severity: severity, Summary: summary, Seen: seen,
+				Todo: "Bring the replica back to health, or remove it from the cluster.",
+			})
+		}
+	}
+}
+
+func (p *checks) replicaCount() {
+	f := preflight.Finding{Check: preflight.ReplicaCount}
+	switch n := len(p.obs.Replicas); {
+	case n > maxReplicas:
+		f.Summary = "The cluster has more replicas than the vendor supports"
+		f.Seen = fmt.Sprintf("There are %d replicas; a cluster has 1, 3, 5 or 7.", n)
+		f.Todo = "Remove replicas after the upgrade."
+	case n%2 == 0:
+		f.Summary = "The cluster has an even number of replicas"
+		f.Seen = fmt.Sprintf("There are %d replicas, which survive no more failures than %d do.", n, n-1)
+		f.Todo = "Join or remove a replica after the upgrade."
+	default:
+		return
+	}
+	p.find(f)
+}
+
+func (p *checks) garbageCollection() {
+	if holder := p.obs.Status.GCLockHolder; holder != "" {
+		p.find(preflight.Finding{
+			Check: preflight.GarbageCollection, Severity: preflight.Error,
+			Summary: "A garbage collection is running", Seen: "Lock holder: " + holder, Todo: "Wait until it has ended, then plan again.",
+		})
+	}
+}
+
+func (p *checks) contentTrust() {
+	switch {
+	case p.obs.ContentTrustErr != nil:
+		p.find(preflight.Finding{
+			Check:   preflight.ContentTrust,
+			Summary: "UCP's content trust setting could not be read",
+			Seen:    preflight.Sentence(p.obs.ContentTrustErr),
+			Todo:    "Make sure that UCP does not require signed images during the upgrade.",
+		})
+	case p.obs.ContentTrust:
+		p.find(preflight.Finding{
+			Check: preflight.ContentTrust, Severity: preflight.Error,
+			Summary: "UCP requires signed images",
+			Seen:    "trust_configuration.require_content_trust is true, and UCP refuses DTR's images under it.",
+			Todo:    "Turn content trust off during the upgrade.",
+		})
+	}
+}
+
+// memory checks the total memory of the machine that runs the bootstrapper. How
+// much of it is available no engine tells.
+func (p *checks) memory() {
+	memory, where := p.obs.RunnerMemory, "The Docker host that runs the bootstrapper"
+	if memory == 0 {
+		replica, ok := p.obs.ExistingReplica(p.o.ExistingReplicaID)
+		if !ok {
+			return // existingReplica and replicaHealth have said why
+		}
+		where = "Node " + replica.Node
+		if i := slices.IndexFunc(p.obs.Nodes, func(n ucp.Node) bool { return n.Hostname == replica.Node }); i >= 0 {
+			memory = p.obs.Nodes[i].MemoryBytes
+		}
+	}
+	switch {
+	case memory == 0:
+		p.find(preflight.Finding{
+			Check:   preflight.Memory,
+			Summary: "The memory of the upgrade's node is not known",
+			Seen:    fmt.Sprintf("UCP does not tell how much memory it has: %s.", where),
+			Todo:    "Make sure that 16 GB of memory are available there.",
+		})
+	case memory < minMemory:
+		p.find(preflight.Finding{
+			Check: preflight.Memory, Severity: preflight.Error,
+			Summary: "Too little memory for the upgrade",
+			Seen: fmt.Sprintf("%s has %.1f GB in all; the vendor asks for 16 GB of available memory on the node that runs the upgrade. "+
+				"How much is available no engine tells.", where, float64(memory)/1e9),
+			Todo:   "Run the upgrade from a larger node.",
+			Advice: []preflight.Advice{{Kind: preflight.RunElsewhere}},
+		})
+	}
+}
