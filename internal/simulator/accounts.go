@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // accounts are the users of UCP, who are those of DTR too.
@@ -57,7 +59,7 @@ func (a *accounts) checkDTR(name, secret string) (user, bool) {
 
 func (a *accounts) newToken(owner, label string) accessToken {
 	token := newID()
-	t := &accessToken{owner: owner, token: token, hashed: hash("token", token), label: label, created: time.Now()}
+	t := &accessToken{owner: owner, token: token, hashed: release.StableID("token", token), label: label, created: time.Now()}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tokens = append(a.tokens, t)

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // backupTables are the files of a backup, and backupTableSize is the size of one.
@@ -46,9 +48,9 @@ func (b *bootstrapper) backup(ctx context.Context, out io.Writer) error {
 	if _, _, err := b.pick(ctx); err != nil {
 		return err
 	}
-	b.log.info("Connecting to network: " + overlayNetwork)
+	b.log.info("Connecting to network: " + release.OverlayNetwork)
 	b.log.info("Establishing connection with Rethinkdb")
-	if err := b.clock.sleep(ctx, databaseSettleTime); err != nil {
+	if err := b.clock.Sleep(ctx, databaseSettleTime); err != nil {
 		return err
 	}
 	if b.faults().BackupGarbage {

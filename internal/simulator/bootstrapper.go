@@ -16,6 +16,9 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/clock"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // Environment that an image of the bootstrapper brings with it. The repository
@@ -63,7 +66,7 @@ func hooksOf(ctx context.Context, imageFaults string) (hooks, error) {
 // bootstrapper is one run of one phase.
 type bootstrapper struct {
 	hooks
-	clock      clock
+	clock      clock.Clock
 	version    *semver.Version
 	repository string
 	command    string // of both phases
@@ -95,8 +98,8 @@ func Bootstrapper(ctx context.Context, args, env []string, stdout, stderr io.Wri
 		return 1
 	}
 	b := &bootstrapper{
-		hooks: tied, clock: clock(cmp.Or(speed, 1)), version: version,
-		repository: cmp.Or(vars[envImageRepository], officialRepository(version)),
+		hooks: tied, clock: clock.Clock(cmp.Or(speed, 1)), version: version,
+		repository: cmp.Or(vars[envImageRepository], release.Repository(version)),
 	}
 	if b.faults().Silent {
 		stdout, stderr = io.Discard, io.Discard
@@ -114,7 +117,7 @@ func Bootstrapper(ctx context.Context, args, env []string, stdout, stderr io.Wri
 		fmt.Fprintf(stdout, "dtr version %s\n", version)
 		return 0
 	case command == "images" && len(args) == 0:
-		fmt.Fprintln(stdout, strings.Join(bundle(b.repository, version.String()), "\n"))
+		fmt.Fprintln(stdout, strings.Join(release.Bundle(b.repository, version.String()), "\n"))
 		return 0
 	case command == commandBackup:
 		if b.options, err = parseFlags(command, version, args, vars); err != nil {
@@ -196,9 +199,9 @@ func (b *bootstrapper) phase1(ctx context.Context) error {
 	if err := b.ensureImages(ctx, append(nodes, existing.node)); err != nil {
 		return err
 	}
-	b.log.info("Connecting to network: " + overlayNetwork)
-	if _, err := b.docker.NetworkInspect(ctx, overlayNetwork, client.NetworkInspectOptions{}); err != nil {
-		return fmt.Errorf("Failed to connect to network %s: %w", overlayNetwork, err)
+	b.log.info("Connecting to network: " + release.OverlayNetwork)
+	if _, err := b.docker.NetworkInspect(ctx, release.OverlayNetwork, client.NetworkInspectOptions{}); err != nil {
+		return fmt.Errorf("Failed to connect to network %s: %w", release.OverlayNetwork, err)
 	}
 	status, err := b.executePhase2(ctx, existing.node)
 	if err != nil {
@@ -313,8 +316,8 @@ func (b *bootstrapper) ensureImages(ctx context.Context, nodes []string) error {
 
 func (b *bootstrapper) componentRefs() []string {
 	var refs []string
-	for _, p := range parts {
-		refs = append(refs, p.ref(b.repository, b.version.String()))
+	for _, p := range release.Parts {
+		refs = append(refs, p.Image(b.repository, b.version.String()))
 	}
 	return refs
 }
@@ -330,7 +333,7 @@ func (b *bootstrapper) executePhase2(ctx context.Context, node string) (status i
 			Env:    append(b.options.env(), "constraint:node=="+node),
 			Labels: b.phase2Labels(),
 		},
-		HostConfig: &container.HostConfig{NetworkMode: overlayNetwork},
+		HostConfig: &container.HostConfig{NetworkMode: release.OverlayNetwork},
 	})
 	if err != nil {
 		return 0, err
@@ -357,7 +360,7 @@ func (b *bootstrapper) executePhase2(ctx context.Context, node string) (status i
 			status = found.Container.State.ExitCode
 			break
 		}
-		if err := b.clock.pause(ctx, pollInterval); err != nil {
+		if err := b.clock.Pause(ctx, pollInterval); err != nil {
 			return 0, err
 		}
 	}

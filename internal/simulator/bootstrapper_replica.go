@@ -10,6 +10,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 func (b *bootstrapper) phase2Labels() map[string]string {
@@ -77,8 +79,8 @@ func (b *bootstrapper) checkRemove(replicas []replica) error {
 
 // whole says whether every container of the replica runs.
 func (r replica) whole() bool {
-	for _, p := range parts {
-		if c, ok := r.containers[p.name]; !ok || c.State != container.StateRunning || c.Status == "Host Down" {
+	for _, p := range release.Parts {
+		if c, ok := r.containers[p.Name]; !ok || c.State != container.StateRunning || c.Status == "Host Down" {
 			return false
 		}
 	}
@@ -101,16 +103,16 @@ func (b *bootstrapper) join(ctx context.Context) error {
 		{PrivatePort: 80, PublicPort: uint16(b.options.httpPort)},
 		{PrivatePort: 443, PublicPort: uint16(b.options.httpsPort)},
 	}
-	for i, p := range parts {
+	for i, p := range release.Parts {
 		if b.faults().DieAtReplica == 1 && i == partsBeforeDeath {
 			return errDied
 		}
-		if b.faults().LeaveOldPart == p.name {
+		if b.faults().LeaveOldPart == p.Name {
 			continue
 		}
-		b.log.info("Creating " + p.containerName(r.id) + "...")
+		b.log.info("Creating " + p.ContainerName(r.id) + "...")
 		if err := b.make(ctx, r, p, ports); err != nil {
-			return fmt.Errorf("Failed to create %s: %w", p.containerName(r.id), err)
+			return fmt.Errorf("Failed to create %s: %w", p.ContainerName(r.id), err)
 		}
 	}
 	if b.faults().LeaveOldPart == "" {
@@ -142,15 +144,15 @@ func (b *bootstrapper) remove(ctx context.Context) error {
 		if r.id != b.options.replica {
 			continue
 		}
-		for _, p := range slices.Backward(parts) {
-			c, ok := r.containers[p.name]
+		for _, p := range slices.Backward(release.Parts) {
+			c, ok := r.containers[p.Name]
 			if !ok {
 				continue
 			}
 			if b.faults().DieAtReplica == 1 && removed == partsBeforeDeath {
 				return errDied
 			}
-			b.log.info("Removing " + p.containerName(r.id) + "...")
+			b.log.info("Removing " + p.ContainerName(r.id) + "...")
 			if _, err := b.docker.ContainerStop(ctx, c.ID, client.ContainerStopOptions{}); err != nil {
 				return err
 			}

@@ -19,6 +19,8 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 const bootstrapperAgent = "dtr-bootstrapper/"
@@ -171,14 +173,14 @@ func (b *bootstrapper) replicas(ctx context.Context) ([]replica, error) {
 	byID := map[string]*replica{}
 	for _, c := range list.Items {
 		for _, name := range c.Names {
-			node, p, id, ok := parseComponentName(name)
+			node, p, id, ok := release.ParseContainerName(name)
 			if !ok {
 				continue
 			}
 			if byID[id] == nil {
 				byID[id] = &replica{id: id, node: node, containers: map[string]container.Summary{}}
 			}
-			byID[id].containers[p.name] = c
+			byID[id].containers[p.Name] = c
 		}
 	}
 	var replicas []replica
@@ -192,7 +194,7 @@ func (b *bootstrapper) replicas(ctx context.Context) ([]replica, error) {
 func (r replica) versions() []*semver.Version {
 	var versions []*semver.Version
 	for _, c := range r.containers {
-		_, tag := splitRef(c.Image)
+		_, tag := release.SplitRef(c.Image)
 		if v, err := semver.NewVersion(tag); err == nil {
 			versions = append(versions, v)
 		}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/swarm"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // ServiceCache is the content cache's own address, for a [Fault] or a [Request].
@@ -18,7 +20,7 @@ const ServiceCache = "cache"
 // for a login, for as long as any container of a cache's image runs.
 func cacheHandler(inventory Inventory) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !slices.ContainsFunc(inventory.List(), func(c Container) bool { return c.Running() && isCache(c.Image) }) {
+		if !slices.ContainsFunc(inventory.List(), func(c Container) bool { return c.Running() && release.IsContentCache(c.Image) }) {
 			resetConnection(w)
 			return
 		}
@@ -32,13 +34,6 @@ func cacheHandler(inventory Inventory) http.Handler {
 			{"code": "UNAUTHORIZED", "message": "authentication required"},
 		}})
 	})
-}
-
-// isCache says whether an image is that of a content cache.
-func isCache(ref string) bool {
-	ref, _, _ = strings.Cut(ref, "@")
-	repository, _ := splitRef(ref)
-	return strings.HasSuffix(repository, "dtr-content-cache")
 }
 
 // CacheURL is the address of the cluster's content caches, under the same CA.
@@ -174,5 +169,5 @@ func (c *Cluster) AddCacheContainer(name, ref, nodeName string, changes ...func(
 func (c *Cluster) SetCrashing(ref string, crashing bool) {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
-	c.engine.crashing[normalRef(ref)] = crashing
+	c.engine.crashing[release.NormalRef(ref)] = crashing
 }

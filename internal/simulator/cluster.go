@@ -28,6 +28,10 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/swarm"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/clock"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/pki"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 const (
@@ -131,7 +135,7 @@ func Start(o Options) (*Cluster, error) {
 func (c *Cluster) start(o Options, version *semver.Version) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
-	caPEM, certificate, err := newPKI(slices.DeleteFunc([]string{o.Host, o.Listen}, func(h string) bool { return h == "" })...)
+	caPEM, certificate, err := pki.New(slices.DeleteFunc([]string{o.Host, o.Listen}, func(h string) bool { return h == "" })...)
 	if err != nil {
 		return err
 	}
@@ -173,7 +177,7 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 		c.inventory, docker, apiVersion = c.engine, c.engine.handler(scope{}), c.engine.apiVersion
 	}
 	c.dtr = &dtr{
-		ctx: ctx, clock: clock(o.Speed), inventory: c.inventory, accounts: c.accounts, points: &c.points,
+		ctx: ctx, clock: clock.Clock(o.Speed), inventory: c.inventory, accounts: c.accounts, points: &c.points,
 		host: cmp.Or(o.Host, dtrListener.Addr().String()), ucpHost: ucpListener.Addr().String(), caPEM: caPEM,
 		reports: map[string]*report{}, scanner: scanner{version: 1200, updated: time.Now().Add(-24 * time.Hour)},
 	}
@@ -322,17 +326,17 @@ func workerName(k int) string { return fmt.Sprintf("worker%d", k) }
 
 // newEngine makes the nodes, with the replicas on them.
 func newEngine(ctx context.Context, o Options, version *semver.Version, r *registry) *engine {
-	released := pairing(version)
-	released.ucp = cmp.Or(o.UCPVersion, released.ucp)
+	platform := release.PlatformOf(version)
+	platform.UCPVersion = cmp.Or(o.UCPVersion, platform.UCPVersion)
 	e := &engine{
-		ctx: ctx, clock: clock(o.Speed), registry: r, ucpVersion: released.ucp,
-		apiVersion: cmp.Or(o.APIVersion, released.api), containers: map[string]*ctr{}, crashing: map[string]bool{},
+		ctx: ctx, clock: clock.Clock(o.Speed), registry: r, ucpVersion: platform.UCPVersion,
+		apiVersion: cmp.Or(o.APIVersion, platform.EngineAPI), containers: map[string]*ctr{}, crashing: map[string]bool{},
 		runs: map[string]int{},
 	}
 	e.version = engineVersion(e.apiVersion)
 	add := func(name string, k int) *node {
 		n := &node{
-			name: name, id: hash("node", name)[:25], addr: fmt.Sprintf("10.0.0.%d", 10+k), manager: k == 0,
+			name: name, id: release.StableID("node", name)[:25], addr: fmt.Sprintf("10.0.0.%d", 10+k), manager: k == 0,
 			memory:  cmp.Or(o.Nodes[name].MemoryBytes, 32<<30),
 			version: o.Nodes[name].EngineVersion, images: map[string]image{},
 			availability: cmp.Or(o.Nodes[name].Availability, string(swarm.NodeAvailabilityActive)), os: cmp.Or(o.Nodes[name].OS, "linux"),
@@ -347,13 +351,12 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 		e.run(c)
 		c.started = c.created
 	}
-	seed(add(managerName, 0), "ucp-controller", &container.Config{Image: "docker/ucp-controller:" + released.ucp}, &container.HostConfig{})
-	repository := officialRepository(version)
+	seed(add(managerName, 0), "ucp-controller", &container.Config{Image: "docker/ucp-controller:" + platform.UCPVersion}, &container.HostConfig{})
+	repository := release.Repository(version)
 	for i, id := range replicaIDs(o.Replicas) {
 		n := add(workerName(i+1), i+1)
-		for _, p := range parts {
-			config, host := componentConfig(p, repository, version.String(), id)
-			seed(n, p.containerName(id), config, host)
+		for _, spec := range release.ReplicaContainers(repository, id, func(string) string { return version.String() }) {
+			seed(n, spec.Name, spec.Config, spec.Host)
 		}
 	}
 	for k := o.Replicas + 1; k <= o.Workers; k++ {
@@ -366,29 +369,10 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 func replicaIDs(n int) []string {
 	var ids []string
 	for i := range n {
-		ids = append(ids, hash("replica", strconv.Itoa(i))[:12])
+		ids = append(ids, release.StableID("replica", strconv.Itoa(i))[:12])
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-// together is what was released at the same time as a minor version of DTR.
-type together struct{ ucp, api string }
-
-// pairing is published for 2.5 to 2.7; before and after, it is near enough.
-func pairing(v *semver.Version) together {
-	switch minor := v.Minor(); {
-	case v.Major() < 2 || v.Major() == 2 && minor < 5:
-		return together{"2.2.4", "1.30"}
-	case v.Major() == 2 && minor == 5:
-		return together{"3.0.4", "1.37"}
-	case v.Major() == 2 && minor == 6:
-		return together{"3.1.4", "1.39"}
-	case v.Major() == 2 && minor == 7:
-		return together{"3.2.4", "1.40"}
-	default:
-		return together{"3.4.0", "1.41"}
-	}
 }
 
 var engineVersions = map[string]string{

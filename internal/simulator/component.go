@@ -10,11 +10,12 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/moby/moby/api/types/container"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/pki"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // HealthCheckPath is where the health check is in the image of nginx.
-const HealthCheckPath = "/bin/healthcheck"
+const HealthCheckPath = release.HealthCheckPath
 
 // Environment that the images bring with them.
 const (
@@ -24,29 +25,21 @@ const (
 	EnvFaults          = envFaults // BootstrapperFaults in JSON
 )
 
-// Spec is a container of a replica as the bootstrapper makes it.
-type Spec struct {
-	Name   string
-	Part   string
-	Config *container.Config
-	Host   *container.HostConfig
-}
+// Spec is a container of a replica as the bootstrapper creates it.
+type Spec = release.Spec
 
-// ReplicaContainers are the containers of a replica, in the order in which
-// they are made; version says which version a part has. The engines must have
-// the images.
+// ReplicaContainers are the containers of a replica, see [release.ReplicaContainers].
 func ReplicaContainers(repository, replica string, version func(part string) string) []Spec {
-	var specs []Spec
-	for _, p := range parts {
-		config, host := componentConfig(p, repository, version(p.name), replica)
-		specs = append(specs, Spec{p.containerName(replica), p.name, config, host})
-	}
-	return specs
+	return release.ReplicaContainers(repository, replica, version)
 }
 
-// Bundle lists every image of a version: the bootstrapper's first, the cache's
-// second, then those of the parts.
-func Bundle(repository, version string) []string { return bundle(repository, version) }
+// Bundle lists every image of a version, see [release.Bundle].
+func Bundle(repository, version string) []string { return release.Bundle(repository, version) }
+
+// WriteBundle writes every image of a version, see [release.WriteBundle].
+func WriteBundle(w io.Writer, repository, version string) error {
+	return release.WriteBundle(w, repository, version)
+}
 
 // Component is the program of an image of a replica's part: it stays up until
 // ctx is done. The one that is nginx answers _ping on its two ports.
@@ -55,7 +48,7 @@ func Component(ctx context.Context, partName string) error {
 		<-ctx.Done()
 		return nil
 	}
-	_, certificate, err := newPKI()
+	_, certificate, err := pki.New()
 	if err != nil {
 		return err
 	}

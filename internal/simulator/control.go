@@ -7,6 +7,8 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/moby/moby/api/types/container"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // What tests do to the cluster by hand. Names and versions that do not exist
@@ -94,7 +96,7 @@ func (c *Cluster) RemoveImage(ref string) {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()
 	for _, n := range c.engine.nodes {
-		delete(n.images, normalRef(ref))
+		delete(n.images, release.NormalRef(ref))
 	}
 }
 
@@ -121,7 +123,7 @@ func (c *Cluster) TagImage(nodeName, ref, digest string) {
 // AddBundle puts every image of a version on every node, as loading the
 // vendor's archive on each of them does.
 func (c *Cluster) AddBundle(version string) {
-	for _, ref := range bundle(officialRepository(semver.MustParse(version)), version) {
+	for _, ref := range release.Bundle(release.Repository(semver.MustParse(version)), version) {
 		c.AddImage(ref)
 	}
 }
@@ -129,11 +131,11 @@ func (c *Cluster) AddBundle(version string) {
 // SetReplicaVersion replaces every container of a replica at once, as somebody
 // who upgrades or restores by hand does.
 func (c *Cluster) SetReplicaVersion(id, version string) {
-	repository := officialRepository(semver.MustParse(version))
+	repository := release.Repository(semver.MustParse(version))
 	e := c.engine
 	must(e.change(func() error {
-		for _, p := range parts {
-			old, err := e.find(scope{}, p.containerName(id))
+		for _, spec := range release.ReplicaContainers(repository, id, func(string) string { return version }) {
+			old, err := e.find(scope{}, spec.Name)
 			if err != nil {
 				return err
 			}
@@ -141,9 +143,8 @@ func (c *Cluster) SetReplicaVersion(id, version string) {
 				e.end(old, statusTerminated)
 			}
 			e.delete(old)
-			config, host := componentConfig(p, repository, version, id)
-			e.addImage(old.node, config.Image, c.registry.manifest(config.Image))
-			e.run(e.add(old.node, old.name, config, host))
+			e.addImage(old.node, spec.Config.Image, c.registry.manifest(spec.Config.Image))
+			e.run(e.add(old.node, old.name, spec.Config, spec.Host))
 		}
 		return nil
 	}))
@@ -152,7 +153,7 @@ func (c *Cluster) SetReplicaVersion(id, version string) {
 // StartForeignBootstrapper starts somebody else's upgrade to a version, by hand
 // on the first worker that is up, and returns the id of its container.
 func (c *Cluster) StartForeignBootstrapper(version string) (id string) {
-	ref := officialRepository(semver.MustParse(version)) + ":" + version
+	ref := release.Repository(semver.MustParse(version)) + ":" + version
 	e := c.engine
 	existing := c.ReplicaIDs()[0]
 	must(e.change(func() error {

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/clock"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // dtr is DTR's HTTP API behind a load balancer: one address that passes each
@@ -21,7 +24,7 @@ import (
 // from the inventory, and from what DTR keeps in its own database.
 type dtr struct {
 	ctx       context.Context // ends every job
-	clock     clock
+	clock     clock.Clock
 	inventory Inventory
 	accounts  *accounts
 	points    *points
@@ -299,7 +302,7 @@ func (d *dtr) serveHealth(w http.ResponseWriter, r *http.Request) {
 // commit that it was built from.
 func (a answerer) wireVersion() string {
 	if a.notBefore("2.7") && a.release.Prerelease() == "" {
-		return a.version + "-" + hash("commit", a.version)[:8]
+		return a.version + "-" + release.StableID("commit", a.version)[:8]
 	}
 	return a.version
 }

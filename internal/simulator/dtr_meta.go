@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // object is a JSON object with no type of its own.
@@ -127,7 +129,7 @@ func (d *dtr) systemTables() object {
 			continue
 		}
 		serverStatus = append(serverStatus, object{
-			"id": hash("server", id)[:32], "name": server(id),
+			"id": release.StableID("server", id)[:32], "name": server(id),
 			"network": object{
 				"hostname": server(id), "cluster_port": 29015, "reql_port": 28015, "http_admin_port": 8080,
 				"canonical_addresses": []object{{"host": server(id), "port": 29015}},
@@ -135,13 +137,13 @@ func (d *dtr) systemTables() object {
 			},
 			"process": object{"argv": []string{"rethinkdb"}, "cache_size_mb": 1024, "pid": 1, "version": "rethinkdb 2.3.6"},
 		})
-		stats = append(stats, object{"id": []string{"server", hash("server", id)[:32]}, "server": server(id), "query_engine": queryEngine()})
+		stats = append(stats, object{"id": []string{"server", release.StableID("server", id)[:32]}, "server": server(id), "query_engine": queryEngine()})
 	}
 	databases, tableConfig, tableStatus := []object{}, []object{}, []object{}
 	for db, tables := range databaseTables {
-		databases = append(databases, object{"id": hash("db", db)[:32], "name": db})
+		databases = append(databases, object{"id": release.StableID("db", db)[:32], "name": db})
 		for _, table := range tables {
-			key := hash("table", db, table)[:32]
+			key := release.StableID("table", db, table)[:32]
 			tableConfig = append(tableConfig, object{
 				"id": key, "db": db, "name": table, "durability": "hard", "write_acks": "majority",
 				"indexes": []string{}, "primary_key": "pk",

@@ -17,6 +17,9 @@ import (
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/clock"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // engine is the Docker side of the cluster: every node, image and container.
@@ -24,7 +27,7 @@ import (
 // runs, or DTR is told of a change.
 type engine struct {
 	ctx        context.Context // ends every container that runs
-	clock      clock
+	clock      clock.Clock
 	registry   *registry
 	apiVersion string
 	version    string // of the engines, unless a node says otherwise
@@ -153,7 +156,7 @@ func (e *engine) reachable(s scope, ref string) (*ctr, error) {
 func (e *engine) add(n *node, name string, config *container.Config, host *container.HostConfig) *ctr {
 	c := &ctr{
 		id: newID(), name: name, node: n, config: config, host: host,
-		imageID: n.images[normalRef(config.Image)].id,
+		imageID: n.images[release.NormalRef(config.Image)].id,
 		created: time.Now(), state: container.StateCreated,
 		log: newLogBuffer(host.LogConfig.Type), exited: make(chan struct{}), removed: make(chan struct{}),
 	}
@@ -163,7 +166,7 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 
 // upgrades says whether what runs in the container is an upgrade's first phase.
 func (c *ctr) upgrades() bool {
-	return isBootstrapper(c.config.Image) && len(c.config.Cmd) > 0 && c.config.Cmd[0] == commandUpgrade
+	return release.IsBootstrapper(c.config.Image) && len(c.config.Cmd) > 0 && c.config.Cmd[0] == commandUpgrade
 }
 
 // run starts a container. The lock must be held.
@@ -171,11 +174,11 @@ func (e *engine) run(c *ctr) {
 	c.state, c.started, c.exitCode = container.StateRunning, time.Now(), 0 // when it last ended stays known
 	c.exited = make(chan struct{})
 	c.log.reopen()
-	if e.crashing[normalRef(c.config.Image)] {
+	if e.crashing[release.NormalRef(c.config.Image)] {
 		e.end(c, 1)
 		return
 	}
-	if !isBootstrapper(c.config.Image) {
+	if !release.IsBootstrapper(c.config.Image) {
 		return
 	}
 	if len(c.config.Cmd) > 0 {
@@ -183,7 +186,7 @@ func (e *engine) run(c *ctr) {
 	}
 	ctx, stop := context.WithCancel(e.ctx)
 	c.stop = stop
-	repository, version := splitRef(c.config.Image)
+	repository, version := release.SplitRef(c.config.Image)
 	env := append([]string{ // what the image itself brings
 		"HOSTNAME=" + c.id[:12],
 		envImageRepository + "=" + repository,
@@ -296,6 +299,6 @@ func (e *engine) setDigest(ref, digest string) {
 
 // addImage puts an image on a node. The lock must be held.
 func (e *engine) addImage(n *node, ref, digest string) {
-	ref = normalRef(ref)
-	n.images[ref] = image{id: "sha256:" + hash("image", ref, digest), digest: digest}
+	ref = release.NormalRef(ref)
+	n.images[ref] = image{id: "sha256:" + release.StableID("image", ref, digest), digest: digest}
 }

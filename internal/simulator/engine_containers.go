@@ -13,6 +13,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 func (e *engine) serveList(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
@@ -55,7 +57,7 @@ func (c *ctr) passes(filter map[string][]string) bool {
 	return anyOf("id", func(v string) bool { return strings.HasPrefix(c.id, v) }) &&
 		anyOf("name", func(v string) bool { ok, _ := regexp.MatchString(v, c.name); return ok || "/"+c.name == v }) &&
 		anyOf("status", func(v string) bool { return v == string(c.state) }) &&
-		anyOf("ancestor", func(v string) bool { return normalRef(v) == normalRef(c.config.Image) }) &&
+		anyOf("ancestor", func(v string) bool { return release.NormalRef(v) == release.NormalRef(c.config.Image) }) &&
 		anyOf("network", func(v string) bool { return v == string(c.host.NetworkMode) }) &&
 		anyOf("node", func(v string) bool { return v == c.node.name })
 }
@@ -89,7 +91,7 @@ func (c *ctr) endpoints() map[string]*network.EndpointSettings {
 	}
 	endpoints := map[string]*network.EndpointSettings{}
 	for _, name := range append([]string{name}, c.networks...) {
-		endpoints[name] = &network.EndpointSettings{NetworkID: hash("network", name)}
+		endpoints[name] = &network.EndpointSettings{NetworkID: release.StableID("network", name)}
 	}
 	return endpoints
 }
@@ -99,7 +101,7 @@ func (e *engine) health(c *ctr) container.HealthStatus {
 	switch {
 	case c.config.Healthcheck == nil:
 		return ""
-	case time.Since(c.started) < e.clock.scale(nginxHealthTime):
+	case time.Since(c.started) < e.clock.Scale(nginxHealthTime):
 		return container.Starting
 	default:
 		return container.Healthy
@@ -227,8 +229,8 @@ func (e *engine) serveCreate(s scope, w http.ResponseWriter, r *http.Request, _ 
 		if err != nil {
 			return err
 		}
-		if _, ok := n.images[normalRef(req.Image)]; !ok {
-			return errorf(http.StatusNotFound, "No such image: %s", normalRef(req.Image))
+		if _, ok := n.images[release.NormalRef(req.Image)]; !ok {
+			return errorf(http.StatusNotFound, "No such image: %s", release.NormalRef(req.Image))
 		}
 		id = e.add(n, name, req.Config, req.HostConfig).id
 		return nil
@@ -273,7 +275,7 @@ func (e *engine) place(s scope, config *container.Config) (*node, error) {
 		return nil, errorf(http.StatusInternalServerError, "could not find any nodes on which the container could be created")
 	}
 	rank := func(n *node) int {
-		if _, ok := n.images[normalRef(config.Image)]; !ok {
+		if _, ok := n.images[release.NormalRef(config.Image)]; !ok {
 			return 2
 		} else if n.manager {
 			return 1

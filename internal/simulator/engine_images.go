@@ -10,6 +10,8 @@ import (
 
 	imagetypes "github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/jsonstream"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 const (
@@ -47,7 +49,7 @@ func (e *engine) serveImages(s scope, w http.ResponseWriter, r *http.Request, _ 
 }
 
 func matchesReference(patterns []string, ref string) bool {
-	repository, _ := splitRef(ref)
+	repository, _ := release.SplitRef(ref)
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
 		whole, _ := path.Match(p, ref)
 		short, _ := path.Match(p, repository)
@@ -60,7 +62,7 @@ func (i image) repoDigests(ref string) []string {
 	if i.digest == "" {
 		return []string{}
 	}
-	repository, _ := splitRef(ref)
+	repository, _ := release.SplitRef(ref)
 	return []string{repository + "@" + i.digest}
 }
 
@@ -72,7 +74,7 @@ func (e *engine) serveImage(s scope, w http.ResponseWriter, _ *http.Request, nam
 			continue
 		}
 		for ref, img := range n.images {
-			if ref == normalRef(name) || img.id == name || strings.TrimPrefix(img.id, "sha256:") == name || slices.Contains(img.repoDigests(ref), name) {
+			if ref == release.NormalRef(name) || img.id == name || strings.TrimPrefix(img.id, "sha256:") == name || slices.Contains(img.repoDigests(ref), name) {
 				return writeJSON(w, http.StatusOK, imagetypes.InspectResponse{
 					ID: img.id, RepoTags: []string{ref}, RepoDigests: img.repoDigests(ref),
 					Architecture: "amd64", Os: "linux", Size: imageSize,
@@ -96,7 +98,7 @@ func (e *engine) servePull(s scope, w http.ResponseWriter, r *http.Request, _ st
 	if tag := r.URL.Query().Get("tag"); tag != "" {
 		ref += ":" + tag
 	}
-	repository, tag := splitRef(ref)
+	repository, tag := release.SplitRef(ref)
 	ref = repository + ":" + tag
 	digest, found := e.registry.digest(ref)
 	missing := errorf(http.StatusNotFound, "manifest for %s not found: manifest unknown: manifest unknown", ref)
@@ -114,7 +116,7 @@ func (e *engine) servePull(s scope, w http.ResponseWriter, r *http.Request, _ st
 		out.fail(missing)
 		return nil
 	}
-	if err := e.clock.sleep(r.Context(), imagePullTime); err != nil {
+	if err := e.clock.Sleep(r.Context(), imagePullTime); err != nil {
 		return err // the client has gone
 	}
 	e.mu.Lock()
@@ -131,7 +133,7 @@ func (e *engine) servePull(s scope, w http.ResponseWriter, r *http.Request, _ st
 
 // serveLoad takes an archive as docker save writes it, compressed or not.
 func (e *engine) serveLoad(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
-	refs, err := archiveTags(r.Body)
+	refs, err := release.ArchiveTags(r.Body)
 	if err != nil {
 		return errorf(http.StatusInternalServerError, "Error processing tar file: %v", err)
 	}

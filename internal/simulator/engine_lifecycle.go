@@ -10,6 +10,8 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types"
 	"github.com/moby/moby/api/types/container"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 )
 
 func (e *engine) serveStart(s scope, w http.ResponseWriter, r *http.Request, name string) error {
-	if err := e.clock.sleep(r.Context(), containerStartTime); err != nil {
+	if err := e.clock.Sleep(r.Context(), containerStartTime); err != nil {
 		return err
 	}
 	return e.finish(w, func() error {
@@ -35,7 +37,7 @@ func (e *engine) serveStart(s scope, w http.ResponseWriter, r *http.Request, nam
 }
 
 func (e *engine) serveStop(s scope, w http.ResponseWriter, r *http.Request, name string) error {
-	if err := e.clock.sleep(r.Context(), containerStopTime); err != nil {
+	if err := e.clock.Sleep(r.Context(), containerStopTime); err != nil {
 		return err
 	}
 	return e.finish(w, func() error {
@@ -121,7 +123,7 @@ func (e *engine) serveRename(s scope, w http.ResponseWriter, r *http.Request, na
 				return errorf(http.StatusConflict, "Conflict. The container name %q is already in use by container %q.", "/"+next, other.id)
 			}
 		}
-		if c.state == container.StateRunning && string(c.host.NetworkMode) == overlayNetwork {
+		if c.state == container.StateRunning && string(c.host.NetworkMode) == release.OverlayNetwork {
 			return errorf(http.StatusInternalServerError, "Could not add service state for endpoint %s to cluster on rename: cannot create entry in table endpoint_table, already exists.", next) // Engine 20.10 does
 		}
 		c.name = next

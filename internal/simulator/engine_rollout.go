@@ -10,6 +10,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/swarm"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // rollOut brings the tasks of a service to its spec, one after another, in the
@@ -165,14 +167,14 @@ func (r *rollout) replace(ctx context.Context, slots []int, config swarm.UpdateC
 			return nil, false
 		}
 		r.e.changed()
-		if r.e.clock.sleep(ctx, containerStartTime) != nil {
+		if r.e.clock.Sleep(ctx, containerStartTime) != nil {
 			return nil, false
 		}
 		if !r.locked(func() { r.e.startTask(r.s, next) }) {
 			return nil, false
 		}
 		r.e.changed()
-		if r.e.clock.sleep(ctx, taskMonitorTime) != nil {
+		if r.e.clock.Sleep(ctx, taskMonitorTime) != nil {
 			return nil, false
 		}
 		if !r.locked(func() {
@@ -229,7 +231,7 @@ func (e *engine) startTask(s *service, t *task) {
 	n := e.nodes[i]
 	t.NodeID = n.id
 	ref, _, _ := strings.Cut(t.Spec.ContainerSpec.Image, "@")
-	if _, ok := n.images[normalRef(ref)]; !ok {
+	if _, ok := n.images[release.NormalRef(ref)]; !ok {
 		digest, found := e.registry.digest(ref)
 		if !found {
 			end(swarm.TaskStateRejected, "No such image: "+ref)

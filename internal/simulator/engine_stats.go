@@ -33,7 +33,7 @@ func (e *engine) serveStats(s scope, w http.ResponseWriter, r *http.Request, nam
 	}
 	if !stream && !oneShot {
 		sample.PreRead = sample.Read.Add(-statsInterval)
-		if err := e.clock.sleep(r.Context(), statsInterval); err != nil {
+		if err := e.clock.Sleep(r.Context(), statsInterval); err != nil {
 			return err
 		}
 	}
@@ -49,7 +49,7 @@ func (e *engine) serveStats(s scope, w http.ResponseWriter, r *http.Request, nam
 func (e *engine) streamStats(s scope, w http.ResponseWriter, r *http.Request, name string) {
 	for {
 		_ = http.NewResponseController(w).Flush()
-		if e.clock.pause(r.Context(), statsInterval) != nil {
+		if e.clock.Pause(r.Context(), statsInterval) != nil {
 			return
 		}
 		sample, err := e.sample(s, name)

@@ -11,6 +11,8 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/api/types/system"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 func (e *engine) servePing(_ scope, w http.ResponseWriter, _ *http.Request, _ string) error {
@@ -115,13 +117,13 @@ func (e *engine) versionOf(n *node) string {
 func networks() []network.Network {
 	made := func(name, driver, scope string, attachable bool) network.Network {
 		return network.Network{
-			Name: name, ID: hash("network", name), Driver: driver, Scope: scope, Attachable: attachable,
+			Name: name, ID: release.StableID("network", name), Driver: driver, Scope: scope, Attachable: attachable,
 			Options: map[string]string{}, Labels: map[string]string{},
 		}
 	}
 	return []network.Network{
 		made("bridge", "bridge", "local", false),
-		made(overlayNetwork, "overlay", "swarm", true),
+		made(release.OverlayNetwork, "overlay", "swarm", true),
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 const healthy = "OK"
@@ -49,7 +51,7 @@ func (d *dtr) watchMembers(now time.Time) {
 		count[of.replica]++
 	}
 	for id, n := range count {
-		if n == len(parts) && d.reports[id] == nil {
+		if n == len(release.Parts) && d.reports[id] == nil {
 			d.reports[id] = &report{node: d.parts[partOf{id, "rethinkdb"}].Node, at: now, refreshed: now, word: healthy}
 		}
 	}
@@ -67,7 +69,7 @@ func (d *dtr) watchMembers(now time.Time) {
 // refresh lets every replica that can write its report do so, as of the last
 // whole period. The lock must be held.
 func (d *dtr) refresh(now time.Time) {
-	tick := now.Truncate(max(d.clock.scale(healthPeriod), time.Microsecond))
+	tick := now.Truncate(max(d.clock.Scale(healthPeriod), time.Microsecond))
 	for id, r := range d.reports {
 		if r.frozen || !tick.After(r.refreshed) || !d.runs(id, "api") {
 			continue
@@ -84,9 +86,9 @@ func (d *dtr) diagnose(id string) string {
 	if !d.runs(id, "rethinkdb") {
 		return "Rethink replica is currently in state: disconnected"
 	}
-	for _, p := range parts {
-		if !d.runs(id, p.name) {
-			return "Container " + p.containerName(id) + " is not running"
+	for _, p := range release.Parts {
+		if !d.runs(id, p.Name) {
+			return "Container " + p.ContainerName(id) + " is not running"
 		}
 	}
 	return healthy
@@ -94,7 +96,7 @@ func (d *dtr) diagnose(id string) string {
 
 // word is the health of a replica as cluster_status shows it.
 func (d *dtr) word(r *report, now time.Time) string {
-	if now.Sub(r.refreshed) > d.clock.scale(healthStaleAfter) {
+	if now.Sub(r.refreshed) > d.clock.Scale(healthStaleAfter) {
 		return "Replica reported health too long ago: " + r.at.UTC().Format(time.RFC3339Nano)
 	}
 	return r.word

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // Container is a container of the cluster as Docker tells it.
@@ -48,18 +50,18 @@ func (c Container) Running() bool { return c.State == "running" }
 
 // upgrades says whether the container is a bootstrapper that changes the cluster.
 func (c Container) upgrades() bool {
-	return isBootstrapper(c.Image) && !slices.Contains(c.Args, commandBackup)
+	return release.IsBootstrapper(c.Image) && !slices.Contains(c.Args, commandBackup)
 }
 
 // Version is the tag of the image.
 func (c Container) Version() string {
-	_, tag := splitRef(c.Image)
+	_, tag := release.SplitRef(c.Image)
 	return tag
 }
 
 // Component splits the name of a replica's container into part ("nginx") and
 // replica id.
 func (c Container) Component() (partName, replica string, ok bool) {
-	_, p, replica, ok := parseComponentName(c.Name)
-	return p.name, replica, ok
+	_, p, replica, ok := release.ParseContainerName(c.Name)
+	return p.Name, replica, ok
 }

@@ -79,11 +79,11 @@ func (d *dtr) schedule(job0 Job) *job {
 // runJob takes a job through its life: a worker claims it, and another one
 // when that one dies.
 func (d *dtr) runJob(j *job) {
-	for d.clock.sleep(j.ctx, jobClaimTime) == nil {
+	for d.clock.Sleep(j.ctx, jobClaimTime) == nil {
 		ctx, ok := d.claim(j)
 		if !ok {
 			// No worker is up: there is nothing to do until one is.
-			if d.clock.pause(j.ctx, pollInterval) != nil {
+			if d.clock.Pause(j.ctx, pollInterval) != nil {
 				return
 			}
 			continue
@@ -173,9 +173,9 @@ func (d *dtr) work(ctx context.Context, j *job) (failure string) {
 		return "exit status 1"
 	case actionSleep:
 		d.points.reach(ctx, JobStarted)
-		_ = d.clock.sleep(ctx, sleepJobTime)
+		_ = d.clock.Sleep(ctx, sleepJobTime)
 	default:
-		_ = d.clock.sleep(ctx, otherJobTime)
+		_ = d.clock.Sleep(ctx, otherJobTime)
 	}
 	return ""
 }
@@ -219,7 +219,7 @@ func (d *dtr) migrate(ctx context.Context, j *job) (failure string) {
 		j.logf("migrating blob links: %d%%", 100*i/steps)
 		fails := d.migration.faults.Fail
 		d.mu.Unlock()
-		if d.clock.sleep(ctx, migrationTime/steps) != nil {
+		if d.clock.Sleep(ctx, migrationTime/steps) != nil {
 			return ""
 		}
 		if fails != 0 && i == steps/2 {
@@ -277,7 +277,7 @@ func (d *dtr) watchUpgrades() {
 	}
 	d.migration.optedIn = true
 	d.jobsDone.Go(func() {
-		if d.clock.sleep(d.ctx, migrationStartTime) != nil {
+		if d.clock.Sleep(d.ctx, migrationStartTime) != nil {
 			return
 		}
 		d.mu.Lock()

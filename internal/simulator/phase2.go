@@ -10,6 +10,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // partsBeforeDeath is how many containers of a replica a bootstrapper replaces
@@ -70,9 +72,9 @@ func (b *bootstrapper) schemaDiffers(r replica) bool {
 
 // reconfigure brings the k-th replica to the target.
 func (b *bootstrapper) reconfigure(ctx context.Context, k int, r replica) error {
-	var due []part
-	for _, p := range parts {
-		if !b.atTarget(r, p) && b.faults().LeaveOldPart != p.name {
+	var due []release.Part
+	for _, p := range release.Parts {
+		if !b.atTarget(r, p) && b.faults().LeaveOldPart != p.Name {
 			due = append(due, p)
 		}
 	}
@@ -87,9 +89,9 @@ func (b *bootstrapper) reconfigure(ctx context.Context, k int, r replica) error 
 		if b.faults().DieAtReplica == k && i == partsBeforeDeath {
 			return errDied
 		}
-		b.log.info("Recreating " + p.containerName(r.id) + "...")
+		b.log.info("Recreating " + p.ContainerName(r.id) + "...")
 		if err := b.recreate(ctx, r, p); err != nil {
-			return fmt.Errorf("Failed to recreate %s: %w", p.containerName(r.id), err)
+			return fmt.Errorf("Failed to recreate %s: %w", p.ContainerName(r.id), err)
 		}
 	}
 	if b.faults().DieAtReplica == k {
@@ -105,14 +107,14 @@ func (b *bootstrapper) reconfigure(ctx context.Context, k int, r replica) error 
 
 // atTarget says whether a part runs at the target; from which repository its
 // image came does not matter.
-func (b *bootstrapper) atTarget(r replica, p part) bool {
-	c, ok := r.containers[p.name]
-	_, tag := splitRef(c.Image)
+func (b *bootstrapper) atTarget(r replica, p release.Part) bool {
+	c, ok := r.containers[p.Name]
+	_, tag := release.SplitRef(c.Image)
 	return ok && c.State == container.StateRunning && tag == b.version.String()
 }
 
-func (b *bootstrapper) recreate(ctx context.Context, r replica, p part) error {
-	if old, ok := r.containers[p.name]; ok {
+func (b *bootstrapper) recreate(ctx context.Context, r replica, p release.Part) error {
+	if old, ok := r.containers[p.Name]; ok {
 		if _, err := b.docker.ContainerStop(ctx, old.ID, client.ContainerStopOptions{}); err != nil {
 			return err
 		}
@@ -125,16 +127,17 @@ func (b *bootstrapper) recreate(ctx context.Context, r replica, p part) error {
 
 // make makes a container of a replica and starts it; that of nginx is given the
 // ports, if there are any.
-func (b *bootstrapper) make(ctx context.Context, r replica, p part, ports []container.PortSummary) error {
-	config, host := componentConfig(p, b.repository, b.version.String(), r.id)
-	config.Env = append(config.Env, "constraint:node=="+r.node)
+func (b *bootstrapper) make(ctx context.Context, r replica, p release.Part, ports []container.PortSummary) error {
+	spec := p.Spec(b.repository, b.version.String(), r.id)
+	host := spec.Host
+	spec.Config.Env = append(spec.Config.Env, "constraint:node=="+r.node)
 	for _, port := range ports {
 		if private := network.MustParsePort(fmt.Sprintf("%d/tcp", port.PrivatePort)); port.PublicPort > 0 && host.PortBindings[private] != nil {
 			host.PortBindings[private] = []network.PortBinding{{HostPort: strconv.Itoa(int(port.PublicPort))}}
 		}
 	}
 	created, err := b.docker.ContainerCreate(ctx, client.ContainerCreateOptions{
-		Name: p.containerName(r.id), Config: config, HostConfig: host,
+		Name: spec.Name, Config: spec.Config, HostConfig: host,
 	})
 	if err != nil {
 		return err
@@ -147,7 +150,7 @@ func (b *bootstrapper) make(ctx context.Context, r replica, p part, ports []cont
 // one is about to go.
 func (b *bootstrapper) waitForDatabase(ctx context.Context, r replica) error {
 	b.log.info("Waiting for database to stabilize for up to 600 seconds before attempting to reconfigure replica " + r.id)
-	if err := b.clock.sleep(ctx, databaseSettleTime); err != nil {
+	if err := b.clock.Sleep(ctx, databaseSettleTime); err != nil {
 		return err
 	}
 	return b.poll(ctx, "failed to wait for rethink to be healthy: Timed out while waiting for tables", func() (bool, error) {
@@ -165,9 +168,9 @@ func (b *bootstrapper) waitForDatabase(ctx context.Context, r replica) error {
 // waitUntilHealthy waits until every container of the replica runs, and the
 // one with a health check is healthy.
 func (b *bootstrapper) waitUntilHealthy(ctx context.Context, r replica) error {
-	for _, p := range parts {
-		err := b.poll(ctx, "Timed out while waiting for "+p.containerName(r.id), func() (bool, error) {
-			found, err := b.docker.ContainerInspect(ctx, p.containerName(r.id), client.ContainerInspectOptions{})
+	for _, p := range release.Parts {
+		err := b.poll(ctx, "Timed out while waiting for "+p.ContainerName(r.id), func() (bool, error) {
+			found, err := b.docker.ContainerInspect(ctx, p.ContainerName(r.id), client.ContainerInspectOptions{})
 			if err != nil {
 				return false, err
 			}
@@ -188,7 +191,7 @@ func (b *bootstrapper) poll(ctx context.Context, timeout string, look func() (bo
 	if limit == 0 {
 		limit = databaseLimit
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, b.clock.scale(limit), errors.New(timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, b.clock.Scale(limit), errors.New(timeout))
 	defer cancel()
 	for {
 		over := ctx.Err() != nil
@@ -199,6 +202,6 @@ func (b *bootstrapper) poll(ctx context.Context, timeout string, look func() (bo
 		case over: // that was the last look
 			return context.Cause(ctx)
 		}
-		_ = b.clock.pause(ctx, pollInterval)
+		_ = b.clock.Pause(ctx, pollInterval)
 	}
 }

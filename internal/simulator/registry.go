@@ -2,13 +2,13 @@ package simulator
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // registry stands for the registries that the engines pull from: the official
@@ -27,31 +27,31 @@ func newRegistry() *registry {
 
 // digest is what the registry says of a reference, if it has it.
 func (r *registry) digest(ref string) (string, bool) {
-	ref = normalRef(ref)
+	ref = release.NormalRef(ref)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.removed[ref] || !r.added[ref] && !r.published(ref) {
 		return "", false
 	}
-	return cmp.Or(r.digests[ref], "sha256:"+hash("manifest", ref)), true
+	return cmp.Or(r.digests[ref], "sha256:"+release.StableID("manifest", ref)), true
 }
 
 // manifest is the digest that an image has, in the registry or not.
 func (r *registry) manifest(ref string) string {
-	ref = normalRef(ref)
+	ref = release.NormalRef(ref)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return cmp.Or(r.digests[ref], "sha256:"+hash("manifest", ref))
+	return cmp.Or(r.digests[ref], "sha256:"+release.StableID("manifest", ref))
 }
 
 func (r *registry) published(ref string) bool {
-	repository, tag := splitRef(ref)
+	repository, tag := release.SplitRef(ref)
 	v, err := semver.StrictNewVersion(tag)
-	if err != nil || !released(v) {
+	if err != nil || !release.Exists(v) {
 		return false
 	}
-	for _, prefix := range append([]string{officialRepository(v)}, r.mirrors...) {
-		if strings.HasPrefix(repository, prefix) && slices.Contains(bundle(prefix, tag), ref) {
+	for _, prefix := range append([]string{release.Repository(v)}, r.mirrors...) {
+		if strings.HasPrefix(repository, prefix) && slices.Contains(release.Bundle(prefix, tag), ref) {
 			return true
 		}
 	}
@@ -70,28 +70,22 @@ func (c *Cluster) AddMirror(repository string) {
 func (c *Cluster) AddToRegistry(ref string) {
 	c.registry.mu.Lock()
 	defer c.registry.mu.Unlock()
-	c.registry.added[normalRef(ref)] = true
-	delete(c.registry.removed, normalRef(ref))
+	c.registry.added[release.NormalRef(ref)] = true
+	delete(c.registry.removed, release.NormalRef(ref))
 }
 
 // RemoveFromRegistry makes an image impossible to pull. Nodes that have it keep it.
 func (c *Cluster) RemoveFromRegistry(ref string) {
 	c.registry.mu.Lock()
 	defer c.registry.mu.Unlock()
-	c.registry.removed[normalRef(ref)] = true
+	c.registry.removed[release.NormalRef(ref)] = true
 }
 
 // SetDigest has the registry say another digest of a reference, "sha256:...",
 // and the nodes that have the image too.
 func (c *Cluster) SetDigest(ref, digest string) {
 	c.registry.mu.Lock()
-	c.registry.digests[normalRef(ref)] = digest
+	c.registry.digests[release.NormalRef(ref)] = digest
 	c.registry.mu.Unlock()
-	c.engine.setDigest(normalRef(ref), digest)
-}
-
-// hash makes a stable identifier of 64 hexadecimal digits.
-func hash(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:])
+	c.engine.setDigest(release.NormalRef(ref), digest)
 }

@@ -134,7 +134,7 @@ func (d *dtr) updateDatabase(c *call) (int, any, error) {
 // load is the work of a job that updates the database.
 func (d *dtr) load(ctx context.Context) (failure string) {
 	d.points.reach(ctx, DatabaseUpdateStarted)
-	_ = d.clock.sleep(ctx, otherJobTime)
+	_ = d.clock.Sleep(ctx, otherJobTime)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.scanner.faults.Fail == 0 {

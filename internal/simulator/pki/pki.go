@@ -1,4 +1,5 @@
-package simulator
+// Package pki makes the certificates that the simulation serves with.
+package pki
 
 import (
 	"crypto/ecdsa"
@@ -14,9 +15,9 @@ import (
 	"time"
 )
 
-// newPKI makes a certificate authority and one server certificate signed by
-// it, good for the loopback addresses and the hosts given.
-func newPKI(hosts ...string) (caPEM string, server tls.Certificate, err error) {
+// New makes a certificate authority and one server certificate signed by it,
+// valid for the loopback addresses and the given hosts.
+func New(hosts ...string) (caPEM string, server tls.Certificate, err error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return "", tls.Certificate{}, fmt.Errorf("making the CA key: %w", err)

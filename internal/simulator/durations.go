@@ -1,11 +1,8 @@
 package simulator
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
-// How long things take on a real cluster. Every use goes through clock, which
+// How long things take on a real cluster. Every use goes through a clock, which
 // divides them by the speed of the simulation.
 const (
 	containerStartTime = 600 * time.Millisecond
@@ -28,36 +25,3 @@ const (
 	sleepJobTime       = 60 * time.Second
 	otherJobTime       = 5 * time.Second
 )
-
-// clock is the speed of the simulation: 1 as on a real cluster, 2000 for tests.
-type clock float64
-
-func (c clock) scale(d time.Duration) time.Duration {
-	return time.Duration(float64(d) / float64(c))
-}
-
-// sleep waits for d of simulated time, or until ctx is done. What is shorter
-// than a millisecond is no wait at all: a timer does not keep it, and dozens
-// of them would make up most of a test's rollout.
-func (c clock) sleep(ctx context.Context, d time.Duration) error {
-	if c.scale(d) < time.Millisecond {
-		return ctx.Err()
-	}
-	return wait(ctx, c.scale(d))
-}
-
-// pause is sleep for loops that look again and again: never no wait at all.
-func (c clock) pause(ctx context.Context, d time.Duration) error {
-	return wait(ctx, max(c.scale(d), time.Millisecond))
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}

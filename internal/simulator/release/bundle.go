@@ -1,4 +1,4 @@
-package simulator
+package release
 
 import (
 	"archive/tar"
@@ -20,8 +20,8 @@ type manifestEntry struct {
 // layerSize is the size of the one layer that each image of a bundle has.
 const layerSize = 8 << 10
 
-// WriteBundle writes every image of a version the way docker save does, which is
-// how the vendor hands them out for sites without a registry.
+// WriteBundle writes every image of a version in the format of docker save, which
+// is how the vendor publishes them for sites without a registry.
 func WriteBundle(w io.Writer, repository, version string) error {
 	archive := tar.NewWriter(w)
 	add := func(name string, content []byte) error {
@@ -32,9 +32,9 @@ func WriteBundle(w io.Writer, repository, version string) error {
 		return err
 	}
 	var manifest []manifestEntry
-	for _, ref := range bundle(repository, version) {
-		id := hash("config", ref)
-		entry := manifestEntry{Config: id + ".json", RepoTags: []string{ref}, Layers: []string{hash("layer", ref) + "/layer.tar"}}
+	for _, ref := range Bundle(repository, version) {
+		id := StableID("config", ref)
+		entry := manifestEntry{Config: id + ".json", RepoTags: []string{ref}, Layers: []string{StableID("layer", ref) + "/layer.tar"}}
 		if err := add(entry.Config, []byte(`{"architecture":"amd64","os":"linux"}`)); err != nil {
 			return err
 		}
@@ -53,9 +53,9 @@ func WriteBundle(w io.Writer, repository, version string) error {
 	return archive.Close()
 }
 
-// archiveTags reads the tags out of the manifest of an image archive, compressed
-// or not, and holds what the manifest lists against what the archive has.
-func archiveTags(body io.Reader) ([]string, error) {
+// ArchiveTags reads the tags in the manifest of an image archive, compressed or
+// not. A file that the manifest lists and the archive lacks is an error.
+func ArchiveTags(body io.Reader) ([]string, error) {
 	buffered := bufio.NewReader(body)
 	body = buffered
 	if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
@@ -67,7 +67,7 @@ func archiveTags(body io.Reader) ([]string, error) {
 		body = unzipped
 	}
 	var manifest []manifestEntry
-	held := map[string]bool{"": true}
+	present := map[string]bool{"": true}
 	archive := tar.NewReader(body)
 	for {
 		entry, err := archive.Next()
@@ -77,7 +77,7 @@ func archiveTags(body io.Reader) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		held[entry.Name] = true
+		present[entry.Name] = true
 		if entry.Name == "manifest.json" {
 			if err := json.NewDecoder(archive).Decode(&manifest); err != nil {
 				return nil, err
@@ -87,7 +87,7 @@ func archiveTags(body io.Reader) ([]string, error) {
 	var refs []string
 	for _, m := range manifest {
 		for _, file := range append(m.Layers, m.Config) {
-			if !held[file] {
+			if !present[file] {
 				return nil, fmt.Errorf("open %s: no such file or directory", file)
 			}
 		}
