@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // entries lists what is in a tar file.
@@ -98,7 +98,7 @@ func TestBackup(t *testing.T) {
 func TestBackupBreaksOff(t *testing.T) {
 	c := freshCluster(t, "2.6.14")
 	publish(t, "2.6.15")
-	repository, _, err := engines.Publish(t.Context(), "broken/dtr", "2.6.14", simulator.EnvFaults+`={"BackupCut": true}`)
+	repository, _, err := engines.Publish(t.Context(), "broken/dtr", "2.6.14", standin.EnvFaults+`={"BackupCut": true}`)
 	if err != nil {
 		t.Fatal(err)
 	}

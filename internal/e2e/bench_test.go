@@ -11,6 +11,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/rig"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 var benchmarkedReplicas = []int{1, 3, 7}
@@ -23,7 +24,7 @@ func BenchmarkApply(b *testing.B) {
 	for _, n := range benchmarkedReplicas {
 		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
 			repository, _ := publish(b, "2.6.15")
-			if err := engines.Pull(b.Context(), simulator.Bundle(repository, "2.6.15")); err != nil {
+			if err := engines.Pull(b.Context(), release.Bundle(repository, "2.6.15")); err != nil {
 				b.Fatal(err)
 			}
 			fresh := func() *simulator.Cluster {

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 const (
@@ -228,7 +229,7 @@ func TestCacheContainer(t *testing.T) {
 		t.Errorf("%s, %s, %+v", now.ID, now.Config.Image, now.State)
 	}
 	env := now.Config.Env
-	if !slices.Contains(env, "A=B") || !slices.Contains(env, simulator.EnvImageVersion+"=2.6.15") || slices.Contains(env, simulator.EnvImageVersion+"=2.6.14") {
+	if !slices.Contains(env, "A=B") || !slices.Contains(env, standin.EnvImageVersion+"=2.6.15") || slices.Contains(env, standin.EnvImageVersion+"=2.6.14") {
 		t.Errorf("environment %q", env)
 	}
 	if now.Config.Labels["keep"] != "me" || now.HostConfig.NetworkMode != "dtr-ol" || now.HostConfig.RestartPolicy.Name != container.RestartPolicyAlways {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/rig"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 const (
@@ -137,7 +138,7 @@ func wantVersionOf(t testing.TB, repository, version string, replaced ...string)
 	usual, _ := publish(t, version)
 	want := map[string]string{}
 	for k, n := range engines.Nodes[:replicas] {
-		for _, spec := range simulator.ReplicaContainers(repository, rig.Replica(k+1), func(string) string { return version }) {
+		for _, spec := range release.ReplicaContainers(repository, rig.Replica(k+1), func(string) string { return version }) {
 			image := spec.Config.Image
 			if len(replaced) > 0 && !slices.Contains(replaced, spec.Part) {
 				image = usual + strings.TrimPrefix(image, repository)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // behaviour is something about engines that the provider relies on, as it looks
@@ -48,7 +49,7 @@ func TestSimulatedEnginesBehaveAsRealOnes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return []string{simulator.EnvFaults + "=" + string(text)}
+		return []string{standin.EnvFaults + "=" + string(text)}
 	}
 	tellCluster := func(f simulator.BootstrapperFaults) []string {
 		simulated.SetBootstrapper(f)

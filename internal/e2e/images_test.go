@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -56,7 +57,7 @@ func TestOffline(t *testing.T) {
 func TestLongAndUnfinishedLines(t *testing.T) {
 	c := lagging(t, "2.6.14", "2.6.15", "scanningstore")
 	repository, _, err := engines.Publish(t.Context(), "chatty/dtr", "2.6.15",
-		simulator.EnvFaults+`={"LongLine": 200000, "DieAtReplica": -1, "Unfinished": true}`)
+		standin.EnvFaults+`={"LongLine": 200000, "DieAtReplica": -1, "Unfinished": true}`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/rig"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // moment waits for something to happen in the cluster.
@@ -294,7 +295,7 @@ func TestUCPIsAwayInMidRollout(t *testing.T) {
 // believed.
 func TestBootstrapperLies(t *testing.T) {
 	c := lagging(t, "2.6.14", "2.6.15", "rethinkdb", "scanningstore")
-	liar, _, err := engines.Publish(t.Context(), "liar/dtr", "2.6.15", simulator.EnvFaults+`={"DieAtReplica": 2, "ClaimSuccess": true}`)
+	liar, _, err := engines.Publish(t.Context(), "liar/dtr", "2.6.15", standin.EnvFaults+`={"DieAtReplica": 2, "ClaimSuccess": true}`)
 	if err != nil {
 		t.Fatal(err)
 	}

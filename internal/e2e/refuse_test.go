@@ -12,7 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/rig"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // wantRefused applies, and fails the test unless the provider says so and has
@@ -111,7 +111,7 @@ func TestImageIsNowhere(t *testing.T) {
 func TestRegistryIsDown(t *testing.T) {
 	c := lagging(t, "2.6.14", "2.6.15", "scanningstore")
 	repository, _ := publish(t, "2.6.15")
-	if err := engines.Pull(t.Context(), simulator.Bundle(repository, "2.6.15")); err != nil {
+	if err := engines.Pull(t.Context(), release.Bundle(repository, "2.6.15")); err != nil {
 		t.Fatal(err)
 	}
 	engines.SetRegistryDown(true)

@@ -32,6 +32,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/clock"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/pki"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 const (
@@ -172,7 +173,7 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 		c.engine = newEngine(ctx, o, version, c.registry)
 		c.engine.reach = c.points.reach
 		c.engine.program = func(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-			return Bootstrapper(withHooks(ctx, hooks{c.bootstrapper.get, c.points.reach}), args, env, stdout, stderr)
+			return standin.Run(ctx, standin.Hooks{Faults: c.bootstrapper.get, Reach: c.points.reach}, args, env, stdout, stderr)
 		}
 		c.inventory, docker, apiVersion = c.engine, c.engine.handler(scope{}), c.engine.apiVersion
 	}
@@ -313,7 +314,7 @@ func (c *Cluster) Versions() map[string]map[string]string {
 
 // BootstrapperRuns is how many upgrade containers were ever started; the
 // second phase of one is not another.
-func (c *Cluster) BootstrapperRuns() int { return c.Runs(commandUpgrade) }
+func (c *Cluster) BootstrapperRuns() int { return c.Runs(standin.CommandUpgrade) }
 
 // Runs is that for any command of the bootstrapper: "join", "remove".
 func (c *Cluster) Runs(command string) int {

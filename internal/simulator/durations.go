@@ -10,14 +10,11 @@ const (
 	imagePullTime      = 1 * time.Second
 	nginxHealthTime    = 3 * time.Second // until the health check of a started nginx says healthy
 	taskMonitorTime    = 5 * time.Second // until a task that runs counts as updated
-	databaseSettleTime = 2 * time.Second // "Waiting for database to stabilize"
 	pollInterval       = 500 * time.Millisecond
 
 	healthPeriod     = 5 * time.Second  // each replica refreshes its health report this often
 	healthStaleAfter = 60 * time.Second // and is called unhealthy when it has not for this long
 	frozenAge        = 10 * time.Minute // age that the report of a frozen replica shows at once, not scaled
-
-	databaseLimit = 600 * time.Second // how long the bootstrapper waits for a database, or a replica, to be well
 
 	jobClaimTime       = 1 * time.Second // until a worker claims a waiting job
 	migrationStartTime = 2 * time.Second // from the end of the upgrade to the migration job

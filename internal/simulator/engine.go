@@ -20,6 +20,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/clock"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // engine is the Docker side of the cluster: every node, image and container.
@@ -166,7 +167,7 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 
 // upgrades says whether what runs in the container is an upgrade's first phase.
 func (c *ctr) upgrades() bool {
-	return release.IsBootstrapper(c.config.Image) && len(c.config.Cmd) > 0 && c.config.Cmd[0] == commandUpgrade
+	return release.IsBootstrapper(c.config.Image) && len(c.config.Cmd) > 0 && c.config.Cmd[0] == standin.CommandUpgrade
 }
 
 // run starts a container. The lock must be held.
@@ -189,9 +190,9 @@ func (e *engine) run(c *ctr) {
 	repository, version := release.SplitRef(c.config.Image)
 	env := append([]string{ // what the image itself brings
 		"HOSTNAME=" + c.id[:12],
-		envImageRepository + "=" + repository,
-		envImageVersion + "=" + version,
-		fmt.Sprintf("%s=%g", envSpeed, float64(e.clock)),
+		standin.EnvImageRepository + "=" + repository,
+		standin.EnvImageVersion + "=" + version,
+		fmt.Sprintf("%s=%g", standin.EnvSpeed, float64(e.clock)),
 	}, c.config.Env...)
 	exited := c.exited
 	e.active.Go(func() {

@@ -244,6 +244,8 @@ func (e *engine) serveCreate(s scope, w http.ResponseWriter, r *http.Request, _ 
 // place picks the node for a new container. Through UCP the constraints in its
 // environment or label decide, as in classic Swarm, and leave the environment;
 // without any, a worker that has the image comes first.
+const swarmConstraint = "com.docker.swarm.constraints"
+
 func (e *engine) place(s scope, config *container.Config) (*node, error) {
 	if !s.cluster() {
 		return e.nodeByName(s.node), nil

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // Services that a [Fault] or a [Request] belongs to.
@@ -59,43 +61,9 @@ func (c *Cluster) Inject(f Fault) (remove func()) {
 	return c.front.inject(f)
 }
 
-// BootstrapperFaults says how bootstrappers go wrong, all of them until
-// [Cluster.SetBootstrapper] is called again. The zero value: they do not.
-type BootstrapperFaults struct {
-	// DieAtReplica ends phase 2 with status 1 in the middle of the k-th replica
-	// (from 1, in the order of [Cluster.ReplicaIDs]); a negative number ends
-	// phase 1 before any replica is touched. The replica that joins or leaves is the
-	// first.
-	DieAtReplica int
-	// SkipReplica leaves the k-th replica alone.
-	SkipReplica int
-	// LeaveOldPart leaves this part ("nginx") of every replica alone; one that joins
-	// goes without it.
-	LeaveOldPart string
-	// ClaimSuccess writes no failure and exits with 0, whatever happened.
-	ClaimSuccess bool
-	// ExitStatus is the exit status, whatever happened.
-	ExitStatus *int
-	// FatalRecord is the text of a fatal record at the end. It replaces the one
-	// of a run that died, and does not change the exit status of one that did not.
-	FatalRecord string
-	// Silent writes no output at all.
-	Silent bool
-	// LongLine writes a record with a message of this many bytes.
-	LongLine int
-	// Unfinished ends the output in the middle of a line.
-	Unfinished bool
-
-	// BackupCut ends a backup in the middle of its archive, with status 0 and
-	// without a word.
-	BackupCut bool
-	// BackupGarbage writes text in place of a backup's archive.
-	BackupGarbage bool
-	// BackupVersion is the version that the archive of a backup names.
-	BackupVersion string
-	// BackupUnnamed leaves out of the archive what names its version.
-	BackupUnnamed bool
-}
+// BootstrapperFaults say how bootstrappers go wrong, all of them until
+// [Cluster.SetBootstrapper] is called again.
+type BootstrapperFaults = standin.Faults
 
 // SetBootstrapper sets how bootstrappers go wrong from now on, those that run
 // included.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // Request is one request that was made to the cluster.
@@ -26,7 +28,7 @@ type Request struct {
 
 // Bootstrapper tells a request of the simulated bootstrapper from one of the
 // program under test.
-func (r Request) Bootstrapper() bool { return strings.HasPrefix(r.UserAgent, bootstrapperAgent) }
+func (r Request) Bootstrapper() bool { return strings.HasPrefix(r.UserAgent, standin.UserAgent) }
 
 // front stands before every handler: it records requests, makes injected
 // faults happen, and knows when the last request has ended.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 const healthy = "OK"
@@ -56,7 +57,7 @@ func (d *dtr) watchMembers(now time.Time) {
 		}
 	}
 	for _, c := range d.seen {
-		if id := c.Labels[labelRemoves]; c.Name == phase2Name && id != "" {
+		if id := c.Labels[standin.LabelRemoves]; c.Name == standin.Phase2Name && id != "" {
 			d.leaving = id
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // Container is a container of the cluster as Docker tells it.
@@ -50,7 +51,7 @@ func (c Container) Running() bool { return c.State == "running" }
 
 // upgrades says whether the container is a bootstrapper that changes the cluster.
 func (c Container) upgrades() bool {
-	return release.IsBootstrapper(c.Image) && !slices.Contains(c.Args, commandBackup)
+	return release.IsBootstrapper(c.Image) && !slices.Contains(c.Args, standin.CommandBackup)
 }
 
 // Version is the tag of the image.

@@ -2,32 +2,25 @@ package simulator
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // Points of a run that tests can hook into with [Cluster.At], [Cluster.Hold]
-// and [Cluster.Reached]. Those of one replica are made by [ReplicaStarted] and
-// [ReplicaReplaced].
+// and [Cluster.Reached].
 const (
-	// BootstrapperStarted: a container of an upgrade, a join or a removal has started and read its flags.
-	BootstrapperStarted = "bootstrapper-started"
-	// BootstrapperFinished: such a container is about to end, well or not.
-	BootstrapperFinished = "bootstrapper-finished"
-	// BootstrapperRemoved: the container of an upgrade has been removed, and who
-	// asked for that is not answered yet.
+	BootstrapperStarted  = standin.Started
+	BootstrapperFinished = standin.Finished
+	// BootstrapperRemoved: the container of an upgrade has been removed, and the
+	// request to remove it is not answered yet.
 	BootstrapperRemoved = "bootstrapper-removed"
-	// BackupStarted: a backup container has started and read its flags.
-	BackupStarted = "backup-started"
-	// BackupHalfway: half of the archive is written.
-	BackupHalfway = "backup-halfway"
-	// BackupFinished: a backup container is about to end, well or not.
-	BackupFinished = "backup-finished"
-	// JoinStarted: the first container of a joining replica is about to be made.
-	JoinStarted = "join-started"
-	// RemoveStarted: the first container of a leaving replica is about to go.
-	RemoveStarted = "remove-started"
+	BackupStarted       = standin.BackupStarted
+	BackupHalfway       = standin.BackupHalfway
+	BackupFinished      = standin.BackupFinished
+	JoinStarted         = standin.JoinStarted
+	RemoveStarted       = standin.RemoveStarted
 	// MigrationStarted: an attempt at the metadata store migration is running.
 	MigrationStarted = "migration-started"
 	// MigrationFinished: an attempt did its work and is about to be called done.
@@ -43,14 +36,11 @@ const (
 	ServiceRollingBack = "service-rolling-back"
 )
 
-// ReplicaStarted is the point before the first container of the k-th replica
-// (from 1, in the order of [Cluster.ReplicaIDs]) is replaced. A replica that
-// already runs the target is passed over without it.
-func ReplicaStarted(k int) string { return fmt.Sprintf("replica-%d-started", k) }
+// ReplicaStarted is the point [standin.ReplicaStarted].
+func ReplicaStarted(k int) string { return standin.ReplicaStarted(k) }
 
-// ReplicaReplaced is the point after the k-th replica became healthy at the
-// target.
-func ReplicaReplaced(k int) string { return fmt.Sprintf("replica-%d-replaced", k) }
+// ReplicaReplaced is the point [standin.ReplicaReplaced].
+func ReplicaReplaced(k int) string { return standin.ReplicaReplaced(k) }
 
 // points holds what tests want to happen at the named points of a run.
 type points struct {

@@ -7,7 +7,8 @@ import (
 	"os"
 	"path"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // statusTerminated is the exit status of a program that ended by SIGTERM.
@@ -22,12 +23,12 @@ const statusTerminated = 128 + 15
 func asImage(ctx context.Context, args []string, stdout, stderr io.Writer) (status int, ok bool) {
 	var err error
 	switch {
-	case path.Base(args[0]) == path.Base(simulator.HealthCheckPath):
-		err = simulator.HealthCheck(ctx)
+	case path.Base(args[0]) == path.Base(release.HealthCheckPath):
+		err = standin.HealthCheck(ctx)
 	case len(args) > 1 && args[1] == "bootstrapper":
-		status = simulator.Bootstrapper(ctx, args[2:], os.Environ(), stdout, stderr)
+		status = standin.Main(ctx, args[2:], os.Environ(), stdout, stderr)
 	case len(args) == 3 && args[1] == "component":
-		if err = simulator.Component(ctx, args[2]); err == nil {
+		if err = standin.Component(ctx, args[2]); err == nil {
 			status = statusTerminated
 		}
 	default:

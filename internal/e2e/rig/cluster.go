@@ -17,7 +17,7 @@ import (
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // ucpVersion that the front says that it is: the one released together with
@@ -32,9 +32,9 @@ func Replica(k int) string { return fmt.Sprintf("%012x", 0xd00000000000+k) }
 // already stay as they are.
 func (r *Rig) Arrange(ctx context.Context, repository string, replicas int, version func(k int, part string) string) error {
 	return r.each(ctx, func(ctx context.Context, n *Node) error {
-		var specs []simulator.Spec
+		var specs []release.Spec
 		if k := slices.Index(r.Nodes, n) + 1; k <= replicas {
-			specs = simulator.ReplicaContainers(repository, Replica(k), func(part string) string { return version(k, part) })
+			specs = release.ReplicaContainers(repository, Replica(k), func(part string) string { return version(k, part) })
 		}
 		if err := n.arrange(ctx, specs); err != nil {
 			return fmt.Errorf("arrange %s: %w", n.Name, err)
@@ -43,14 +43,14 @@ func (r *Rig) Arrange(ctx context.Context, repository string, replicas int, vers
 	})
 }
 
-func (n *Node) arrange(ctx context.Context, specs []simulator.Spec) error {
+func (n *Node) arrange(ctx context.Context, specs []release.Spec) error {
 	list, err := n.Docker.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, c := range list.Items {
-		i := slices.IndexFunc(specs, func(s simulator.Spec) bool {
+		i := slices.IndexFunc(specs, func(s release.Spec) bool {
 			return c.Names[0] == "/"+s.Name && c.Image == s.Config.Image && c.State == container.StateRunning
 		})
 		if i >= 0 {

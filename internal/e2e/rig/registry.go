@@ -26,7 +26,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 const programPath = "/dtr-simulator"
@@ -91,7 +92,7 @@ func programLayer(program string) (v1.Layer, error) {
 	for _, entry := range []tar.Header{
 		{Name: strings.TrimPrefix(programPath, "/"), Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(text))},
 		{Name: "bin/", Typeflag: tar.TypeDir, Mode: 0o755},
-		{Name: strings.TrimPrefix(simulator.HealthCheckPath, "/"), Typeflag: tar.TypeSymlink, Mode: 0o777, Linkname: programPath},
+		{Name: strings.TrimPrefix(release.HealthCheckPath, "/"), Typeflag: tar.TypeSymlink, Mode: 0o777, Linkname: programPath},
 		{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o777},
 	} {
 		if err := w.WriteHeader(&entry); err != nil {
@@ -121,8 +122,8 @@ func (r *registry) image(repository, ref, version string, env ...string) (v1.Ima
 	config := v1.Config{
 		Entrypoint: []string{programPath, "bootstrapper"},
 		Env: append([]string{
-			"PATH=/", simulator.EnvImageRepository + "=" + repository, simulator.EnvImageVersion + "=" + version,
-			fmt.Sprintf("%s=%g", simulator.EnvSpeed, r.speed),
+			"PATH=/", standin.EnvImageRepository + "=" + repository, standin.EnvImageVersion + "=" + version,
+			fmt.Sprintf("%s=%g", standin.EnvSpeed, r.speed),
 		}, env...),
 	}
 	if suffix, ok := strings.CutPrefix(ref, repository+"-"); ok {
@@ -130,7 +131,7 @@ func (r *registry) image(repository, ref, version string, env ...string) (v1.Ima
 		config.Entrypoint = []string{programPath, "component", part}
 		if part == "nginx" {
 			config.Healthcheck = &v1.HealthConfig{
-				Test:     []string{"CMD", simulator.HealthCheckPath},
+				Test:     []string{"CMD", release.HealthCheckPath},
 				Interval: time.Duration(float64(checkInterval) / r.speed),
 			}
 		}
@@ -156,7 +157,7 @@ func (r *Rig) Publish(ctx context.Context, path, version string, env ...string) 
 	repository = r.registry.address + "/" + path
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
-	for i, ref := range simulator.Bundle(repository, version) {
+	for i, ref := range release.Bundle(repository, version) {
 		tag, err := name.NewTag(ref, name.Insecure)
 		if err != nil {
 			return "", "", err
@@ -200,7 +201,7 @@ func (r *Rig) SetRegistryDown(down bool) {
 // loaded where there is no registry.
 func (r *Rig) WriteBundle(w io.Writer, repository, version string) error {
 	images := map[name.Tag]v1.Image{}
-	for _, ref := range simulator.Bundle(repository, version) {
+	for _, ref := range release.Bundle(repository, version) {
 		tag, err := name.NewTag(ref)
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package simulator
+package standin
 
 import (
 	"cmp"
@@ -15,14 +15,14 @@ import (
 // The commands that do work. Those of users that are not among them are not
 // simulated.
 const (
-	commandUpgrade = "upgrade"
-	commandJoin    = "join"
-	commandRemove  = "remove"
-	commandBackup  = "backup" // which changes nothing, and has no second phase
+	CommandUpgrade = "upgrade"
+	CommandJoin    = "join"
+	CommandRemove  = "remove"
+	CommandBackup  = "backup" // which changes nothing, and has no second phase
 )
 
 // commands are those with a second phase.
-var commands = []string{commandUpgrade, commandJoin, commandRemove}
+var commands = []string{CommandUpgrade, CommandJoin, CommandRemove}
 
 // options are the flags of a command.
 type options struct {
@@ -62,12 +62,12 @@ var everyFlags = []commandFlag{
 
 // commandFlags are those of one command.
 var commandFlags = map[string][]commandFlag{
-	commandUpgrade: {
+	CommandUpgrade: {
 		{"no-image-check", "NO_IMAGE_CHECK", "2.6", "2.7", func(o *options) any { return &o.noImageCheck }},
 		{"nocolor", "NOCOLOR", "2.9", "", func(o *options) any { return &o.noColor }},
 		{"max-wait", "MAX_WAIT", "2.9", "", func(o *options) any { return &o.maxWait }},
 	},
-	commandJoin: {
+	CommandJoin: {
 		{"ucp-node", "UCP_NODE", "", "", func(o *options) any { return &o.node }},
 		{"replica-id", "DTR_JOIN_REPLICA_ID", "", "", func(o *options) any { return &o.replica }},
 		{"replica-http-port", "REPLICA_HTTP_PORT", "", "", func(o *options) any { return &o.httpPort }},
@@ -76,13 +76,13 @@ var commandFlags = map[string][]commandFlag{
 		{"skip-network-test", "DTR_SKIP_NETWORK_TEST", "", "", func(o *options) any { return &o.skipNetworkTest }},
 		{"unsafe-join", "DTR_UNSAFE_JOIN", "", "", func(o *options) any { return &o.unsafe }},
 	},
-	commandRemove: {
+	CommandRemove: {
 		{"replica-ids", "DTR_REMOVE_REPLICA_IDS", "", "", func(o *options) any { return &o.replica }},
 		{"replica-id", "DTR_REMOVE_REPLICA_ID", "", "", func(o *options) any { return &o.replica }},
 		{"force", "DTR_FORCE_REMOVE", "2.6.13", "2.7", func(o *options) any { return &o.force }},
 		{"force", "DTR_FORCE_REMOVE", "2.7.6", "", func(o *options) any { return &o.force }},
 	},
-	commandBackup: {
+	CommandBackup: {
 		{"offline-backup", "OFFLINE_BACKUP", "2.5", "", func(o *options) any { return &o.offlineBackup }},
 	},
 }

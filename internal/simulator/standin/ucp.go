@@ -1,4 +1,4 @@
-package simulator
+package standin
 
 import (
 	"bytes"
@@ -11,23 +11,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 
-	"github.com/Masterminds/semver/v3"
-	cerrdefs "github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
-
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
-const bootstrapperAgent = "dtr-bootstrapper/"
+// UserAgent is how the User-Agent header of every request of a bootstrapper begins.
+const UserAgent = "dtr-bootstrapper/"
 
-func isNotFound(err error) bool { return cerrdefs.IsNotFound(err) }
-
-// connect logs in to UCP and makes the client of its Docker API.
+// connect logs in to UCP and creates the client of its Docker API.
 func (b *bootstrapper) connect(ctx context.Context) error {
 	o := b.options
 	if o.ucpURL == "" || o.ucpUser == "" || o.ucpPassword == "" {
@@ -51,7 +44,7 @@ func (b *bootstrapper) connect(ctx context.Context) error {
 	}
 	transport := &ucpTransport{
 		base: &http.Transport{TLSClientConfig: verify, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: false},
-		ucp:  base, user: o.ucpUser, password: o.ucpPassword, agent: bootstrapperAgent + b.version.String(),
+		ucp:  base, user: o.ucpUser, password: o.ucpPassword, agent: UserAgent + b.version.String(),
 	}
 	b.log.info("Connecting to UCP")
 	if err := transport.login(ctx, ""); err != nil {
@@ -80,7 +73,7 @@ type ucpTransport struct {
 	token string
 }
 
-// login gets a new token unless somebody else has already replaced the old one.
+// login gets a new token unless another request has already replaced the old one.
 func (t *ucpTransport) login(ctx context.Context, old string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -156,48 +149,4 @@ func (t *ucpTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-}
-
-// replica is what UCP shows of one.
-type replica struct {
-	id, node   string
-	containers map[string]container.Summary // by part
-}
-
-// replicas finds the replicas in the list of containers, in the order of ids.
-func (b *bootstrapper) replicas(ctx context.Context) ([]replica, error) {
-	list, err := b.docker.ContainerList(ctx, client.ContainerListOptions{All: true})
-	if err != nil {
-		return nil, fmt.Errorf("Failed to list containers: %w", err)
-	}
-	byID := map[string]*replica{}
-	for _, c := range list.Items {
-		for _, name := range c.Names {
-			node, p, id, ok := release.ParseContainerName(name)
-			if !ok {
-				continue
-			}
-			if byID[id] == nil {
-				byID[id] = &replica{id: id, node: node, containers: map[string]container.Summary{}}
-			}
-			byID[id].containers[p.Name] = c
-		}
-	}
-	var replicas []replica
-	for _, r := range byID {
-		replicas = append(replicas, *r)
-	}
-	slices.SortFunc(replicas, func(a, b replica) int { return strings.Compare(a.id, b.id) })
-	return replicas, nil
-}
-
-func (r replica) versions() []*semver.Version {
-	var versions []*semver.Version
-	for _, c := range r.containers {
-		_, tag := release.SplitRef(c.Image)
-		if v, err := semver.NewVersion(tag); err == nil {
-			versions = append(versions, v)
-		}
-	}
-	return versions
 }

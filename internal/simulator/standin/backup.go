@@ -1,4 +1,4 @@
-package simulator
+package standin
 
 import (
 	"archive/tar"
@@ -20,10 +20,16 @@ const backupTableSize = 64 << 10
 
 var errCut = errors.New("cut, as it was told to")
 
-// runBackup writes the archive of a backup, or what it is told to write.
-func (b *bootstrapper) runBackup(ctx context.Context, out io.Writer) (status int) {
+// backup is one run of the command of that name. It has no second phase.
+type backup struct {
+	*bootstrapper
+	out io.Writer
+}
+
+// run writes the archive, or what the faults say instead.
+func (b backup) run(ctx context.Context) (status int) {
 	b.reach(ctx, BackupStarted)
-	err := b.backup(ctx, out)
+	err := b.execute(ctx)
 	faults := b.faults()
 	switch {
 	case errors.Is(err, errCut):
@@ -40,7 +46,7 @@ func (b *bootstrapper) runBackup(ctx context.Context, out io.Writer) (status int
 	return status
 }
 
-func (b *bootstrapper) backup(ctx context.Context, out io.Writer) error {
+func (b backup) execute(ctx context.Context) error {
 	if err := b.connect(ctx); err != nil {
 		return err
 	}
@@ -50,25 +56,25 @@ func (b *bootstrapper) backup(ctx context.Context, out io.Writer) error {
 	}
 	b.log.info("Connecting to network: " + release.OverlayNetwork)
 	b.log.info("Establishing connection with Rethinkdb")
-	if err := b.clock.Sleep(ctx, databaseSettleTime); err != nil {
+	if err := b.clock.Sleep(ctx, settleTime); err != nil {
 		return err
 	}
 	if b.faults().BackupGarbage {
-		_, err := io.WriteString(out, strings.Repeat("this is no archive\n", 1000))
+		_, err := io.WriteString(b.out, strings.Repeat("this is no archive\n", 1000))
 		return err
 	}
-	return b.archive(ctx, out)
+	return b.archive(ctx)
 }
 
 // archive writes the tar archive. It begins with the directories that the vendor
 // shows for the check of a backup.
-func (b *bootstrapper) archive(ctx context.Context, out io.Writer) error {
+func (b backup) archive(ctx context.Context) error {
 	faults := b.faults()
 	top := "dtr-backup-v" + cmp.Or(faults.BackupVersion, b.version.String()) + "/"
 	if faults.BackupUnnamed {
 		top = ""
 	}
-	w := tar.NewWriter(out)
+	w := tar.NewWriter(b.out)
 	for _, dir := range []string{top, top + "rethink/", top + "rethink/layers/"} {
 		if dir == "" {
 			continue

@@ -1,4 +1,4 @@
-package simulator
+package standin
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package simulator
+package standin
 
 import (
 	"context"
@@ -11,35 +11,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/pki"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
-
-// HealthCheckPath is where the health check is in the image of nginx.
-const HealthCheckPath = release.HealthCheckPath
-
-// Environment that the images bring with them.
-const (
-	EnvImageRepository = envImageRepository
-	EnvImageVersion    = envImageVersion
-	EnvSpeed           = envSpeed
-	EnvFaults          = envFaults // BootstrapperFaults in JSON
-)
-
-// Spec is a container of a replica as the bootstrapper creates it.
-type Spec = release.Spec
-
-// ReplicaContainers are the containers of a replica, see [release.ReplicaContainers].
-func ReplicaContainers(repository, replica string, version func(part string) string) []Spec {
-	return release.ReplicaContainers(repository, replica, version)
-}
-
-// Bundle lists every image of a version, see [release.Bundle].
-func Bundle(repository, version string) []string { return release.Bundle(repository, version) }
-
-// WriteBundle writes every image of a version, see [release.WriteBundle].
-func WriteBundle(w io.Writer, repository, version string) error {
-	return release.WriteBundle(w, repository, version)
-}
 
 // Component is the program of an image of a replica's part: it stays up until
 // ctx is done. The one that is nginx answers _ping on its two ports.
@@ -54,7 +26,8 @@ func Component(ctx context.Context, partName string) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_ping", func(w http.ResponseWriter, _ *http.Request) {
-		_ = writeJSON(w, http.StatusOK, map[string]any{"Error": "", "Healthy": true})
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"Error":"","Healthy":true}`+"\n")
 	})
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: time.Minute,
