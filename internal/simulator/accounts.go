@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +10,8 @@ import (
 
 // accounts are the users of UCP, who are those of DTR too.
 type accounts struct {
+	admin string // the name of the administrator
+
 	mu     sync.Mutex
 	users  map[string]*user
 	tokens []*accessToken
@@ -28,7 +29,7 @@ type accessToken struct {
 }
 
 func newAccounts(admin, password string) *accounts {
-	return &accounts{users: map[string]*user{admin: {admin, password, true}}}
+	return &accounts{admin: admin, users: map[string]*user{admin: {admin, password, true}}}
 }
 
 func (a *accounts) check(name, password string) (user, bool) {
@@ -87,20 +88,15 @@ func (a *accounts) deleteToken(hashed string) bool {
 }
 
 // SetPassword changes the administrator's password. Tokens stay good.
-func (c *Cluster) SetPassword(password string) {
-	c.accounts.mu.Lock()
-	defer c.accounts.mu.Unlock()
-	c.accounts.users[c.Username()].password = password
+func (a *accounts) SetPassword(password string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users[a.admin].password = password
 }
 
 // AddUser adds a user who is not an administrator.
-func (c *Cluster) AddUser(name, password string) {
-	c.accounts.mu.Lock()
-	defer c.accounts.mu.Unlock()
-	c.accounts.users[name] = &user{name: name, password: password}
-}
-
-// defaults of the simulated administrator.
-func credentials(name, password string) (string, string) {
-	return cmp.Or(name, "admin"), cmp.Or(password, "simulated-password")
+func (a *accounts) AddUser(name, password string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users[name] = &user{name: name, password: password}
 }

@@ -4,50 +4,45 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 )
 
-// Job is a job as DTR's API shows it.
-type Job struct {
-	ID           string            `json:"id"`
-	RetryFromID  string            `json:"retryFromID"`
-	WorkerID     string            `json:"workerID"`
-	Status       string            `json:"status"`
-	ScheduledAt  time.Time         `json:"scheduledAt"`
-	LastUpdated  time.Time         `json:"lastUpdated"`
-	Action       string            `json:"action"`
-	RetriesLeft  int               `json:"retriesLeft"`
-	RetriesTotal int               `json:"retriesTotal"`
-	CapacityMap  map[string]int    `json:"capacityMap"`
-	Parameters   map[string]string `json:"parameters"`
-	Deadline     string            `json:"deadline"`
-	StopTimeout  string            `json:"stopTimeout"`
-}
+// jobAPI is the part of DTR's API about jobs.
+type jobAPI struct{ queue *jobQueue }
 
-// Jobs lists every job, newest first.
-func (c *Cluster) Jobs() []Job {
-	c.dtr.mu.Lock()
-	defer c.dtr.mu.Unlock()
-	return c.dtr.selectJobs(func(Job) bool { return true })
-}
-
-func (d *dtr) selectJobs(f func(Job) bool) []Job {
-	list := []Job{}
-	for _, j := range slices.Backward(d.jobs) {
-		if f(j.Job) {
-			list = append(list, j.Job)
-		}
+func (a jobAPI) routes() []dtrRoute {
+	return []dtrRoute{
+		{"GET /api/v0/workers", adminOnly, "", a.workers},
+		{"GET /api/v0/jobs", adminOnly, "", a.list},
+		{"POST /api/v0/jobs", adminOnly, "", a.post},
+		{"GET /api/v0/jobs/{id}", adminOnly, "", a.get},
+		{"DELETE /api/v0/jobs/{id}", adminOnly, "", a.remove},
+		{"POST /api/v0/jobs/{id}/cancel", adminOnly, "", a.cancel},
+		{"GET /api/v0/jobs/{id}/logs", adminOnly, "", a.logs},
 	}
-	return list
 }
 
-func (d *dtr) listJobs(c *call) (int, any, error) {
+func (a jobAPI) workers(*call) (int, any, error) {
+	list := []object{}
+	for _, id := range a.queue.members.replicas() {
+		status := "running"
+		if !a.queue.members.runs(id, "jobrunner") {
+			status = "dead"
+		}
+		list = append(list, object{
+			"id": id, "status": status, "capacityMap": object{},
+			"heartbeatExpiration": formatTime(a.queue.members.reports[id].refreshed.Add(2 * healthPeriod)),
+		})
+	}
+	return http.StatusOK, object{"workers": list}, nil
+}
+
+func (a jobAPI) list(c *call) (int, any, error) {
 	query := c.URL.Query()
 	is := func(name, value string) bool {
 		want := query.Get(name)
 		return want == "" || want == "any" || want == value
 	}
-	list := d.selectJobs(func(j Job) bool {
+	list := a.queue.selectJobs(func(j Job) bool {
 		return is("action", j.Action) && is("worker", j.WorkerID) &&
 			is("running", strconv.FormatBool(j.Status == statusRunning))
 	})
@@ -75,7 +70,7 @@ func number(s string, otherwise int) (int, error) {
 	return n, nil
 }
 
-func (d *dtr) postJob(c *call) (int, any, error) {
+func (a jobAPI) post(c *call) (int, any, error) {
 	var form struct {
 		Action      string
 		Retries     int
@@ -90,32 +85,32 @@ func (d *dtr) postJob(c *call) (int, any, error) {
 	if !slices.Contains(jobActions, form.Action) {
 		return 0, nil, &dtrError{http.StatusBadRequest, "INVALID_PARAMETERS", "no such action: " + form.Action}
 	}
-	j := d.schedule(Job{
+	j := a.queue.schedule(Job{
 		Action: form.Action, RetriesLeft: form.Retries, RetriesTotal: form.Retries, Parameters: form.Parameters,
 		CapacityMap: form.CapacityMap, Deadline: form.Deadline, StopTimeout: form.StopTimeout,
 	})
 	return http.StatusAccepted, j.Job, nil
 }
 
-func (d *dtr) findJob(c *call) (*job, error) {
+func (a jobAPI) find(c *call) (*job, error) {
 	id := c.PathValue("id")
-	i := slices.IndexFunc(d.jobs, func(j *job) bool { return j.ID == id })
+	i := slices.IndexFunc(a.queue.jobs, func(j *job) bool { return j.ID == id })
 	if i < 0 {
 		return nil, errNoSuchJob
 	}
-	return d.jobs[i], nil
+	return a.queue.jobs[i], nil
 }
 
-func (d *dtr) getJob(c *call) (int, any, error) {
-	j, err := d.findJob(c)
+func (a jobAPI) get(c *call) (int, any, error) {
+	j, err := a.find(c)
 	if err != nil {
 		return 0, nil, err
 	}
 	return http.StatusOK, j.Job, nil
 }
 
-func (d *dtr) cancelJob(c *call) (int, any, error) {
-	j, err := d.findJob(c)
+func (a jobAPI) cancel(c *call) (int, any, error) {
+	j, err := a.find(c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -124,18 +119,18 @@ func (d *dtr) cancelJob(c *call) (int, any, error) {
 	return http.StatusNoContent, nil, nil
 }
 
-func (d *dtr) deleteJob(c *call) (int, any, error) {
-	j, err := d.findJob(c)
+func (a jobAPI) remove(c *call) (int, any, error) {
+	j, err := a.find(c)
 	if err != nil {
 		return 0, nil, err
 	}
 	j.cancel()
-	d.jobs = slices.DeleteFunc(d.jobs, func(o *job) bool { return o == j })
+	a.queue.jobs = slices.DeleteFunc(a.queue.jobs, func(o *job) bool { return o == j })
 	return http.StatusNoContent, nil, nil
 }
 
-func (d *dtr) jobLogs(c *call) (int, any, error) {
-	j, err := d.findJob(c)
+func (a jobAPI) logs(c *call) (int, any, error) {
+	j, err := a.find(c)
 	if err != nil {
 		return 0, nil, err
 	}

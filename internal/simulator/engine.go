@@ -3,14 +3,10 @@ package simulator
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,13 +19,17 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
+const (
+	statusKilled     = 128 + 9  // SIGKILL
+	statusTerminated = 128 + 15 // SIGTERM
+)
+
 // engine is the Docker side of the cluster: every node, image and container.
 // One lock guards it all; it is never held while a request waits, a container
 // runs, or DTR is told of a change.
 type engine struct {
 	ctx        context.Context // ends every container that runs
 	clock      clock.Clock
-	registry   *registry
 	apiVersion string
 	version    string // of the engines, unless a node says otherwise
 	ucpVersion string
@@ -42,74 +42,14 @@ type engine struct {
 	nodes      []*node
 	containers map[string]*ctr // by id
 	ended      []Container
-	runs       map[string]int // first phases of the bootstrapper ever started, by command
-	services   []*service
-	changes    uint64          // of the swarm
+	runs       map[string]int  // first phases of the bootstrapper ever started, by command
 	crashing   map[string]bool // images whose containers end as soon as they start
 }
 
 // program is what a container of the bootstrapper's image runs.
 type program func(ctx context.Context, args, env []string, stdout, stderr io.Writer) int
 
-// node is a machine with an engine.
-type node struct {
-	name, id, addr string
-	manager, down  bool
-	memory         int64
-	version        string
-	availability   string
-	os             string
-	images         map[string]image // by reference
-}
-
-type image struct{ id, digest string }
-
-// ctr is a container. Its fields are guarded by the engine's lock.
-type ctr struct {
-	id, name, imageID string
-	node              *node
-	config            *container.Config
-	host              *container.HostConfig
-	created           time.Time
-	started, finished time.Time
-	state             container.ContainerState
-	exitCode          int
-	networks          []string // besides that of its network mode
-	restarts          bool     // when the engine of its node comes back
-	log               *logBuffer
-	stop              context.CancelFunc // ends the program that runs in it
-	exited            chan struct{}      // closed when it stops running
-	removed           chan struct{}      // closed when it is gone
-}
-
-// engineError is an answer of the Engine API that is not a success.
-type engineError struct {
-	status  int
-	message string
-}
-
-func (e *engineError) Error() string { return e.message }
-
-func errorf(status int, format string, args ...any) error {
-	return &engineError{status, fmt.Sprintf(format, args...)}
-}
-
-var errNotModified = errorf(http.StatusNotModified, "")
-
-// scope is what an API endpoint covers: the cluster as UCP shows it, or the
-// engine of one node.
-type scope struct{ node string }
-
-func (s scope) cluster() bool { return s.node == "" }
-
-func (s scope) covers(n *node) bool { return s.cluster() || s.node == n.name }
-
-func newID() string {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b)
-	return hex.EncodeToString(b)
-}
-
+// nodeByName returns nil for a node that does not exist. The lock must be held.
 func (e *engine) nodeByName(name string) *node {
 	i := slices.IndexFunc(e.nodes, func(n *node) bool { return n.name == name })
 	if i < 0 {
@@ -163,11 +103,6 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 	}
 	e.containers[c.id] = c
 	return c
-}
-
-// upgrades says whether what runs in the container is an upgrade's first phase.
-func (c *ctr) upgrades() bool {
-	return release.IsBootstrapper(c.config.Image) && len(c.config.Cmd) > 0 && c.config.Cmd[0] == standin.CommandUpgrade
 }
 
 // run starts a container. The lock must be held.
@@ -224,6 +159,7 @@ func (e *engine) end(c *ctr, status int) {
 	}
 }
 
+// delete removes a container. The lock must be held.
 func (e *engine) delete(c *ctr) {
 	delete(e.containers, c.id)
 	c.log.close()
@@ -266,40 +202,32 @@ func (e *engine) Ended() []Container {
 	return list
 }
 
-func (c *ctr) describe() Container {
-	return Container{
-		ID: c.id, Name: c.name, Node: c.node.name, Image: c.config.Image,
-		Args: slices.Clone(c.config.Cmd), Env: slices.Clone(c.config.Env), Labels: c.labels(),
-		State: string(c.state), ExitCode: c.exitCode, Ports: c.ports(), Networks: slices.Sorted(maps.Keys(c.endpoints())),
-		Created: c.created, StartedAt: c.started, FinishedAt: c.finished,
+// kill ends a running container with a status. The lock must be held.
+func (e *engine) kill(s scope, name string, status int) error {
+	c, err := e.reachable(s, name)
+	if err != nil {
+		return err
 	}
+	if c.state != container.StateRunning {
+		return errorf(http.StatusConflict, "Cannot kill container: %s: Container %s is not running", name, c.id)
+	}
+	e.end(c, status)
+	return nil
 }
 
-// ports are the ports that are published, by the container's own.
-func (c *ctr) ports() map[uint16]uint16 {
-	ports := map[uint16]uint16{}
-	for port, bindings := range c.host.PortBindings {
-		for _, b := range bindings {
-			public, _ := strconv.ParseUint(b.HostPort, 10, 16)
-			ports[port.Num()] = uint16(public)
-		}
+// finish makes a change and answers 204.
+func (e *engine) finish(w http.ResponseWriter, f func() error) error {
+	if err := e.change(f); err != nil {
+		return err
 	}
-	return ports
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
-func (e *engine) setDigest(ref, digest string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, n := range e.nodes {
-		if img, ok := n.images[ref]; ok {
-			img.digest = digest
-			n.images[ref] = img
-		}
+// known is nodeByName for nodes that must exist.
+func (e *engine) known(nodeName string) (*node, error) {
+	if n := e.nodeByName(nodeName); n != nil {
+		return n, nil
 	}
-}
-
-// addImage puts an image on a node. The lock must be held.
-func (e *engine) addImage(n *node, ref, digest string) {
-	ref = release.NormalRef(ref)
-	n.images[ref] = image{id: "sha256:" + release.StableID("image", ref, digest), digest: digest}
+	return nil, errorf(http.StatusNotFound, "no such node: %s", nodeName)
 }

@@ -19,14 +19,30 @@ const (
 	manifestType = "application/vnd.docker.distribution.manifest.v2+json"
 )
 
-func (e *engine) serveImages(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
+// imageAPI is the part of the Engine API about images.
+type imageAPI struct {
+	engine   *engine
+	registry *registry
+}
+
+func (a imageAPI) routes() []engineRoute {
+	return []engineRoute{
+		{"GET", "/images/json", a.list},
+		{"GET", "/images/*/json", a.inspect},
+		{"POST", "/images/create", a.pull},
+		{"POST", "/images/load", a.load},
+		{"GET", "/distribution/*/json", a.distribution},
+	}
+}
+
+func (a imageAPI) list(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
 	filter, err := filters(r, "node", "reference", "dangling", "label")
 	if err != nil {
 		return err
 	}
 	byRef := map[string]image{}
-	e.mu.Lock()
-	for _, n := range e.nodes {
+	a.engine.mu.Lock()
+	for _, n := range a.engine.nodes {
 		if !s.covers(n) || n.down || len(filter["node"]) > 0 && !slices.Contains(filter["node"], n.name) {
 			continue
 		}
@@ -36,7 +52,7 @@ func (e *engine) serveImages(s scope, w http.ResponseWriter, r *http.Request, _ 
 			}
 		}
 	}
-	e.mu.Unlock()
+	a.engine.mu.Unlock()
 	list := []imagetypes.Summary{}
 	for ref, img := range byRef {
 		list = append(list, imagetypes.Summary{
@@ -57,19 +73,10 @@ func matchesReference(patterns []string, ref string) bool {
 	})
 }
 
-// repoDigests: an image that was loaded from a file has none.
-func (i image) repoDigests(ref string) []string {
-	if i.digest == "" {
-		return []string{}
-	}
-	repository, _ := release.SplitRef(ref)
-	return []string{repository + "@" + i.digest}
-}
-
-func (e *engine) serveImage(s scope, w http.ResponseWriter, _ *http.Request, name string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, n := range e.nodes {
+func (a imageAPI) inspect(s scope, w http.ResponseWriter, _ *http.Request, name string) error {
+	a.engine.mu.Lock()
+	defer a.engine.mu.Unlock()
+	for _, n := range a.engine.nodes {
 		if !s.covers(n) || n.down {
 			continue
 		}
@@ -90,25 +97,25 @@ func (e *engine) serveImage(s scope, w http.ResponseWriter, _ *http.Request, nam
 	return errorf(http.StatusNotFound, "no such image: %s: %v", name, missing)
 }
 
-// servePull pulls on every node of the scope. Docker reports an image that
+// pull pulls on every node of the scope. Docker reports an image that
 // does not exist as an error answer; UCP has begun to answer by then, and puts
 // it into the stream.
-func (e *engine) servePull(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
+func (a imageAPI) pull(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
 	ref := r.URL.Query().Get("fromImage")
 	if tag := r.URL.Query().Get("tag"); tag != "" {
 		ref += ":" + tag
 	}
 	repository, tag := release.SplitRef(ref)
 	ref = repository + ":" + tag
-	digest, found := e.registry.digest(ref)
+	digest, found := a.registry.digest(ref)
 	missing := errorf(http.StatusNotFound, "manifest for %s not found: manifest unknown: manifest unknown", ref)
 	if !found && !s.cluster() {
 		return missing
 	}
 	out := stream{w}
-	e.mu.Lock()
-	nodes := slices.DeleteFunc(slices.Clone(e.nodes), func(n *node) bool { return !s.covers(n) || n.down })
-	e.mu.Unlock()
+	a.engine.mu.Lock()
+	nodes := slices.DeleteFunc(slices.Clone(a.engine.nodes), func(n *node) bool { return !s.covers(n) || n.down })
+	a.engine.mu.Unlock()
 	for _, n := range nodes {
 		out.send(jsonstream.Message{ID: n.name, Status: "Pulling " + ref + "..."})
 	}
@@ -116,14 +123,14 @@ func (e *engine) servePull(s scope, w http.ResponseWriter, r *http.Request, _ st
 		out.fail(missing)
 		return nil
 	}
-	if err := e.clock.Sleep(r.Context(), imagePullTime); err != nil {
+	if err := a.engine.clock.Sleep(r.Context(), imagePullTime); err != nil {
 		return err // the client has gone
 	}
-	e.mu.Lock()
+	a.engine.mu.Lock()
 	for _, n := range nodes {
-		e.addImage(n, ref, digest)
+		n.put(ref, digest)
 	}
-	e.mu.Unlock()
+	a.engine.mu.Unlock()
 	out.send(jsonstream.Message{Status: "Digest: " + digest})
 	for _, n := range nodes {
 		out.send(jsonstream.Message{ID: n.name, Status: "Pulling " + ref + "... : downloaded"})
@@ -131,30 +138,30 @@ func (e *engine) servePull(s scope, w http.ResponseWriter, r *http.Request, _ st
 	return nil
 }
 
-// serveLoad takes an archive as docker save writes it, compressed or not.
-func (e *engine) serveLoad(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
+// load takes an archive as docker save writes it, compressed or not.
+func (a imageAPI) load(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
 	refs, err := release.ArchiveTags(r.Body)
 	if err != nil {
 		return errorf(http.StatusInternalServerError, "Error processing tar file: %v", err)
 	}
 	out := stream{w}
-	e.mu.Lock()
-	for _, n := range e.nodes {
+	a.engine.mu.Lock()
+	for _, n := range a.engine.nodes {
 		for _, ref := range refs {
 			if s.covers(n) && !n.down {
-				e.addImage(n, ref, "")
+				n.put(ref, "")
 			}
 		}
 	}
-	e.mu.Unlock()
+	a.engine.mu.Unlock()
 	for _, ref := range refs {
 		out.send(jsonstream.Message{Stream: "Loaded image: " + ref + "\n"})
 	}
 	return nil
 }
 
-func (e *engine) serveDistribution(_ scope, w http.ResponseWriter, _ *http.Request, name string) error {
-	digest, ok := e.registry.digest(name)
+func (a imageAPI) distribution(_ scope, w http.ResponseWriter, _ *http.Request, name string) error {
+	digest, ok := a.registry.digest(name)
 	if !ok {
 		return errorf(http.StatusNotFound, "manifest unknown: manifest unknown")
 	}

@@ -8,6 +8,13 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
+// statsAPI is the part of the Engine API about what containers use.
+type statsAPI struct{ engine *engine }
+
+func (a statsAPI) routes() []engineRoute {
+	return []engineRoute{{"GET", "/containers/*/stats", a.stats}}
+}
+
 // What a running container uses, whichever it is: its memory, and the part of it
 // that is cache of files and is given up when memory is short.
 const (
@@ -21,38 +28,38 @@ const statsInterval = time.Second
 
 // serveStats tells what a container uses, in the form of cgroup version 1: once,
 // or every second until the client goes away.
-func (e *engine) serveStats(s scope, w http.ResponseWriter, r *http.Request, name string) error {
+func (a statsAPI) stats(s scope, w http.ResponseWriter, r *http.Request, name string) error {
 	stream := r.URL.Query().Get("stream") == "" || isSet(r, "stream")
-	oneShot := isSet(r, "one-shot") && compareAPI(e.apiVersion, "1.41") >= 0
+	oneShot := isSet(r, "one-shot") && compareAPI(a.engine.apiVersion, "1.41") >= 0
 	if stream && oneShot {
 		return errorf(http.StatusBadRequest, "cannot have stream=true and one-shot=true")
 	}
-	sample, err := e.sample(s, name)
+	sample, err := a.sample(s, name)
 	if err != nil {
 		return err
 	}
 	if !stream && !oneShot {
 		sample.PreRead = sample.Read.Add(-statsInterval)
-		if err := e.clock.Sleep(r.Context(), statsInterval); err != nil {
+		if err := a.engine.clock.Sleep(r.Context(), statsInterval); err != nil {
 			return err
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if json.NewEncoder(w).Encode(sample) == nil && stream {
-		e.streamStats(s, w, r, name)
+		a.streamStats(s, w, r, name)
 	}
 	return nil
 }
 
 // streamStats adds a sample every second, for as long as there is something to tell
 // and somebody to tell it to.
-func (e *engine) streamStats(s scope, w http.ResponseWriter, r *http.Request, name string) {
+func (a statsAPI) streamStats(s scope, w http.ResponseWriter, r *http.Request, name string) {
 	for {
 		_ = http.NewResponseController(w).Flush()
-		if e.clock.Pause(r.Context(), statsInterval) != nil {
+		if a.engine.clock.Pause(r.Context(), statsInterval) != nil {
 			return
 		}
-		sample, err := e.sample(s, name)
+		sample, err := a.sample(s, name)
 		if err != nil || json.NewEncoder(w).Encode(sample) != nil {
 			return
 		}
@@ -60,10 +67,10 @@ func (e *engine) streamStats(s scope, w http.ResponseWriter, r *http.Request, na
 }
 
 // sample is what a container uses now.
-func (e *engine) sample(s scope, name string) (container.StatsResponse, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	c, err := e.reachable(s, name)
+func (a statsAPI) sample(s scope, name string) (container.StatsResponse, error) {
+	a.engine.mu.Lock()
+	defer a.engine.mu.Unlock()
+	c, err := a.engine.reachable(s, name)
 	if err != nil {
 		return container.StatsResponse{}, err
 	}

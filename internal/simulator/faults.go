@@ -1,12 +1,14 @@
 package simulator
 
 import (
+	"bytes"
+	"maps"
+	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
-
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
 // Services that a [Fault] or a [Request] belongs to.
@@ -52,56 +54,54 @@ func (f Fault) matches(service, method, p string, bootstrapper bool) bool {
 	return ok || f.Path == ""
 }
 
-// Inject makes the fault happen from now on. Faults injected earlier come
-// first. A malformed Path panics: it would never match.
-func (c *Cluster) Inject(f Fault) (remove func()) {
-	if _, err := path.Match(f.Path, ""); err != nil {
-		panic("simulator: fault with a malformed path pattern: " + f.Path)
+// happen answers the request the way the fault says.
+func (f Fault) happen(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if f.Delay > 0 {
+		timer := time.NewTimer(f.Delay)
+		defer timer.Stop()
+		select {
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		case <-timer.C:
+		}
 	}
-	return c.front.inject(f)
+	answer := &answerBuffer{header: http.Header{}, status: http.StatusOK}
+	if f.AfterEffect || f.Truncate {
+		next.ServeHTTP(answer, r)
+	}
+	switch {
+	case f.Truncate:
+		maps.Copy(w.Header(), answer.header)
+		w.Header().Set("Content-Length", strconv.Itoa(answer.body.Len()))
+		w.WriteHeader(answer.status)
+		_, _ = w.Write(answer.body.Bytes()[:answer.body.Len()/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case f.Garbage:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("<html>\x00 this is not JSON"))
+	case f.Status != 0:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(f.Status)
+		_, _ = w.Write([]byte(f.Body))
+	case f.Reset || f.AfterEffect:
+		resetConnection(w)
+	default:
+		next.ServeHTTP(w, r)
+	}
 }
 
-// BootstrapperFaults say how bootstrappers go wrong, all of them until
-// [Cluster.SetBootstrapper] is called again.
-type BootstrapperFaults = standin.Faults
-
-// SetBootstrapper sets how bootstrappers go wrong from now on, those that run
-// included.
-func (c *Cluster) SetBootstrapper(f BootstrapperFaults) { c.bootstrapper.set(f) }
-
-// guarded is a value that one goroutine sets and others read.
-type guarded[T any] struct {
-	mu sync.Mutex
-	v  T
+// answerBuffer keeps an answer that does not reach the client unchanged.
+type answerBuffer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
 }
 
-func (g *guarded[T]) set(v T) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.v = v
-}
-
-func (g *guarded[T]) get() T {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.v
-}
-
-// MigrationFaults says how the metadata store migration goes wrong.
-type MigrationFaults struct {
-	// Fail makes this many attempts fail from now on; -1 all of them.
-	Fail int
-	// Status is shown by a job once a worker has it, instead of what happens;
-	// the job stays there.
-	Status string
-	// NeverStart: DTR does not schedule the job. One posted by hand runs.
-	NeverStart bool
-	// AlreadyDone: the cluster had opted in on 2.5, and did it there.
-	AlreadyDone bool
-}
-
-// SetMigration sets how the migration goes wrong from now on.
-func (c *Cluster) SetMigration(f MigrationFaults) { c.dtr.setMigration(f) }
+func (a *answerBuffer) Header() http.Header         { return a.header }
+func (a *answerBuffer) WriteHeader(status int)      { a.status = status }
+func (a *answerBuffer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *answerBuffer) Flush()                      {}
 
 // injector holds the faults put in and picks the one that a request meets.
 type injector struct {

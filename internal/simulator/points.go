@@ -107,33 +107,33 @@ func (p *points) reach(ctx context.Context, name string) {
 // At has f called every time the point is reached, before the run goes on; with
 // sync.OnceFunc only the first time, and not in the run that resumes. It is
 // called by whoever got there, so the run waits for it.
-func (c *Cluster) At(point string, f func()) {
-	c.points.mu.Lock()
-	defer c.points.mu.Unlock()
-	pt := c.points.get(point)
+func (p *points) At(point string, f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pt := p.get(point)
 	pt.funcs = append(slices.Clip(pt.funcs), f)
 }
 
 // Hold makes the run wait at the point until release is called.
-func (c *Cluster) Hold(point string) (release func()) {
-	_, release = c.HoldNth(point, 0)
+func (p *points) Hold(point string) (release func()) {
+	_, release = p.HoldNth(point, 0)
 	return release
 }
 
 // HoldNth makes the run wait where it reaches the point for the n-th time from the
 // start, until release is called. It must not have been there yet.
-func (c *Cluster) HoldNth(point string, n int) (reached <-chan struct{}, release func()) {
-	c.points.mu.Lock()
-	defer c.points.mu.Unlock()
+func (p *points) HoldNth(point string, n int) (reached <-chan struct{}, release func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	h := &hold{nth: n, reached: make(chan struct{}), released: make(chan struct{})}
-	pt := c.points.get(point)
+	pt := p.get(point)
 	pt.held = append(slices.Clip(pt.held), h)
 	return h.reached, sync.OnceFunc(func() { close(h.released) })
 }
 
 // Reached is closed when the point is reached for the first time.
-func (c *Cluster) Reached(point string) <-chan struct{} {
-	c.points.mu.Lock()
-	defer c.points.mu.Unlock()
-	return c.points.get(point).reached
+func (p *points) Reached(point string) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.get(point).reached
 }

@@ -60,32 +60,29 @@ func (r *registry) published(ref string) bool {
 
 // AddMirror makes every released version available under another repository,
 // "reg.example.com/dtr/dtr" for instance.
-func (c *Cluster) AddMirror(repository string) {
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
-	c.registry.mirrors = append(c.registry.mirrors, repository)
+func (r *registry) AddMirror(repository string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mirrors = append(r.mirrors, repository)
 }
 
 // AddToRegistry makes an image available that otherwise is not.
-func (c *Cluster) AddToRegistry(ref string) {
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
-	c.registry.added[release.NormalRef(ref)] = true
-	delete(c.registry.removed, release.NormalRef(ref))
+func (r *registry) AddToRegistry(ref string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.added[release.NormalRef(ref)] = true
+	delete(r.removed, release.NormalRef(ref))
 }
 
 // RemoveFromRegistry makes an image impossible to pull. Nodes that have it keep it.
-func (c *Cluster) RemoveFromRegistry(ref string) {
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
-	c.registry.removed[release.NormalRef(ref)] = true
+func (r *registry) RemoveFromRegistry(ref string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.removed[release.NormalRef(ref)] = true
 }
 
-// SetDigest has the registry say another digest of a reference, "sha256:...",
-// and the nodes that have the image too.
-func (c *Cluster) SetDigest(ref, digest string) {
-	c.registry.mu.Lock()
-	c.registry.digests[release.NormalRef(ref)] = digest
-	c.registry.mu.Unlock()
-	c.engine.setDigest(release.NormalRef(ref), digest)
+func (r *registry) setDigest(ref, digest string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.digests[ref] = digest
 }

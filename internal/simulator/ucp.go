@@ -116,15 +116,15 @@ func (u *ucp) requiresTrust() bool {
 }
 
 // SetContentTrust has UCP require signed images, which DTR's are not.
-func (c *Cluster) SetContentTrust(required bool) {
-	c.ucp.mu.Lock()
-	defer c.ucp.mu.Unlock()
-	c.ucp.contentTrust = required
+func (u *ucp) SetContentTrust(required bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.contentTrust = required
 }
 
 // ExpireTokens makes every login token given so far worthless.
-func (c *Cluster) ExpireTokens() {
-	c.ucp.mu.Lock()
-	defer c.ucp.mu.Unlock()
-	clear(c.ucp.tokens)
+func (u *ucp) ExpireTokens() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	clear(u.tokens)
 }

@@ -1,0 +1,56 @@
+package simulator
+
+import (
+	"time"
+)
+
+// ReplicaIDs lists the ids of the replicas in ascending order, which is the order
+// of the bootstrapper too, and of the nodes of those that were there at the start.
+func (m *members) ReplicaIDs() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.replicas()
+}
+
+// changeReport changes the report of a replica at once; an unknown id panics.
+func (m *members) changeReport(id string, f func(r *report)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refresh(time.Now())
+	r := m.reports[id]
+	if r == nil {
+		panic("simulator: no replica " + id)
+	}
+	f(r)
+}
+
+// SetReplicaHealth has a replica report this reason instead of OK; "" lets it
+// report how it is again.
+func (m *members) SetReplicaHealth(id, reason string) {
+	m.changeReport(id, func(r *report) {
+		r.forced = reason
+		r.word = m.diagnose(id)
+	})
+}
+
+// FreezeReplica stops a replica from refreshing its report, which is ten
+// minutes old at once and still says what it said. After a minute of simulated
+// time DTR says itself that the report is old.
+func (m *members) FreezeReplica(id string) {
+	m.changeReport(id, func(r *report) {
+		r.frozen = true
+		r.at = r.at.Add(-frozenAge)
+	})
+}
+
+// ThawReplica ends FreezeReplica; the next report comes with the next period.
+func (m *members) ThawReplica(id string) {
+	m.changeReport(id, func(r *report) { r.frozen = false })
+}
+
+// SetGCLock shows a garbage collection as running on this replica; "" ends it.
+func (m *members) SetGCLock(holder string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gcLock = holder
+}

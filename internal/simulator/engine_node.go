@@ -1,0 +1,69 @@
+package simulator
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/api/types/swarm"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+)
+
+// node is a machine with an engine.
+type node struct {
+	name, id, addr string
+	manager, down  bool
+	memory         int64
+	version        string
+	availability   string
+	os             string
+	images         map[string]image // by reference
+}
+
+// image is one that a node has; digest is empty when it was loaded from a file.
+type image struct{ id, digest string }
+
+// put puts an image on the node.
+func (n *node) put(ref, digest string) {
+	ref = release.NormalRef(ref)
+	n.images[ref] = image{id: "sha256:" + release.StableID("image", ref, digest), digest: digest}
+}
+
+// has reports whether the node has an image.
+func (n *node) has(ref string) bool {
+	_, ok := n.images[release.NormalRef(ref)]
+	return ok
+}
+
+// satisfies applies the constraints of classic Swarm that name a node.
+func (n *node) satisfies(constraints []string) bool {
+	for _, c := range constraints {
+		if name, ok := strings.CutPrefix(c, "node=="); ok && name != n.name {
+			return false
+		}
+		if name, ok := strings.CutPrefix(c, "node!="); ok && name == n.name {
+			return false
+		}
+	}
+	return true
+}
+
+// taskFits applies the constraints that name a node.
+func (n *node) taskFits(spec swarm.TaskSpec) bool {
+	if spec.Placement == nil {
+		return true
+	}
+	return !slices.ContainsFunc(spec.Placement.Constraints, func(c string) bool {
+		name, is := strings.CutPrefix(strings.ReplaceAll(c, " ", ""), "node.hostname==")
+		return is && name != n.name
+	})
+}
+
+// repoDigests lists the digests by which a registry knows the image.
+func (i image) repoDigests(ref string) []string {
+	if i.digest == "" {
+		return []string{}
+	}
+	repository, _ := release.SplitRef(ref)
+	return []string{repository + "@" + i.digest}
+}

@@ -1,0 +1,87 @@
+package simulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// scope is what an API endpoint covers: the cluster as UCP shows it, or the
+// engine of one node.
+type scope struct{ node string }
+
+func (s scope) cluster() bool { return s.node == "" }
+
+// covers reports whether a node belongs to the scope.
+func (s scope) covers(n *node) bool { return s.cluster() || s.node == n.name }
+
+// serveFunc answers a request to an endpoint of the scope's; name is what the path
+// names. An error that it returns becomes the answer.
+type serveFunc func(s scope, w http.ResponseWriter, r *http.Request, name string) error
+
+// isSet reads a boolean query parameter as Docker does.
+func isSet(r *http.Request, name string) bool {
+	switch strings.ToLower(strings.TrimSpace(r.URL.Query().Get(name))) {
+	case "", "0", "no", "false", "none":
+		return false
+	default:
+		return true
+	}
+}
+
+// filters is the query parameter of that name: terms with the values allowed.
+// Both forms that Docker ever took are understood.
+func filters(r *http.Request, known ...string) (map[string][]string, error) {
+	out := map[string][]string{}
+	raw := r.URL.Query().Get("filters")
+	if raw == "" {
+		return out, nil
+	}
+	var set map[string]map[string]bool
+	if err := json.Unmarshal([]byte(raw), &set); err == nil {
+		for term, values := range set {
+			for v := range values {
+				out[term] = append(out[term], v)
+			}
+		}
+	} else if err := json.Unmarshal([]byte(raw), &out); err != nil {
+		return nil, errorf(http.StatusBadRequest, "invalid filters: %v", err)
+	}
+	for term := range out {
+		if !slices.Contains(known, term) {
+			return nil, errorf(http.StatusBadRequest, "Invalid filter '%s'", term)
+		}
+	}
+	return out, nil
+}
+
+var versionPrefix = regexp.MustCompile(`^/v([0-9]+\.[0-9]+)(/.*)$`)
+
+// withoutVersion is the path without the /vX.Y that an Engine API path begins with.
+func withoutVersion(path string) string {
+	if m := versionPrefix.FindStringSubmatch(path); m != nil {
+		return m[2]
+	}
+	return path
+}
+
+// engineRoute is one endpoint. A single * in the pattern stands for a name,
+// which may hold slashes.
+type engineRoute struct {
+	method, pattern string
+	serve           serveFunc
+}
+
+// match compares a path with the route's pattern and returns the name in it.
+func (rt engineRoute) match(path string) (name string, ok bool) {
+	before, after, wild := strings.Cut(rt.pattern, "*")
+	if !wild {
+		return "", path == rt.pattern
+	}
+	if len(path) <= len(before)+len(after) || !strings.HasPrefix(path, before) || !strings.HasSuffix(path, after) {
+		return "", false
+	}
+	return path[len(before) : len(path)-len(after)], true
+}

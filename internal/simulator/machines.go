@@ -1,0 +1,161 @@
+package simulator
+
+import (
+	"github.com/Masterminds/semver/v3"
+	"github.com/moby/moby/api/types/container"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
+)
+
+// machines are the nodes and containers as tests change them by hand. Names and
+// versions that do not exist panic: they are mistakes of the test.
+type machines struct {
+	engine *engine
+	images *nodeImages
+}
+
+// KillContainer kills a running container, named with or without its node.
+func (m *machines) KillContainer(name string) {
+	must(m.engine.change(func() error { return m.engine.kill(scope{}, name, statusKilled) }))
+}
+
+// StartContainer starts a container that does not run.
+func (m *machines) StartContainer(name string) {
+	must(m.engine.change(func() error {
+		ct, err := m.engine.reachable(scope{}, name)
+		if err == nil && ct.state != container.StateRunning {
+			m.engine.run(ct)
+		}
+		return err
+	}))
+}
+
+// ConnectContainer connects a container to one more network.
+func (m *machines) ConnectContainer(name, networkName string) {
+	must(m.engine.change(func() error { return m.engine.connect(scope{}, name, networkName) }))
+}
+
+// StopEngine stops the engine of a node with all containers on it: a machine
+// that is gone.
+func (m *machines) StopEngine(nodeName string) {
+	must(m.engine.change(func() error {
+		n, err := m.engine.known(nodeName)
+		if err != nil {
+			return err
+		}
+		n.down = true
+		for _, ct := range m.engine.containers {
+			if ct.node == n && ct.state == container.StateRunning {
+				m.engine.end(ct, statusKilled)
+				ct.restarts = ct.host.RestartPolicy.Name == container.RestartPolicyUnlessStopped
+			}
+		}
+		return nil
+	}))
+}
+
+// StartEngine brings a stopped engine back, with the containers whose restart
+// policy says so; those of DTR have one, those of bootstrappers do not.
+func (m *machines) StartEngine(nodeName string) {
+	must(m.engine.change(func() error {
+		n, err := m.engine.known(nodeName)
+		if err != nil {
+			return err
+		}
+		n.down = false
+		for _, ct := range m.engine.containers {
+			if ct.node == n && ct.restarts {
+				ct.restarts = false
+				m.engine.run(ct)
+			}
+		}
+		return nil
+	}))
+}
+
+// SetMemory sets how much memory a node has.
+func (m *machines) SetMemory(nodeName string, bytes int64) {
+	must(m.engine.change(func() error {
+		n, err := m.engine.known(nodeName)
+		if err == nil {
+			n.memory = bytes
+		}
+		return err
+	}))
+}
+
+// SetReplicaVersion replaces every container of a replica at once, as somebody
+// who upgrades or restores by hand does.
+func (m *machines) SetReplicaVersion(id, version string) {
+	repository := release.Repository(semver.MustParse(version))
+	e := m.engine
+	must(e.change(func() error {
+		for _, spec := range release.ReplicaContainers(repository, id, func(string) string { return version }) {
+			old, err := e.find(scope{}, spec.Name)
+			if err != nil {
+				return err
+			}
+			if old.state == container.StateRunning {
+				e.end(old, statusTerminated)
+			}
+			e.delete(old)
+			old.node.put(spec.Config.Image, m.images.registry.manifest(spec.Config.Image))
+			e.run(e.add(old.node, old.name, spec.Config, spec.Host))
+		}
+		return nil
+	}))
+}
+
+// CutAttached breaks the connections of those that are attached to a container,
+// which goes on.
+func (m *machines) CutAttached(name string) {
+	m.engine.mu.Lock()
+	ct, err := m.engine.find(scope{}, name)
+	m.engine.mu.Unlock()
+	must(err)
+	ct.log.mu.Lock()
+	defer ct.log.mu.Unlock()
+	ct.log.detach()
+}
+
+// AddCacheContainer starts a content cache that is a container by itself, on the
+// engine's default network unless a change says otherwise.
+func (m *machines) AddCacheContainer(name, ref, nodeName string, changes ...func(*container.HostConfig)) {
+	host := &container.HostConfig{
+		Binds:         []string{"dtr-cache:/data", "/etc/cache/config.yaml:/config.yaml:ro"},
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
+	}
+	for _, change := range changes {
+		change(host)
+	}
+	m.images.AddImage(ref, nodeName)
+	e := m.engine
+	must(e.change(func() error {
+		n, err := e.known(nodeName)
+		if err != nil {
+			return err
+		}
+		e.run(e.add(n, name, &container.Config{Image: ref, Env: []string{"A=B"}, Labels: map[string]string{"keep": "me"}}, host))
+		return nil
+	}))
+}
+
+// SetCrashing has every container of an image end with status 1 as soon as it is
+// started, or no longer.
+func (m *machines) SetCrashing(ref string, crashing bool) {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	m.engine.crashing[release.NormalRef(ref)] = crashing
+}
+
+// BootstrapperRuns is how many upgrade containers were ever started; the
+// second phase of one is not another.
+func (m *machines) BootstrapperRuns() int { return m.Runs(standin.CommandUpgrade) }
+
+// Runs is that for any command of the bootstrapper: "join", "remove".
+func (m *machines) Runs(command string) int {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	return m.engine.runs[command]
+}

@@ -1,0 +1,52 @@
+package simulator
+
+import (
+	"fmt"
+)
+
+const (
+	managerName = "manager1"
+	maxReplicas = 7
+)
+
+// Options say what cluster to simulate.
+type Options struct {
+	// Version that every replica runs, MAJOR.MINOR.PATCH. Required.
+	Version string
+	// Replicas, 1 to 7; 3 if zero. The k-th lives on node worker<k>.
+	Replicas int
+	// Workers is how many workers there are; those without a replica are free for
+	// one to join. As many as replicas if fewer.
+	Workers int
+	// Speed divides every duration: 1, or zero, is as slow as a real cluster.
+	Speed float64
+	// Username and Password of the administrator; made up if empty.
+	Username, Password string
+	// Host is the external host name that DTR's settings show; the address that
+	// is served if empty.
+	Host string
+	// APIVersion of the Docker Engines; if empty the one of the engine that was
+	// released together with the DTR version: 1.37, 1.39 or 1.40.
+	APIVersion string
+	// UCPVersion, if empty, is likewise the one of the release.
+	UCPVersion string
+	// Nodes says how nodes differ from the usual ones, by name.
+	Nodes map[string]NodeOptions
+	// Listen is the address of this machine that DTR and UCP are served on;
+	// 127.0.0.1 if empty.
+	Listen string
+	// Engines take the place of the simulated ones. Replicas, APIVersion and
+	// Nodes then mean nothing, and the methods of the cluster that change
+	// containers, images and nodes, or hold a bootstrapper up, must not be used.
+	Engines Engines
+}
+
+// NodeOptions describes a node; zero values are the usual ones.
+type NodeOptions struct {
+	MemoryBytes   int64 // 32 GiB
+	EngineVersion string
+	Availability  string // active
+	OS            string // linux
+}
+
+func workerName(k int) string { return fmt.Sprintf("worker%d", k) }
