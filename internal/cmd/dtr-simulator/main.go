@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -25,7 +26,7 @@ func main() {
 		stop()
 		os.Exit(status)
 	}
-	err := run(ctx, os.Args[1:], os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "dtr-simulator:", err)
@@ -33,15 +34,18 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, stdout io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o simulator.Options
 	flags := flag.NewFlagSet("dtr-simulator", flag.ContinueOnError)
+	flags.SetOutput(stderr)
 	flags.StringVar(&o.Version, "version", "2.5.6", "DTR version that the cluster runs")
 	flags.IntVar(&o.Replicas, "replicas", 3, "number of replicas, 1 to 7")
 	flags.IntVar(&o.Workers, "workers", 0, "number of workers, those without a replica included (default: one for each replica)")
 	flags.Float64Var(&o.Speed, "speed", 1, "how many times faster than a real cluster")
 	flags.StringVar(&o.APIVersion, "api-version", "", "Docker Engine API version (default: by DTR version)")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil // Parse has printed the usage
+	} else if err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {

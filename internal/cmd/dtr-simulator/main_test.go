@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
@@ -14,7 +15,9 @@ func TestRunServesUntilItIsInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, []string{"-version", "2.5.6", "-replicas", "1", "-speed", "100"}, in) }()
+	go func() {
+		done <- run(ctx, []string{"-version", "2.5.6", "-replicas", "1", "-speed", "100"}, in, io.Discard)
+	}()
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -34,8 +37,20 @@ func TestRunServesUntilItIsInterrupted(t *testing.T) {
 
 func TestRunRefuses(t *testing.T) {
 	for _, args := range [][]string{{"-version", "latest"}, {"-replicas", "9"}, {"surplus"}, {"-nonsense"}} {
-		if err := run(t.Context(), args, io.Discard); err == nil {
+		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
 			t.Errorf("%v: no error", args)
+		}
+	}
+}
+
+func TestRunPrintsUsage(t *testing.T) {
+	for _, flag := range []string{"-h", "-help", "--help"} {
+		var stdout, stderr strings.Builder
+		if err := run(t.Context(), []string{flag}, &stdout, &stderr); err != nil {
+			t.Errorf("%s: %v", flag, err)
+		}
+		if !strings.HasPrefix(stderr.String(), "Usage of dtr-simulator:") || stdout.Len() > 0 {
+			t.Errorf("%s: stdout %q, stderr %q", flag, stdout.String(), stderr.String())
 		}
 	}
 }
