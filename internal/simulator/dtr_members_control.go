@@ -43,11 +43,6 @@ func (m *members) FreezeReplica(id string) {
 	})
 }
 
-// ThawReplica ends FreezeReplica; the next report comes with the next period.
-func (m *members) ThawReplica(id string) {
-	m.changeReport(id, func(r *report) { r.frozen = false })
-}
-
 // SetGCLock shows a garbage collection as running on this replica; "" ends it.
 func (m *members) SetGCLock(holder string) {
 	m.mu.Lock()

@@ -301,7 +301,9 @@ func TestNginxHealthCheck(t *testing.T) {
 	if got := text(); got != "Exited (137) Less than a second ago" {
 		t.Error(got)
 	}
-	c.StartContainer(nginx)
+	if _, err := d.ContainerStart(t.Context(), nginx, client.ContainerStartOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	if got := text(); !strings.HasSuffix(got, " (health: starting)") {
 		t.Error(got)
 	}

@@ -20,17 +20,6 @@ func (m *machines) KillContainer(name string) {
 	must(m.engine.change(func() error { return m.engine.kill(scope{}, name, statusKilled) }))
 }
 
-// StartContainer starts a container that does not run.
-func (m *machines) StartContainer(name string) {
-	must(m.engine.change(func() error {
-		ct, err := m.engine.reachable(scope{}, name)
-		if err == nil && ct.state != container.StateRunning {
-			m.engine.run(ct)
-		}
-		return err
-	}))
-}
-
 // ConnectContainer connects a container to one more network.
 func (m *machines) ConnectContainer(name, networkName string) {
 	must(m.engine.change(func() error { return m.engine.connect(scope{}, name, networkName) }))

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
@@ -202,6 +203,8 @@ func TestMigrationWaitsForAWorker(t *testing.T) {
 	runner := "dtr-jobrunner-" + c.ReplicaIDs()[0]
 	c.KillContainer(runner)
 	newAPI(t, c).post(jobsPath, `{"action":"metadatastoremigration"}`)
-	c.StartContainer(runner)
+	if _, err := docker(t, c).ContainerStart(t.Context(), runner, client.ContainerStartOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	awaitWords(t, c, "done")
 }
