@@ -8,7 +8,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
-// accounts are the users of UCP, who are those of DTR too.
+// accounts are the users of UCP, who are also those of DTR.
 type accounts struct {
 	admin string // the name of the administrator
 
@@ -22,7 +22,7 @@ type user struct {
 	admin          bool
 }
 
-// accessToken stands in for a user's password, with DTR alone.
+// accessToken replaces a user's password, at DTR only.
 type accessToken struct {
 	owner, token, hashed, label string
 	created, used               time.Time
@@ -42,7 +42,7 @@ func (a *accounts) check(name, password string) (user, bool) {
 	return *u, true
 }
 
-// checkDTR accepts an access token in the place of the password.
+// checkDTR is check for DTR, which accepts an access token in place of the password.
 func (a *accounts) checkDTR(name, secret string) (user, bool) {
 	if u, ok := a.check(name, secret); ok {
 		return u, true
@@ -87,7 +87,7 @@ func (a *accounts) deleteToken(hashed string) bool {
 	return len(a.tokens) < before
 }
 
-// SetPassword changes the administrator's password. Tokens stay good.
+// SetPassword changes the administrator's password. Tokens stay valid.
 func (a *accounts) SetPassword(password string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 )
 
-// logDriverNone keeps nothing of what a container writes.
+// logDriverNone is the log driver that keeps nothing of what a container writes.
 const logDriverNone = "none"
 
 // attachment is a connection that gets a container's output while it is written.

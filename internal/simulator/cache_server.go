@@ -8,7 +8,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
-// ServiceCache is the content cache's own address, for a [Fault] or a [Request].
+// ServiceCache is the content cache's address, as the service of a [Fault] or a
+// [Request].
 const ServiceCache = "cache"
 
 // cacheHandler is the content cache at [Cluster.CacheURL]: a registry that asks

@@ -8,15 +8,14 @@ import (
 	"github.com/moby/moby/api/types/swarm"
 )
 
-// cacheServices are the swarm services of content caches as tests change them by
-// hand.
+// cacheServices are the test's controls of the swarm services of content caches.
 type cacheServices struct {
 	engine *engine
 	swarm  *swarmState
 	images *nodeImages
 }
 
-// CacheService is a swarm service as "docker stack deploy" makes it of a cache.
+// CacheService is a content cache's swarm service as "docker stack deploy" creates it.
 type CacheService struct {
 	Name          string // "dtr-cache_cache" if empty
 	Image         string
@@ -25,7 +24,7 @@ type CacheService struct {
 	FailureAction string // pause, which is the default, rollback or continue
 }
 
-// AddCacheService makes the service and waits until its tasks run.
+// AddCacheService creates the service and waits until its tasks run.
 func (c *cacheServices) AddCacheService(s CacheService) {
 	s.Name = cmp.Or(s.Name, "dtr-cache_cache")
 	ref, _, _ := strings.Cut(s.Image, "@")
@@ -42,7 +41,7 @@ func (c *cacheServices) AddCacheService(s CacheService) {
 		},
 		"Mode":         map[string]any{"Replicated": map[string]any{"Replicas": max(cmp.Or(s.Replicas, 1), 0)}},
 		"UpdateConfig": map[string]any{"Parallelism": 1, "FailureAction": cmp.Or(s.FailureAction, "pause"), "Monitor": 5000000000, "MaxFailureRatio": 0, "Order": cmp.Or(s.Order, "stop-first")},
-		// Engines of old kept a service's networks here; the API has forgotten it.
+		// Old engines kept a service's networks here; the API's types no longer have it.
 		"Networks":     []any{map[string]any{"Target": "dtr-cache_default"}},
 		"EndpointSpec": map[string]any{"Mode": "vip"},
 	})
@@ -70,7 +69,7 @@ type ServiceState struct {
 	Running     []string // images of the tasks that run
 }
 
-// ServiceState looks at a service.
+// ServiceState returns the current state of a service.
 func (c *cacheServices) ServiceState(name string) ServiceState {
 	c.engine.mu.Lock()
 	defer c.engine.mu.Unlock()

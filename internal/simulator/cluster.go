@@ -3,9 +3,9 @@
 // of the nodes, an image registry, and the bootstrapper that replaces the
 // containers. It serves over TLS on loopback ports and needs no Docker.
 //
-// It behaves as the published documentation says that the real thing does, in
-// a scalable time, and goes wrong where it is told to. It may not import the
-// packages of the provider, which are tested against it.
+// It behaves as the published documentation describes, on a scalable clock, and
+// fails where a test tells it to. It may not import the packages of the provider,
+// which are tested against it.
 package simulator
 
 import (
@@ -43,8 +43,8 @@ type Info struct {
 	DockerHost string `json:"docker_host"`
 }
 
-// Cluster is a running simulation. Each of its parts brings the methods by which a
-// test reads it, changes it, or has it go wrong.
+// Cluster is a running simulation. Each part that it embeds brings the methods with
+// which a test reads that part, changes it, or makes it fail.
 type Cluster struct {
 	// Around DTR and UCP.
 	points
@@ -53,7 +53,7 @@ type Cluster struct {
 	*accounts
 	*registry
 	*ucp
-	// What DTR keeps.
+	// DTR's own state.
 	*members
 	*contentCaches
 	*jobQueue

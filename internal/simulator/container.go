@@ -47,7 +47,7 @@ func (c *ctr) describe() Container {
 	}
 }
 
-// ports are the ports that are published, by the container's own.
+// ports maps the container's ports to those that they are published on.
 func (c *ctr) ports() map[uint16]uint16 {
 	ports := map[uint16]uint16{}
 	for port, bindings := range c.host.PortBindings {

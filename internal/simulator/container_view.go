@@ -14,8 +14,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
-// passes applies the filters of the container list: every term must hold, by
-// one of its values; of labels every one.
+// passes applies the filters of the container list: of every term one value must
+// match, of labels every value.
 func (c *ctr) passes(filter map[string][]string) bool {
 	anyOf := func(term string, f func(v string) bool) bool {
 		return len(filter[term]) == 0 || slices.ContainsFunc(filter[term], f)

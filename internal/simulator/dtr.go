@@ -30,8 +30,8 @@ type dtr struct {
 	turn int // of the load balancer
 }
 
-// observe takes in the containers as they are now. It is called after each change of
-// theirs.
+// observe records the containers as they are now, and acts on what changed. It is
+// called after each change of theirs.
 func (d *dtr) observe() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -75,8 +75,8 @@ func answererOf(r *http.Request) answerer {
 	return r.Context().Value(answererKey{}).(answerer)
 }
 
-// balance picks the replica to answer: the next one whose nginx and API run,
-// or else one whose nginx does.
+// balance picks the replica to answer: the next one whose nginx and API run, or
+// the next one whose nginx runs if there is none.
 func (d *dtr) balance() (answerer, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -28,7 +28,7 @@ func (c *contentCaches) AddCache(name, host string) (id string) {
 	return cache.ID
 }
 
-// RemoveCache takes a registration away.
+// RemoveCache deletes the registration of a content cache.
 func (c *contentCaches) RemoveCache(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -25,7 +25,7 @@ type call struct {
 	upload  *Upload // the file that came with it
 }
 
-// notBefore reports whether a replica's release has what a minor version brought.
+// notBefore reports whether a replica's release is at or after a minor version.
 func (a answerer) notBefore(minor string) bool {
 	return minor == "" || a.release.Compare(semver.MustParse(minor)) >= 0
 }

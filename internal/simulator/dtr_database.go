@@ -9,8 +9,8 @@ import (
 // databaseStatus is what DTR shows of its database.
 type databaseStatus struct{ members *members }
 
-// databaseTables are names of tables, as many as make the status as large as
-// those of real clusters.
+// databaseTables names as many tables as it takes to make the status as large as that
+// of a real cluster.
 var databaseTables = map[string][]string{
 	"dtr2": {
 		"access", "blob_links", "blobs", "client_tokens", "content_caches", "crons", "events", "layers",
@@ -22,7 +22,7 @@ var databaseTables = map[string][]string{
 	"notarysigner": {"private_keys"},
 }
 
-// systemTables are RethinkDB's own tables about itself.
+// tables are RethinkDB's own tables about itself.
 func (d databaseStatus) tables() object {
 	ids := d.members.replicas()
 	server := func(id string) string { return "dtr_rethinkdb_" + id }

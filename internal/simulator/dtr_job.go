@@ -47,7 +47,7 @@ var jobActions = []string{
 	"tagmigration", "bloblinkmigration", "gc", "onlinegc", "onlinegc_metadata", "onlinegc_joblogs",
 }
 
-// migrationRetries is how often DTR itself runs a failed migration again.
+// migrationRetries is how often DTR itself retries a failed migration.
 const migrationRetries = 2
 
 // job is a job with what runs it. All fields are guarded by DTR's lock.

@@ -46,11 +46,11 @@ func (a jobAPI) list(c *call) (int, any, error) {
 		return is("action", j.Action) && is("worker", j.WorkerID) &&
 			is("running", strconv.FormatBool(j.Status == statusRunning))
 	})
-	start, err := number(query.Get("start"), 0)
+	start, err := parseCount(query.Get("start"), 0)
 	if err != nil {
 		return 0, nil, err
 	}
-	limit, err := number(query.Get("limit"), 10)
+	limit, err := parseCount(query.Get("limit"), 10)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -58,8 +58,8 @@ func (a jobAPI) list(c *call) (int, any, error) {
 	return http.StatusOK, object{"jobs": list[:min(limit, len(list))]}, nil
 }
 
-// number reads a query parameter that counts something.
-func number(s string, otherwise int) (int, error) {
+// parseCount reads a query parameter that counts something.
+func parseCount(s string, otherwise int) (int, error) {
 	if s == "" {
 		return otherwise, nil
 	}
@@ -134,11 +134,11 @@ func (a jobAPI) logs(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	offset, err := number(c.URL.Query().Get("offset"), 0)
+	offset, err := parseCount(c.URL.Query().Get("offset"), 0)
 	if err != nil {
 		return 0, nil, err
 	}
-	limit, err := number(c.URL.Query().Get("limit"), 0)
+	limit, err := parseCount(c.URL.Query().Get("limit"), 0)
 	if err != nil {
 		return 0, nil, err
 	}

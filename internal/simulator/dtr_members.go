@@ -24,8 +24,8 @@ type report struct {
 	forced    string // by SetReplicaHealth
 }
 
-// members is what DTR keeps of its replicas: their containers as last observed, and
-// the reports that they wrote about themselves.
+// members are DTR's replicas: their containers as last observed, and the health
+// reports that they wrote about themselves.
 type members struct {
 	mu    *sync.Mutex // DTR's
 	clock clock.Clock
@@ -40,9 +40,9 @@ type members struct {
 // partOf names a container of a replica.
 type partOf struct{ replica, part string }
 
-// observe takes in the containers as they are now. It is called after each change
-// of theirs; what the reports said of the time before is settled first. The lock
-// must be held.
+// observe records the containers as they are now. It is called after each change of
+// theirs; reports that were due before the change are written first. The lock must
+// be held.
 func (m *members) observe(list []Container, now time.Time) {
 	m.refresh(now)
 	m.seen = list
@@ -90,7 +90,7 @@ func (m *members) refresh(now time.Time) {
 	}
 }
 
-// diagnose is what a replica says of itself.
+// diagnose is the health that a replica reports of itself.
 func (m *members) diagnose(id string) string {
 	if forced := m.reports[id].forced; forced != "" {
 		return forced
@@ -126,7 +126,7 @@ func (m *members) runs(id, partName string) bool {
 	return ok && c.Running()
 }
 
-// replicas lists the ids of every replica that DTR has known.
+// replicas lists the ids of the replicas in DTR's database.
 func (m *members) replicas() []string { return slices.Sorted(maps.Keys(m.reports)) }
 
 // quorum reports whether the database answers: more than half of its replicas run.

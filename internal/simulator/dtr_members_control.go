@@ -33,9 +33,9 @@ func (m *members) SetReplicaHealth(id, reason string) {
 	})
 }
 
-// FreezeReplica stops a replica from refreshing its report, which is ten
-// minutes old at once and still says what it said. After a minute of simulated
-// time DTR says itself that the report is old.
+// FreezeReplica stops a replica from refreshing its report, which is ten minutes
+// old at once and otherwise unchanged. After a minute of simulated time DTR itself
+// calls the report too old.
 func (m *members) FreezeReplica(id string) {
 	m.changeReport(id, func(r *report) {
 		r.frozen = true

@@ -8,16 +8,16 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// MigrationFaults says how the metadata store migration goes wrong.
+// MigrationFaults say how the metadata store migration goes wrong.
 type MigrationFaults struct {
 	// Fail makes this many attempts fail from now on; -1 all of them.
 	Fail int
 	// Status is shown by a job once a worker has it, instead of what happens;
 	// the job stays there.
 	Status string
-	// NeverStart: DTR does not schedule the job. One posted by hand runs.
+	// NeverStart keeps DTR from scheduling the job. One posted by hand runs.
 	NeverStart bool
-	// AlreadyDone: the cluster had opted in on 2.5, and did it there.
+	// AlreadyDone makes it a cluster that opted in on 2.5 and migrated there.
 	AlreadyDone bool
 }
 
@@ -29,7 +29,7 @@ type migration struct {
 
 	faults        MigrationFaults
 	optedIn, done bool
-	upgrades      upgrades
+	upgrades      upgradeHistory
 }
 
 // kind is what a job of the migration does.
@@ -45,7 +45,7 @@ func (m *migration) kind() jobKind {
 	}
 }
 
-// migrate moves the blob links, in a few steps that its log tells of.
+// migrate moves the blob links, in a few steps that it logs.
 func (m *migration) migrate(ctx context.Context, j *job) (failure string) {
 	m.queue.points.reach(ctx, MigrationStarted)
 	const steps = 4
@@ -70,8 +70,8 @@ func (m *migration) migrate(ctx context.Context, j *job) (failure string) {
 	return ""
 }
 
-// upgrades is what DTR has seen of bootstrappers.
-type upgrades struct {
+// upgradeHistory is what DTR has seen of bootstrappers.
+type upgradeHistory struct {
 	last time.Time // when the last one ended
 	well bool      // and whether that was with 0
 }
@@ -85,7 +85,7 @@ var migrationJob = Job{Action: actionMigration, RetriesLeft: migrationRetries, R
 func (m *migration) watch(ended []Container) {
 	for _, c := range ended {
 		if c.upgrades() && !c.FinishedAt.Before(m.upgrades.last) {
-			m.upgrades = upgrades{last: c.FinishedAt, well: c.ExitCode == 0}
+			m.upgrades = upgradeHistory{last: c.FinishedAt, well: c.ExitCode == 0}
 		}
 	}
 	for _, c := range m.members.seen {

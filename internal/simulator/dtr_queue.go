@@ -64,8 +64,8 @@ func (q *jobQueue) scheduleAfter(d time.Duration, j Job) {
 	})
 }
 
-// runJob takes a job through its life: a worker claims it, and another one
-// when that one dies.
+// runJob runs a job to its end: a worker claims it, and another one if that worker
+// dies.
 func (q *jobQueue) runJob(j *job) {
 	for q.clock.Sleep(j.ctx, jobClaimTime) == nil {
 		ctx, ok := q.claim(j)
@@ -125,7 +125,7 @@ func (q *jobQueue) claim(j *job) (context.Context, bool) {
 	return nil, false
 }
 
-// watchWorkers orphans the jobs whose job runner's container is gone. The lock
+// watchWorkers interrupts the jobs whose job runner's container is gone. The lock
 // must be held.
 func (q *jobQueue) watchWorkers() {
 	up := map[string]bool{}

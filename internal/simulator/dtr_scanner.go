@@ -21,7 +21,7 @@ type scanner struct {
 	faults  DatabaseFaults
 }
 
-// DatabaseFaults says how updates of the vulnerability database go wrong, all of
+// DatabaseFaults say how updates of the vulnerability database go wrong, all of
 // them until [Cluster.SetDatabase] is called again. The zero value: they do not.
 type DatabaseFaults struct {
 	Disabled bool   // scanning is switched off
@@ -77,8 +77,8 @@ func (s *scanner) status(*call) (int, any, error) {
 	}, nil
 }
 
-// updateDatabase starts the job that loads a new database. Without online=true
-// that is the uploaded one.
+// updateDatabase starts the job that loads a new database: the vendor's with
+// online=true, otherwise the uploaded one.
 func (s *scanner) updateDatabase(c *call) (int, any, error) {
 	online := c.URL.Query().Get("online") == "true"
 	switch {

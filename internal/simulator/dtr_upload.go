@@ -13,7 +13,7 @@ import (
 type Upload struct {
 	Name, SHA256 string
 	Size         int64
-	// Announced is the length of the request as its header told it, -1 when it did not.
+	// Announced is the Content-Length of the request, -1 without one.
 	Announced int64
 }
 

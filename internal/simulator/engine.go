@@ -84,7 +84,7 @@ func (e *engine) find(s scope, ref string) (*ctr, error) {
 	}
 }
 
-// reachable is find for what needs the node's engine to answer.
+// reachable is find for requests that the node's engine must answer.
 func (e *engine) reachable(s scope, ref string) (*ctr, error) {
 	c, err := e.find(s, ref)
 	if err == nil && c.node.down {

@@ -34,8 +34,8 @@ func (a containerAPI) list(s scope, w http.ResponseWriter, r *http.Request, _ st
 	a.engine.mu.Lock()
 	list := []container.Summary{}
 	for _, c := range a.engine.containers {
-		// Through UCP a node that does not answer leaves its containers in the
-		// list of all, with this for a status.
+		// UCP still lists the containers of a node that does not answer, with a
+		// status of their own (see summary).
 		if s.covers(c.node) && (all || c.state == container.StateRunning && !c.node.down) && c.passes(filter) {
 			list = append(list, c.summary(s, a.engine.clock))
 		}
@@ -114,8 +114,8 @@ func (a containerAPI) create(s scope, w http.ResponseWriter, r *http.Request, _ 
 }
 
 // place picks the node for a new container. Through UCP the constraints in its
-// environment or label decide, as in classic Swarm, and leave the environment;
-// without any, a worker that has the image comes first.
+// environment or label decide, as in classic Swarm, and are removed from the
+// environment; without any, a worker that has the image comes first.
 const swarmConstraint = "com.docker.swarm.constraints"
 
 func (a containerAPI) place(s scope, config *container.Config) (*node, error) {

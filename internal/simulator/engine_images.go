@@ -97,9 +97,9 @@ func (a imageAPI) inspect(s scope, w http.ResponseWriter, _ *http.Request, name 
 	return errorf(http.StatusNotFound, "no such image: %s: %v", name, missing)
 }
 
-// pull pulls on every node of the scope. Docker reports an image that
-// does not exist as an error answer; UCP has begun to answer by then, and puts
-// it into the stream.
+// pull pulls on every node of the scope. Docker reports a missing image with an
+// error status; UCP has already sent its status by then, and puts the error into the
+// stream.
 func (a imageAPI) pull(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
 	ref := r.URL.Query().Get("fromImage")
 	if tag := r.URL.Query().Get("tag"); tag != "" {
@@ -112,7 +112,7 @@ func (a imageAPI) pull(s scope, w http.ResponseWriter, r *http.Request, _ string
 	if !found && !s.cluster() {
 		return missing
 	}
-	out := stream{w}
+	out := messageStream{w}
 	a.engine.mu.Lock()
 	nodes := slices.DeleteFunc(slices.Clone(a.engine.nodes), func(n *node) bool { return !s.covers(n) || n.down })
 	a.engine.mu.Unlock()
@@ -138,13 +138,13 @@ func (a imageAPI) pull(s scope, w http.ResponseWriter, r *http.Request, _ string
 	return nil
 }
 
-// load takes an archive as docker save writes it, compressed or not.
+// load loads an archive in the format of docker save, compressed or not.
 func (a imageAPI) load(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
 	refs, err := release.ArchiveTags(r.Body)
 	if err != nil {
 		return errorf(http.StatusInternalServerError, "Error processing tar file: %v", err)
 	}
-	out := stream{w}
+	out := messageStream{w}
 	a.engine.mu.Lock()
 	for _, n := range a.engine.nodes {
 		for _, ref := range refs {
@@ -171,10 +171,10 @@ func (a imageAPI) distribution(_ scope, w http.ResponseWriter, _ *http.Request, 
 	})
 }
 
-// stream writes JSON messages one after the other, as pulls and loads do.
-type stream struct{ w http.ResponseWriter }
+// messageStream writes JSON messages one after the other, as pulls and loads do.
+type messageStream struct{ w http.ResponseWriter }
 
-func (s stream) send(m any) {
+func (s messageStream) send(m any) {
 	s.w.Header().Set("Content-Type", "application/json")
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -185,6 +185,6 @@ func (s stream) send(m any) {
 }
 
 // fail sends an error in both forms that Docker's own messages have.
-func (s stream) fail(err error) {
+func (s messageStream) fail(err error) {
 	s.send(map[string]any{"error": err.Error(), "errorDetail": jsonstream.Error{Message: err.Error()}})
 }

@@ -24,8 +24,8 @@ func (a networkAPI) routes() []engineRoute {
 	}
 }
 
-// networks are those that exist on every node.
-func networks() []network.Network {
+// nodeNetworks are those that exist on every node.
+func nodeNetworks() []network.Network {
 	made := func(name, driver, scope string, attachable bool) network.Network {
 		return network.Network{
 			Name: name, ID: release.StableID("network", name), Driver: driver, Scope: scope, Attachable: attachable,
@@ -43,14 +43,14 @@ func (a networkAPI) list(_ scope, w http.ResponseWriter, r *http.Request, _ stri
 	if err != nil {
 		return err
 	}
-	list := slices.DeleteFunc(networks(), func(n network.Network) bool {
+	list := slices.DeleteFunc(nodeNetworks(), func(n network.Network) bool {
 		return len(filter["name"]) > 0 && !slices.ContainsFunc(filter["name"], func(name string) bool { return strings.Contains(n.Name, name) })
 	})
 	return writeJSON(w, http.StatusOK, list)
 }
 
 func (a networkAPI) inspect(_ scope, w http.ResponseWriter, _ *http.Request, name string) error {
-	for _, n := range networks() {
+	for _, n := range nodeNetworks() {
 		if n.Name == name || n.ID == name {
 			return writeJSON(w, http.StatusOK, network.Inspect{Network: n, Containers: map[string]network.EndpointResource{}})
 		}
@@ -90,13 +90,13 @@ func (a networkAPI) volumes(s scope, w http.ResponseWriter, _ *http.Request, _ s
 
 // connect connects a container to a network. The lock must be held.
 func (e *engine) connect(s scope, containerName, name string) error {
-	i := slices.IndexFunc(networks(), func(n network.Network) bool { return n.Name == name || n.ID == name })
+	i := slices.IndexFunc(nodeNetworks(), func(n network.Network) bool { return n.Name == name || n.ID == name })
 	if i < 0 {
 		return errorf(http.StatusNotFound, "network %s not found", name)
 	}
 	c, err := e.reachable(s, containerName)
 	if err == nil {
-		c.networks = append(c.networks, networks()[i].Name)
+		c.networks = append(c.networks, nodeNetworks()[i].Name)
 	}
 	return err
 }

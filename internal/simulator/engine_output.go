@@ -76,15 +76,16 @@ func (a outputAPI) logs(s scope, w http.ResponseWriter, r *http.Request, name st
 	return nil
 }
 
-// attach takes the connection over and writes what the container writes
-// from now on, until it ends.
+// attach takes the connection over and relays what the container writes from now
+// on, until it ends.
 func (a outputAPI) attach(s scope, w http.ResponseWriter, r *http.Request, name string) error {
 	a.engine.mu.Lock()
 	c, err := a.engine.reachable(s, name)
 	if err != nil {
 		a.engine.mu.Unlock()
 		if refusal := (*engineError)(nil); !s.cluster() && errors.As(err, &refusal) {
-			// The engine has left HTTP's ways already; UCP finds the container first.
+			// The engine has already switched to a raw stream; UCP looks for the
+			// container first.
 			w.Header().Set("Content-Type", types.MediaTypeRawStream)
 			w.WriteHeader(refusal.status)
 			_, err = fmt.Fprintln(w, refusal.Error())
@@ -112,7 +113,7 @@ func (a outputAPI) attach(s scope, w http.ResponseWriter, r *http.Request, name 
 		_, _ = fmt.Fprintf(conn, "HTTP/1.1 %s\r\n\r\n", status)
 		return nil
 	}
-	// Before the answer: the client may start the container as soon as it has it.
+	// Attach before the answer is sent: with it the client may start the container.
 	out.mu.Lock()
 	log.attach(out)
 	_, err = fmt.Fprintf(conn, "HTTP/1.1 %s\r\n\r\n", status)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// scope is what an API endpoint covers: the cluster as UCP shows it, or the
-// engine of one node.
+// scope is the part of the cluster that an endpoint serves: all of it, as UCP shows
+// it, or the engine of one node.
 type scope struct{ node string }
 
 func (s scope) cluster() bool { return s.node == "" }
@@ -31,8 +31,8 @@ func isSet(r *http.Request, name string) bool {
 	}
 }
 
-// filters is the query parameter of that name: terms with the values allowed.
-// Both forms that Docker ever took are understood.
+// filters reads the query parameter of that name: terms with their allowed values,
+// in either of the two forms that Docker has ever accepted.
 func filters(r *http.Request, known ...string) (map[string][]string, error) {
 	out := map[string][]string{}
 	raw := r.URL.Query().Get("filters")

@@ -29,7 +29,7 @@ func (a serviceAPI) routes() []engineRoute {
 	}
 }
 
-// onManager makes a handler answer where swarm services are managed.
+// onManager wraps a handler that answers only where swarm services are managed.
 func onManager(serve func(w http.ResponseWriter, r *http.Request, name string) error) serveFunc {
 	return func(s scope, w http.ResponseWriter, r *http.Request, name string) error {
 		if !s.cluster() {
@@ -78,8 +78,8 @@ func (a serviceAPI) create(w http.ResponseWriter, r *http.Request, _ string) err
 	return writeJSON(w, http.StatusCreated, map[string]any{"ID": addService(a.swarm, spec).id})
 }
 
-// update takes a new spec from whoever knows the service as it is,
-// and forgets how the update before ended.
+// update changes a service's spec if the client knows its current version, and
+// clears how the update before ended.
 func (a serviceAPI) update(w http.ResponseWriter, r *http.Request, name string) error {
 	spec, err := decodeSpec(r)
 	if err != nil {

@@ -54,7 +54,7 @@ func (f Fault) matches(service, method, p string, bootstrapper bool) bool {
 	return ok || f.Path == ""
 }
 
-// happen answers the request the way the fault says.
+// happen answers the request as the fault demands.
 func (f Fault) happen(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if f.Delay > 0 {
 		timer := time.NewTimer(f.Delay)
@@ -103,7 +103,7 @@ func (a *answerBuffer) WriteHeader(status int)      { a.status = status }
 func (a *answerBuffer) Write(b []byte) (int, error) { return a.body.Write(b) }
 func (a *answerBuffer) Flush()                      {}
 
-// injector holds the faults put in and picks the one that a request meets.
+// injector holds the injected faults and picks the one that a request meets.
 type injector struct {
 	mu     sync.Mutex
 	faults []*Fault

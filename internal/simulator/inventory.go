@@ -9,7 +9,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
-// Container is a container of the cluster as Docker tells it.
+// Container is a container of the cluster as Docker reports it.
 type Container struct {
 	ID, Name, Node, Image          string // Name without the node
 	Args, Env                      []string
@@ -21,9 +21,8 @@ type Container struct {
 	Created, StartedAt, FinishedAt time.Time
 }
 
-// Inventory is what DTR's API is computed from: containers alone, so that it
-// can stand before the simulated engine or before real ones. Whoever provides
-// it calls observe after each change.
+// Inventory is what DTR's API is computed from: containers alone, so that it works
+// with simulated engines and with real ones.
 type Inventory interface {
 	// List lists the containers of the nodes that are up, running or not.
 	List() []Container
@@ -32,8 +31,8 @@ type Inventory interface {
 	Ended() []Container
 }
 
-// Engines are real Docker Engines that a cluster is set before, so that the
-// containers are real and the rest of the cluster is as simulated as ever.
+// Engines are real Docker Engines that a cluster uses, so that the containers are
+// real and the rest of the cluster is simulated.
 type Engines interface {
 	Inventory
 	// Handler serves the Docker Engine API of all engines the way UCP does: one
@@ -42,14 +41,14 @@ type Engines interface {
 	// APIVersion is the newest Engine API version that all of them speak.
 	APIVersion() string
 	// Watch calls observe after each change of containers, until stop is called.
-	// What ended before is forgotten.
+	// Containers that ended before are not reported as ended.
 	Watch(observe func()) (stop func())
 }
 
-// Running says whether the container runs.
+// Running reports whether the container runs.
 func (c Container) Running() bool { return c.State == "running" }
 
-// upgrades says whether the container is a bootstrapper that changes the cluster.
+// upgrades reports whether the container is a bootstrapper that changes the cluster.
 func (c Container) upgrades() bool {
 	return release.IsBootstrapper(c.Image) && !slices.Contains(c.Args, standin.CommandBackup)
 }

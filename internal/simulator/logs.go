@@ -21,8 +21,8 @@ type logEntry struct {
 	unfinished bool   // the last line, without an end
 }
 
-// logBuffer keeps what a container wrote, and wakes those that follow it. Those
-// that are attached get it as it is written, whether it is kept or not.
+// logBuffer keeps what a container wrote, and wakes its readers. Attached clients get
+// the output as it is written, whether it is kept or not.
 type logBuffer struct {
 	discard bool // the log driver is none
 
@@ -38,8 +38,8 @@ func newLogBuffer(driver string) *logBuffer {
 	return &logBuffer{discard: driver == logDriverNone, pending: map[stdcopy.StdType][]byte{}, changed: make(chan struct{})}
 }
 
-// stream is where the container writes one of its streams to; after close that
-// goes nowhere.
+// stream is where the container writes one of its streams to; after close the output
+// is discarded.
 func (l *logBuffer) stream(s stdcopy.StdType) io.Writer { return logWriter{l, s} }
 
 type logWriter struct {
@@ -54,7 +54,7 @@ func (w logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// keep takes output into the log and returns those that are attached.
+// keep adds output to the log and returns the attached clients.
 func (l *logBuffer) keep(s stdcopy.StdType, p []byte) []*attachment {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,7 +115,7 @@ func (l *logBuffer) attach(a *attachment) {
 	l.attached = append(l.attached, a)
 }
 
-// detach ends the streams of those that are attached. The lock must be held.
+// detach ends the streams of the attached clients. The lock must be held.
 func (l *logBuffer) detach() {
 	for _, a := range l.attached {
 		a.end()

@@ -8,8 +8,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/standin"
 )
 
-// machines are the nodes and containers as tests change them by hand. Names and
-// versions that do not exist panic: they are mistakes of the test.
+// machines are the test's controls of nodes and containers. Names and versions that do
+// not exist panic: they are mistakes of the test.
 type machines struct {
 	engine *engine
 	images *nodeImages
@@ -25,8 +25,8 @@ func (m *machines) ConnectContainer(name, networkName string) {
 	must(m.engine.change(func() error { return m.engine.connect(scope{}, name, networkName) }))
 }
 
-// StopEngine stops the engine of a node with all containers on it: a machine
-// that is gone.
+// StopEngine stops the engine of a node with all its containers, as when the machine
+// is lost.
 func (m *machines) StopEngine(nodeName string) {
 	must(m.engine.change(func() error {
 		n, err := m.engine.known(nodeName)
@@ -74,8 +74,8 @@ func (m *machines) SetMemory(nodeName string, bytes int64) {
 	}))
 }
 
-// SetReplicaVersion replaces every container of a replica at once, as somebody
-// who upgrades or restores by hand does.
+// SetReplicaVersion replaces every container of a replica at once, like a manual
+// upgrade or restore.
 func (m *machines) SetReplicaVersion(id, version string) {
 	repository := release.Repository(semver.MustParse(version))
 	e := m.engine
@@ -96,8 +96,8 @@ func (m *machines) SetReplicaVersion(id, version string) {
 	}))
 }
 
-// CutAttached breaks the connections of those that are attached to a container,
-// which goes on.
+// CutAttached breaks the connections of clients that are attached to a container; the
+// container keeps running.
 func (m *machines) CutAttached(name string) {
 	m.engine.mu.Lock()
 	ct, err := m.engine.find(scope{}, name)
@@ -108,7 +108,7 @@ func (m *machines) CutAttached(name string) {
 	ct.log.detach()
 }
 
-// AddCacheContainer starts a content cache that is a container by itself, on the
+// AddCacheContainer starts a content cache as a plain container, on the
 // engine's default network unless a change says otherwise.
 func (m *machines) AddCacheContainer(name, ref, nodeName string, changes ...func(*container.HostConfig)) {
 	host := &container.HostConfig{
@@ -138,11 +138,11 @@ func (m *machines) SetCrashing(ref string, crashing bool) {
 	m.engine.crashing[release.NormalRef(ref)] = crashing
 }
 
-// BootstrapperRuns is how many upgrade containers were ever started; the
-// second phase of one is not another.
+// BootstrapperRuns is how many upgrade containers were ever started, second phases
+// not counted.
 func (m *machines) BootstrapperRuns() int { return m.Runs(standin.CommandUpgrade) }
 
-// Runs is that for any command of the bootstrapper: "join", "remove".
+// Runs is BootstrapperRuns for any command: "join", "remove".
 func (m *machines) Runs(command string) int {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()

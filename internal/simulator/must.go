@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// must panics where a test made a mistake.
+// must panics on the errors of controls: they are mistakes of the test.
 func must(err error) {
 	if err != nil {
 		panic(fmt.Sprintf("simulator: %v", err))

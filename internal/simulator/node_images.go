@@ -8,14 +8,13 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
-// nodeImages are the images on the nodes of simulated engines, as tests change them
-// by hand.
+// nodeImages are the test's controls of the images on the nodes.
 type nodeImages struct {
 	engine   *engine
 	registry *registry
 }
 
-// RemoveImage takes an image away from every node.
+// RemoveImage removes an image from every node.
 func (n *nodeImages) RemoveImage(ref string) {
 	n.engine.mu.Lock()
 	defer n.engine.mu.Unlock()
@@ -24,7 +23,7 @@ func (n *nodeImages) RemoveImage(ref string) {
 	}
 }
 
-// AddImage puts an image on the nodes named, on all of them if none is.
+// AddImage puts an image on the named nodes, on all of them if none is named.
 func (n *nodeImages) AddImage(ref string, nodeNames ...string) {
 	digest := n.registry.manifest(ref)
 	n.engine.mu.Lock()
@@ -52,8 +51,8 @@ func (n *nodeImages) AddBundle(version string) {
 	}
 }
 
-// SetDigest has the registry say another digest of a reference, "sha256:...",
-// and the nodes that have the image too.
+// SetDigest changes the digest of a reference, "sha256:...", in the registry and on
+// the nodes that have the image.
 func (n *nodeImages) SetDigest(ref, digest string) {
 	ref = release.NormalRef(ref)
 	n.registry.setDigest(ref, digest)

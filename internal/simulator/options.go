@@ -15,8 +15,8 @@ type Options struct {
 	Version string
 	// Replicas, 1 to 7; 3 if zero. The k-th lives on node worker<k>.
 	Replicas int
-	// Workers is how many workers there are; those without a replica are free for
-	// one to join. As many as replicas if fewer.
+	// Workers is how many workers there are, at least as many as replicas. Those
+	// without a replica are free for one to join.
 	Workers int
 	// Speed divides every duration: 1, or zero, is as slow as a real cluster.
 	Speed float64
@@ -30,18 +30,18 @@ type Options struct {
 	APIVersion string
 	// UCPVersion, if empty, is likewise the one of the release.
 	UCPVersion string
-	// Nodes says how nodes differ from the usual ones, by name.
+	// Nodes says how nodes differ from the default, by name.
 	Nodes map[string]NodeOptions
 	// Listen is the address of this machine that DTR and UCP are served on;
 	// 127.0.0.1 if empty.
 	Listen string
-	// Engines take the place of the simulated ones. Replicas, APIVersion and
-	// Nodes then mean nothing, and the methods of the cluster that change
-	// containers, images and nodes, or hold a bootstrapper up, must not be used.
+	// Engines replace the simulated ones. Replicas, APIVersion and Nodes are then
+	// ignored, and the methods of the cluster that change containers, images and
+	// nodes, or hold a bootstrapper, must not be used.
 	Engines Engines
 }
 
-// NodeOptions describes a node; zero values are the usual ones.
+// NodeOptions describe a node; the zero value is the default.
 type NodeOptions struct {
 	MemoryBytes   int64 // 32 GiB
 	EngineVersion string

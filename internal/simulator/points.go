@@ -23,7 +23,7 @@ const (
 	RemoveStarted       = standin.RemoveStarted
 	// MigrationStarted: an attempt at the metadata store migration is running.
 	MigrationStarted = "migration-started"
-	// MigrationFinished: an attempt did its work and is about to be called done.
+	// MigrationFinished: an attempt did its work and is about to be marked as done.
 	MigrationFinished = "migration-finished"
 	// DatabaseUpdateStarted: a job that updates the vulnerability database is running.
 	DatabaseUpdateStarted = "database-update-started"
@@ -32,7 +32,7 @@ const (
 	// ServiceUpdating: the update of a swarm service has begun, no task is
 	// replaced yet.
 	ServiceUpdating = "service-updating"
-	// ServiceRollingBack: a swarm service has its old spec back, its tasks do not.
+	// ServiceRollingBack: a swarm service has its old spec back, its tasks not yet.
 	ServiceRollingBack = "service-rolling-back"
 )
 
@@ -42,7 +42,7 @@ func ReplicaStarted(k int) string { return standin.ReplicaStarted(k) }
 // ReplicaReplaced is the point [standin.ReplicaReplaced].
 func ReplicaReplaced(k int) string { return standin.ReplicaReplaced(k) }
 
-// points holds what tests want to happen at the named points of a run.
+// points holds what tests do at the named points of a run.
 type points struct {
 	mu     sync.Mutex
 	byName map[string]*point
@@ -55,7 +55,7 @@ type point struct {
 	times   int           // that it was reached
 }
 
-// hold makes who reaches a point wait there.
+// hold blocks the run at a point.
 type hold struct {
 	nth      int // the time that it is for; 0 is every time
 	reached  chan struct{}
@@ -104,9 +104,8 @@ func (p *points) reach(ctx context.Context, name string) {
 	}
 }
 
-// At has f called every time the point is reached, before the run goes on; with
-// sync.OnceFunc only the first time, and not in the run that resumes. It is
-// called by whoever got there, so the run waits for it.
+// At calls f every time the point is reached, and the run waits until f returns. Use
+// sync.OnceFunc to leave out a run that resumes.
 func (p *points) At(point string, f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

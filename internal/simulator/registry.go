@@ -11,8 +11,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
-// registry stands for the registries that the engines pull from: the official
-// repositories with every released version, and what tests add or take away.
+// registry simulates the registries that the engines pull from: the official
+// repositories with every released version, and what tests add or remove.
 type registry struct {
 	mu      sync.Mutex
 	mirrors []string

@@ -10,9 +10,9 @@ import (
 // rollOut brings the tasks of a service to its spec, one after another, in the
 // background. The lock must be held.
 func rollOut(w *swarmState, s *service) {
-	s.rollout++
+	s.rollouts++
 	s.settled = make(chan struct{})
-	r := rollout{swarm: w, engine: w.engine, s: s, number: s.rollout, update: len(s.tasks) > 0}
+	r := rollout{swarm: w, engine: w.engine, s: s, number: s.rollouts, update: len(s.tasks) > 0}
 	settled := s.settled
 	w.engine.active.Go(func() {
 		defer close(settled)
@@ -28,11 +28,11 @@ type rollout struct {
 	update bool // and not the beginning of a service
 }
 
-// locked runs f under the lock, unless a later rollout has taken over.
+// locked runs f with the lock held, unless a later rollout has taken over.
 func (r *rollout) locked(f func()) (current bool) {
 	r.engine.mu.Lock()
 	defer r.engine.mu.Unlock()
-	if current = r.s.rollout == r.number; current {
+	if current = r.s.rollouts == r.number; current {
 		f()
 	}
 	return current
@@ -69,7 +69,7 @@ func (r *rollout) run(ctx context.Context) {
 	}
 }
 
-// rollBack goes back to the spec before, if there is one.
+// rollBack restores the previous spec, and brings the tasks back to it.
 func (r *rollout) rollBack(ctx context.Context, failed *task) {
 	var config swarm.UpdateConfig
 	var slots []int
@@ -96,7 +96,7 @@ func (r *rollout) rollBack(ctx context.Context, failed *task) {
 	}
 }
 
-// status notes how far an update is. The lock must be held.
+// status records how far an update is. The lock must be held.
 func (r *rollout) status(state swarm.UpdateState, message string) {
 	now := time.Now().UTC()
 	started := &now
@@ -164,7 +164,7 @@ func (r *rollout) replace(ctx context.Context, slots []int, config swarm.UpdateC
 		}
 		if !r.locked(func() {
 			if state := r.swarm.observed(next).Status.State; state != swarm.TaskStateRunning {
-				// What failed is tried again, for as long as somebody lets it.
+				// The swarm retries a failed task for as long as it is wanted.
 				next.Status = r.swarm.observed(next).Status
 				next.DesiredState = swarm.TaskStateShutdown
 				r.swarm.newTask(r.s, slot)
@@ -189,7 +189,7 @@ func (r *rollout) shutDown(tasks []*task) {
 	}
 }
 
-// addService makes a service and has its tasks started. The lock must be held.
+// addService creates a service and starts its tasks. The lock must be held.
 func addService(w *swarmState, spec serviceSpec) *service {
 	now := time.Now().UTC()
 	s := &service{id: newID()[:25], version: w.nextVersion(), created: now, updated: now, spec: spec}

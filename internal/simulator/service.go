@@ -17,7 +17,7 @@ type service struct {
 	previous         *serviceSpec
 	status           *swarm.UpdateStatus
 	tasks            []*task       // oldest first
-	rollout          int           // counts them: one ends when the next begins
+	rollouts         int           // counts them: one ends when the next begins
 	settled          chan struct{} // closed when the last rollout has ended
 }
 

@@ -42,7 +42,7 @@ func (w *swarmState) findService(ref string) (*service, error) {
 	return nil, errorf(http.StatusNotFound, "service %s not found", ref)
 }
 
-// newTask makes a task that is not placed yet. The lock must be held.
+// newTask adds a task that is not placed yet. The lock must be held.
 func (w *swarmState) newTask(s *service, slot int) *task {
 	now := time.Now().UTC()
 	t := &task{Task: swarm.Task{
@@ -119,7 +119,7 @@ func (w *swarmState) removeService(name string) error {
 	if err != nil {
 		return err
 	}
-	s.rollout++
+	s.rollouts++
 	for _, t := range s.tasks {
 		w.shutDown(t)
 	}

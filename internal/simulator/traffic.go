@@ -25,8 +25,8 @@ type Request struct {
 // program under test.
 func (r Request) Bootstrapper() bool { return strings.HasPrefix(r.UserAgent, standin.UserAgent) }
 
-// traffic is what passes through to the handlers: it records requests, makes
-// injected faults happen, and knows when the last request has ended.
+// traffic is every request to the cluster: it records them, makes injected faults
+// happen, and knows when the last one has ended.
 type traffic struct {
 	injector
 
@@ -73,7 +73,8 @@ func (t *traffic) enter(req *Request) bool {
 	return true
 }
 
-// wrap puts the traffic before a handler; service names what a path belongs to.
+// wrap records and disturbs the requests to a handler; service names the service that
+// a path belongs to.
 func (t *traffic) wrap(service func(path string) string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req := &Request{

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// ucp is UCP's front: its own few endpoints, and the Docker Engine API of the
-// cluster for those who hold a token. The Engine API is any handler, the
-// simulated engine's or one that stands before real engines.
+// ucp is UCP: its own few endpoints, and the Docker Engine API of the cluster for
+// clients with a token. The Engine API is any handler, that of the simulated engines
+// or one in front of real engines.
 type ucp struct {
 	accounts   *accounts
 	caPEM      string
@@ -99,8 +99,8 @@ func (u *ucp) serveConfig(w http.ResponseWriter, _ *http.Request) {
 `, u.requiresTrust())
 }
 
-// serveDocker passes on to the Engine API what content trust allows: DTR's
-// images are not signed by anybody whom a UCP trusts.
+// serveDocker passes requests on to the Engine API if content trust allows them:
+// nobody whom a UCP trusts has signed DTR's images.
 func (u *ucp) serveDocker(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && withoutVersion(r.URL.Path) == "/containers/create" && u.requiresTrust() {
 		writeEngineError(w, errorf(http.StatusForbidden, "image did not meet required signing policy"))
@@ -122,7 +122,7 @@ func (u *ucp) SetContentTrust(required bool) {
 	u.contentTrust = required
 }
 
-// ExpireTokens makes every login token given so far worthless.
+// ExpireTokens invalidates every login token issued so far.
 func (u *ucp) ExpireTokens() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// newestPatch is the newest patch that exists of each minor version.
+// newestPatch is the newest patch of each minor version.
 var newestPatch = map[string]uint64{
 	"1.4": 3, "2.0": 4, "2.1": 7, "2.2": 11, "2.3": 11, "2.4": 14, "2.5": 17,
 	"2.6": 15, "2.7": 8, "2.8": 13, "2.9": 30, "3.0": 0,

@@ -20,13 +20,13 @@ const backupTableSize = 64 << 10
 
 var errCut = errors.New("cut, as it was told to")
 
-// backup is one run of the command of that name. It has no second phase.
+// backup is one run of the backup command, which has no second phase.
 type backup struct {
 	*bootstrapper
 	out io.Writer
 }
 
-// run writes the archive, or what the faults say instead.
+// run writes the archive, or what the faults demand instead.
 func (b backup) run(ctx context.Context) (status int) {
 	b.reach(ctx, BackupStarted)
 	err := b.execute(ctx)
@@ -66,8 +66,8 @@ func (b backup) execute(ctx context.Context) error {
 	return b.archive(ctx)
 }
 
-// archive writes the tar archive. It begins with the directories that the vendor
-// shows for the check of a backup.
+// archive writes the tar archive. It begins with the directories by which the vendor
+// tells users to verify a backup.
 func (b backup) archive(ctx context.Context) error {
 	faults := b.faults()
 	top := "dtr-backup-v" + cmp.Or(faults.BackupVersion, b.version.String()) + "/"

@@ -13,8 +13,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/pki"
 )
 
-// Component is the program of an image of a replica's part: it stays up until
-// ctx is done. The one that is nginx answers _ping on its two ports.
+// Component is the program of the image of a replica's part: it runs until ctx is
+// done. That of nginx answers _ping on its two ports.
 func Component(ctx context.Context, partName string) error {
 	if partName != "nginx" {
 		<-ctx.Done()

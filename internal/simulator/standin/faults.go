@@ -9,10 +9,10 @@ type Faults struct {
 	// phase 1 before any replica is touched. A replica that joins or leaves is the
 	// first.
 	DieAtReplica int
-	// SkipReplica leaves the k-th replica alone.
+	// SkipReplica leaves the k-th replica unchanged.
 	SkipReplica int
-	// LeaveOldPart leaves this part ("nginx") of every replica alone; one that joins
-	// goes without it.
+	// LeaveOldPart leaves this part ("nginx") of every replica unchanged; a replica
+	// that joins does not get it.
 	LeaveOldPart string
 	// ClaimSuccess writes no failure and exits with 0, whatever happened.
 	ClaimSuccess bool
@@ -28,8 +28,8 @@ type Faults struct {
 	// Unfinished ends the output in the middle of a line.
 	Unfinished bool
 
-	// BackupCut ends a backup in the middle of its archive, with status 0 and
-	// without a word.
+	// BackupCut ends a backup in the middle of its archive, with status 0 and no
+	// message.
 	BackupCut bool
 	// BackupGarbage writes text in place of a backup's archive.
 	BackupGarbage bool

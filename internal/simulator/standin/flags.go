@@ -12,8 +12,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// The commands that do work. Those of users that are not among them are not
-// simulated.
+// The commands that are simulated, besides those that only print something.
 const (
 	CommandUpgrade = "upgrade"
 	CommandJoin    = "join"
@@ -41,15 +40,15 @@ type options struct {
 	unsafe, force       bool
 }
 
-// commandFlag is one flag, the variable that it defaults to, and the versions
-// that know it.
+// commandFlag is one flag, the variable that it defaults to, and the versions that
+// have it.
 type commandFlag struct {
 	name, env  string
 	from, till string // versions, "" for all; till is the first without it
 	value      func(o *options) any
 }
 
-// everyFlags are those of every command.
+// everyFlags are the flags of every command.
 var everyFlags = []commandFlag{
 	{"debug", "DEBUG", "", "", func(o *options) any { return &o.debug }},
 	{"existing-replica-id", "DTR_REPLICA_ID", "", "", func(o *options) any { return &o.existing }},
@@ -60,7 +59,7 @@ var everyFlags = []commandFlag{
 	{"ucp-insecure-tls", "UCP_INSECURE_TLS", "", "", func(o *options) any { return &o.ucpInsecure }},
 }
 
-// commandFlags are those of one command.
+// commandFlags are the other flags of each command.
 var commandFlags = map[string][]commandFlag{
 	CommandUpgrade: {
 		{"no-image-check", "NO_IMAGE_CHECK", "2.6", "2.7", func(o *options) any { return &o.noImageCheck }},
@@ -91,7 +90,7 @@ func (f commandFlag) known(v *semver.Version) bool {
 	return (f.from == "" || !v.LessThan(semver.MustParse(f.from))) && (f.till == "" || v.LessThan(semver.MustParse(f.till)))
 }
 
-// knowsVersionFlag: --version came with 2.7.0.
+// knowsVersionFlag reports whether a version has --version, which came with 2.7.0.
 func knowsVersionFlag(v *semver.Version) bool { return !v.LessThan(semver.MustParse("2.7.0")) }
 
 // parseFlags reads a command's flags and their variables as a version of the
@@ -136,7 +135,7 @@ func parseFlags(command string, v *semver.Version, args []string, vars map[strin
 	return o, nil
 }
 
-// env hands the options on to phase 2.
+// env passes the options on to phase 2.
 func (o options) env() []string {
 	env := []string{
 		"UCP_NODE=" + o.node, "DTR_JOIN_REPLICA_ID=" + o.replica, "DTR_REMOVE_REPLICA_IDS=" + o.replica,

@@ -25,7 +25,7 @@ const (
 
 // ReplicaStarted is the point before the first container of the k-th replica
 // (from 1, in ascending order of ids) is replaced. A replica that already runs the
-// target is passed over without it.
+// target is skipped, and has no such point.
 func ReplicaStarted(k int) string { return fmt.Sprintf("replica-%d-started", k) }
 
 // ReplicaReplaced is the point after the k-th replica became healthy at the

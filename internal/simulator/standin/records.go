@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// records writes log records the way the bootstrapper does without a terminal:
-// logrus text, one record a line.
+// records writes log records as the bootstrapper does without a terminal: logrus text,
+// one record a line.
 type records struct {
 	out   io.Writer
 	debug bool
@@ -24,7 +24,7 @@ func quoted(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// write writes one record; fields are keys and values in turn.
+// write writes one record; fields are alternating keys and values.
 func (r records) write(level, message string, fields ...any) {
 	var line strings.Builder
 	fmt.Fprintf(&line, "time=%q level=%s msg=%s", time.Now().UTC().Format(time.RFC3339), level, quoted(message))

@@ -7,7 +7,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
-// replica is what UCP shows of one.
+// replica is one replica as UCP shows it.
 type replica struct {
 	id, node   string
 	containers map[string]container.Summary // by part

@@ -99,7 +99,7 @@ func (t *ucpTransport) login(ctx context.Context, old string) error {
 	return nil
 }
 
-// ping asks whether UCP is well, and for the Engine API version that it speaks.
+// ping checks UCP's health, and returns the Engine API version that it speaks.
 func (t *ucpTransport) ping(ctx context.Context) (apiVersion string, err error) {
 	answer, err := t.send(ctx, http.MethodGet, "/_ping", nil)
 	if err != nil {

@@ -44,7 +44,7 @@ func (b *bootstrapper) schemaDiffers(r replica) bool {
 	return false
 }
 
-// reconfigure brings the k-th replica to the target.
+// reconfigure brings the k-th replica to the target version.
 func (b *bootstrapper) reconfigure(ctx context.Context, k int, r replica) error {
 	var due []release.Part
 	for _, p := range release.Parts {
