@@ -15,7 +15,7 @@ type engineServer struct {
 func newEngineServer(e *engine, w *swarmState, r *registry) *engineServer {
 	return &engineServer{engine: e, routes: slices.Concat(
 		systemAPI{e}.routes(), networkAPI{e}.routes(), containerAPI{e}.routes(), lifecycleAPI{e}.routes(), outputAPI{e}.routes(),
-		statsAPI{e}.routes(), imageAPI{e, r}.routes(), serviceAPI{e, w}.routes(),
+		imageAPI{e, r}.routes(), serviceAPI{e, w}.routes(),
 	)}
 }
 

@@ -3,7 +3,6 @@ package simulator_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
@@ -309,46 +308,5 @@ func TestNginxHealthCheck(t *testing.T) {
 	}
 	if got := inspect(t, d, nginx).State.Health; got == nil || got.Status != container.Starting {
 		t.Errorf("%+v", got)
-	}
-}
-
-func TestStats(t *testing.T) {
-	t.Parallel()
-	read := func(t *testing.T, c *simulator.Cluster, name string, o client.ContainerStatsOptions) container.StatsResponse {
-		t.Helper()
-		answer, err := docker(t, c).ContainerStats(t.Context(), name, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = answer.Body.Close() }()
-		var sample container.StatsResponse
-		decoder := json.NewDecoder(answer.Body)
-		if err := decoder.Decode(&sample); err != nil {
-			t.Fatal(err)
-		}
-		if more := decoder.More(); more != o.Stream {
-			t.Errorf("more samples follow: %t", more)
-		}
-		return sample
-	}
-	for version, oneShot := range map[string]bool{"1.39": false, "1.41": true} {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel()
-			c := simulatortest.Start(t, simulator.Options{Version: "2.6.8", APIVersion: version})
-			name := "worker1/dtr-api-" + c.ReplicaIDs()[0]
-			for _, o := range []client.ContainerStatsOptions{{}, {IncludePreviousSample: true}, {Stream: true}} {
-				sample := read(t, c, name, o)
-				if m := sample.MemoryStats; m.Usage == 0 || m.Limit != 32<<30 || m.Stats["total_inactive_file"] == 0 {
-					t.Errorf("%+v: memory %+v", o, m)
-				}
-				if two, want := !sample.PreRead.IsZero(), !o.Stream && (o.IncludePreviousSample || !oneShot); two != want {
-					t.Errorf("%+v: two samples: %t", o, two)
-				}
-			}
-			c.KillContainer("dtr-api-" + c.ReplicaIDs()[0])
-			if m := read(t, c, name, client.ContainerStatsOptions{}).MemoryStats; m.Usage != 0 || m.Limit != 0 {
-				t.Errorf("memory of a container that does not run: %+v", m)
-			}
-		})
 	}
 }
