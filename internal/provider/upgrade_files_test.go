@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
 
 // writeBundle writes the archive of a version as the vendor names it.
@@ -18,7 +19,7 @@ func writeBundle(t *testing.T, version string) string {
 	name := filepath.Join(t.TempDir(), "dtr_images_"+version+".tar")
 	f, err := os.Create(name)
 	must(err)
-	must(simulator.WriteBundle(f, "mirantis/dtr", version))
+	must(release.WriteBundle(f, "mirantis/dtr", version))
 	must(f.Close())
 	return name
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 )
 
@@ -134,7 +135,7 @@ func TestLoad(t *testing.T) {
 		t.Error(err)
 	}
 	var whole bytes.Buffer
-	if err := simulator.WriteBundle(&whole, "docker/dtr", "2.6.9"); err != nil {
+	if err := release.WriteBundle(&whole, "docker/dtr", "2.6.9"); err != nil {
 		t.Fatal(err)
 	}
 	for name, archive := range map[string][]byte{
@@ -151,7 +152,7 @@ func TestLoad(t *testing.T) {
 	}
 	_, _ = io.Copy(io.Discard, loaded)
 	_ = loaded.Close()
-	for _, ref := range simulator.Bundle("docker/dtr", "2.6.9") {
+	for _, ref := range release.Bundle("docker/dtr", "2.6.9") {
 		if got, err := d.ImageInspect(t.Context(), ref); err != nil || len(got.RepoDigests) > 0 {
 			t.Errorf("%s: %v, %v", ref, err, got.RepoDigests)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -31,7 +32,7 @@ func bundle(t *testing.T, repository, version, name string) string {
 		defer zipped.Close()
 		w = zipped
 	}
-	if err := simulator.WriteBundle(w, repository, version); err != nil {
+	if err := release.WriteBundle(w, repository, version); err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -59,7 +60,7 @@ func loads(sim *simulator.Cluster) (n int) {
 // noRegistry takes every image of a version away from the registry.
 func noRegistry(sim *simulator.Cluster, repository string, versions ...string) {
 	for _, v := range versions {
-		for _, image := range simulator.Bundle(repository, v) {
+		for _, image := range release.Bundle(repository, v) {
 			sim.RemoveFromRegistry(image)
 		}
 	}
