@@ -35,7 +35,8 @@ type dtr struct {
 func (d *dtr) observe() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.members.observe(d.inventory.List(), time.Now())
+	now := time.Now() // taken first: reports that were due by then tell of the time before the change
+	d.members.observe(d.inventory.List(), now)
 	d.migration.watch(d.inventory.Ended())
 	d.queue.watchWorkers()
 }
