@@ -17,7 +17,6 @@ func engine1706() handlers {
 	return handlers{
 		"GET /containers/json":      file("containers.json"),
 		"GET /containers/x/json":    file("container.json"),
-		"GET /containers/x/stats":   file("stats.json"),
 		"POST /containers/create":   always(201, `{"Id":"x","Warnings":null}`),
 		"POST /containers/x/start":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		"POST /containers/x/wait":   always(200, `{"StatusCode":0}`),
@@ -79,10 +78,6 @@ var calls = map[string]struct {
 			Image: "docker/dtr:2.6.15", LogDriver: "json-file",
 			StartedAt: time.Date(2018, 6, 26, 8, 0, 1, 5e8, time.UTC), FinishedAt: time.Date(2018, 6, 26, 8, 10, 1, 5e8, time.UTC),
 		},
-	},
-	"memory use": {
-		"GET /containers/x/stats?",
-		func(ctx context.Context, e *Engine) (any, error) { return e.MemoryUse(ctx, "x") }, int64(401833984),
 	},
 	"create": {
 		"POST /containers/create?name=dtr-upgrade",

@@ -3,9 +3,7 @@ package ucp
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -210,35 +208,6 @@ func (e *Engine) awaitExit(ctx context.Context, id string) error {
 		}
 	})
 	return err
-}
-
-// MemoryUse tells how many bytes a container uses, as docker stats counts them: without the cache of files that the kernel gives up when memory is short.
-// A container that does not run uses none.
-func (e *Engine) MemoryUse(ctx context.Context, id string) (int64, error) {
-	// An engine before API 1.41 knows no answer from one sample; it takes two, a second apart.
-	options := client.ContainerStatsOptions{IncludePreviousSample: older(e.version, oneShotStats)}
-	return call(ctx, e, callLimit, "read what container "+id+" uses", func(ctx context.Context, c *client.Client) (int64, error) {
-		answer, err := c.ContainerStats(ctx, id, options)
-		if err != nil {
-			return 0, err
-		}
-		defer func() { _ = answer.Body.Close() }()
-		var stats struct {
-			Memory container.MemoryStats `json:"memory_stats"`
-		}
-		if err := json.NewDecoder(answer.Body).Decode(&stats); err != nil {
-			return 0, err
-		}
-		used := stats.Memory.Usage
-		cache, ok := stats.Memory.Stats["total_inactive_file"] // cgroup version 1
-		if !ok {
-			cache = stats.Memory.Stats["inactive_file"]
-		}
-		if cache < used {
-			used -= cache
-		}
-		return int64(min(used, math.MaxInt64)), nil
-	})
 }
 
 func pause(ctx context.Context, d time.Duration) error {

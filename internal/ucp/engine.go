@@ -19,8 +19,6 @@ import (
 const (
 	// minAPIVersion came with Engine 17.06, the oldest that DTR 2.5 ran on.
 	minAPIVersion = "1.30"
-	// oneShotStats came with Engine 20.10.
-	oneShotStats = "1.41"
 	// callLimit bounds a call that is not repeated; one that is has the limits of Retry besides.
 	callLimit = 2 * time.Minute
 	// transferLimit bounds the transfer of images, which are some gigabytes over a slow line at worst.

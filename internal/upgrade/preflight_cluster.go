@@ -220,7 +220,7 @@ func (p *checks) memory() {
 			Check: preflight.Memory, Severity: preflight.Error,
 			Summary: "Too little memory for the upgrade",
 			Seen: fmt.Sprintf("%s has %.1f GB in all; the vendor asks for 16 GB of available memory on the node that runs the upgrade. "+
-				"How much is available no engine tells.", where, float64(memory)/1e9),
+				"Only the total is checked: no Docker Engine tells how much of it is available.", where, float64(memory)/1e9),
 			Todo:   "Run the upgrade from a larger node.",
 			Advice: []preflight.Advice{{Kind: preflight.RunElsewhere}},
 		})
