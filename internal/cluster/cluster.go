@@ -80,10 +80,10 @@ func (c Cluster) BootstrapNode(r Replica) string {
 // Ping asks DTR's external address for its health. Which path it answers on
 // depends on the version, which may be about to change.
 func (c Cluster) Ping(ctx context.Context) error {
-	answer, err := c.DTR.PingPath(ctx, dtr.DefaultPingPath)
+	answer, err := c.DTR.Ping(ctx, dtr.DefaultPingPath)
 	var api *dtr.APIError
 	if errors.As(err, &api) && api.StatusCode == http.StatusNotFound {
-		answer, err = c.DTR.PingPath(ctx, dtr.HealthPath)
+		answer, err = c.DTR.Ping(ctx, dtr.HealthPath)
 	}
 	switch {
 	case err != nil:

@@ -100,12 +100,9 @@ func (c *Client) readVersion(a *endpoint.Answer) (string, error) {
 	return docs.Info.Version, nil
 }
 
-// Ping is PingPath with DefaultPingPath.
-func (c *Client) Ping(ctx context.Context) (Ping, error) { return c.PingPath(ctx, DefaultPingPath) }
-
-// PingPath asks one replica for its health, in one attempt over a new connection, which a load balancer places anew.
+// Ping asks one replica for its health, in one attempt over a new connection, which a load balancer places anew.
 // It needs no login. A replica that says that it is unhealthy is not an error.
-func (c *Client) PingPath(ctx context.Context, path string) (ping Ping, err error) {
+func (c *Client) Ping(ctx context.Context, path string) (ping Ping, err error) {
 	err = c.endpoint.Once(ctx, endpoint.Request{Path: path, NewConnection: true}, func(a *endpoint.Answer) error {
 		var body struct {
 			Healthy *bool
@@ -150,27 +147,6 @@ func (c *Client) ClusterStatus(ctx context.Context) (status ClusterStatus, err e
 		return nil
 	})
 	return status, err
-}
-
-// Workers lists the job runners, one a replica, whose id is the replica's.
-func (c *Client) Workers(ctx context.Context) ([]Worker, error) {
-	var list struct {
-		Workers []worker `json:"workers"`
-	}
-	if err := c.get(ctx, "/api/v0/workers", nil, &list); err != nil {
-		return nil, err
-	}
-	workers := make([]Worker, len(list.Workers))
-	for i, w := range list.Workers {
-		workers[i] = w.export()
-	}
-	return workers, nil
-}
-
-// Alerts lists the messages that the web interface shows to admins. DTR has them from 2.6 on.
-func (c *Client) Alerts(ctx context.Context) (alerts []Alert, err error) {
-	err = c.get(ctx, "/api/v0/meta/alerts", nil, &alerts)
-	return alerts, err
 }
 
 // request is a GET under the login.

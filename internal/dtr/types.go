@@ -20,15 +20,8 @@ type Ping struct {
 type Settings struct {
 	// DTRHost is the external address of the cluster.
 	DTRHost string `json:"dtrHost"`
-	// ReplicaID is the replica that answered.
-	ReplicaID string `json:"replicaID"`
 	// Replicas holds every replica by its id.
 	Replicas map[string]ReplicaSettings `json:"replicaSettings"`
-	// DisableUpgrades and ReadOnlyRegistry exist from 2.7 on and are false before.
-	DisableUpgrades    bool `json:"disableUpgrades"`
-	ReadOnlyRegistry   bool `json:"readOnlyRegistry"`
-	ScanningEnabled    bool `json:"scanningEnabled"`
-	ScanningSyncOnline bool `json:"scanningSyncOnline"`
 }
 
 // ReplicaSettings says where a replica runs.
@@ -41,13 +34,8 @@ type ReplicaSettings struct {
 
 // Features says what the cluster has switched on.
 type Features struct {
-	// MetadataStoreOptedIn and OnlineGCEnabled exist from 2.5 on and are false before.
-	MetadataStoreOptedIn bool `json:"metadataStoreOptedIn"`
-	OnlineGCEnabled      bool `json:"onlineGCEnabled"`
-	ScanningEnabled      bool `json:"scanningEnabled"`
-	ScanningLicensed     bool `json:"scanningLicensed"`
-	// UCPHost is the UCP that the cluster belongs to.
-	UCPHost string `json:"ucpHost"`
+	// OnlineGCEnabled exists from 2.5 on and is false before.
+	OnlineGCEnabled bool `json:"onlineGCEnabled"`
 }
 
 // HealthOK is the word for a healthy replica in ClusterStatus.Health.
@@ -59,18 +47,10 @@ type ClusterStatus struct {
 	Health map[string]string
 	// Timestamp says when a replica last reported; a replica whose time cannot be read is absent.
 	Timestamp map[string]time.Time
-	ReadOnly  map[string]bool
 	// GCLockHolder is the job or replica that collects garbage, empty when none does.
 	GCLockHolder string
 	// Date is the server's own time of the answer, to measure Timestamp against; zero when it did not say.
 	Date time.Time
-}
-
-// Worker is a replica's job runner.
-type Worker struct {
-	ID, Status string
-	// HeartbeatExpiration is when the worker counts as dead unless it reports again.
-	HeartbeatExpiration time.Time
 }
 
 // ScanStatus is the state of the vulnerability database.
@@ -78,8 +58,6 @@ type ScanStatus struct {
 	DBVersion          int
 	DBUpdatedAt        time.Time
 	LastDBUpdateFailed bool
-	ScannerVersion     int
-	ScannerUpdatedAt   time.Time
 }
 
 // ContentCache is a registered content cache.
@@ -87,12 +65,4 @@ type ContentCache struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	Host string `json:"host"`
-}
-
-// Alert is a message for the cluster's admins.
-type Alert struct {
-	ID      string `json:"id"`
-	Class   string `json:"class"`
-	Message string `json:"message"`
-	URL     string `json:"url"`
 }

@@ -30,7 +30,6 @@ func (t *timestamp) UnmarshalJSON(b []byte) error {
 type clusterStatus struct {
 	Health       map[string]string    `json:"replica_health"`
 	Timestamp    map[string]timestamp `json:"replica_timestamp"`
-	ReadOnly     map[string]bool      `json:"replica_readonly"`
 	GCLockHolder string               `json:"gc_lock_holder"`
 }
 
@@ -41,25 +40,13 @@ func (s clusterStatus) export() ClusterStatus {
 			times[id] = t.Time
 		}
 	}
-	return ClusterStatus{Health: s.Health, Timestamp: times, ReadOnly: s.ReadOnly, GCLockHolder: s.GCLockHolder}
-}
-
-type worker struct {
-	ID                  string    `json:"id"`
-	Status              string    `json:"status"`
-	HeartbeatExpiration timestamp `json:"heartbeatExpiration"`
-}
-
-func (w worker) export() Worker {
-	return Worker{ID: w.ID, Status: w.Status, HeartbeatExpiration: w.HeartbeatExpiration.Time}
+	return ClusterStatus{Health: s.Health, Timestamp: times, GCLockHolder: s.GCLockHolder}
 }
 
 type scanStatus struct {
 	DBVersion          int       `json:"db_version"`
 	DBUpdatedAt        timestamp `json:"db_updated_at"`
 	LastDBUpdateFailed bool      `json:"lastDBUpdateFailed"`
-	ScannerVersion     int       `json:"scanner_version"`
-	ScannerUpdatedAt   timestamp `json:"scannerUpdatedAt"`
 }
 
 func (s scanStatus) export() ScanStatus {
@@ -67,8 +54,6 @@ func (s scanStatus) export() ScanStatus {
 		DBVersion:          s.DBVersion,
 		DBUpdatedAt:        s.DBUpdatedAt.Time,
 		LastDBUpdateFailed: s.LastDBUpdateFailed,
-		ScannerVersion:     s.ScannerVersion,
-		ScannerUpdatedAt:   s.ScannerUpdatedAt.Time,
 	}
 }
 

@@ -38,7 +38,7 @@ func pinging(t *testing.T, c *simulator.Cluster) (stop func() (asked, failed int
 				return
 			case <-ticker.C:
 			}
-			ping, err := client.Ping(ctx)
+			ping, err := client.Ping(ctx, dtr.DefaultPingPath)
 			if ctx.Err() != nil {
 				return
 			}

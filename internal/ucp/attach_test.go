@@ -63,8 +63,8 @@ func TestAttach(t *testing.T) {
 				if err != nil || !strings.HasPrefix(first.Name, "dtr-backup-v2.6.14") || !strings.Contains(stderr.String(), "level=info") {
 					t.Errorf("%+v, error %v, log %s", first, err, &stderr)
 				}
-				if status, err := e.Wait(ctx, id); err != nil || status != 0 {
-					t.Errorf("status %d, error %v", status, err)
+				if status := exitStatus(t, e, id); status != 0 {
+					t.Errorf("status %d", status)
 				}
 				if err := e.Discard(ctx, id); err != nil {
 					t.Error(err)

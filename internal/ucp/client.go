@@ -83,13 +83,6 @@ func (c *Client) CA(ctx context.Context) (pem string, err error) {
 	return pem, err
 }
 
-// Ping asks whether UCP is healthy. It needs no login.
-func (c *Client) Ping(ctx context.Context) error {
-	return c.endpoint.Repeat(ctx, endpoint.Request{Path: "/_ping"}, func(a *endpoint.Answer) error {
-		return check(c.endpoint, a)
-	})
-}
-
 // RequireContentTrust reports whether UCP refuses images that are not signed. It needs an admin.
 func (c *Client) RequireContentTrust(ctx context.Context) (required bool, err error) {
 	r := endpoint.Request{Path: "/api/ucp/config-toml"}

@@ -3,7 +3,6 @@ package ucp
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -29,18 +28,6 @@ func TestCA(t *testing.T) {
 	}
 	if s.logins > 0 {
 		t.Error("a login was made")
-	}
-}
-
-func TestPing(t *testing.T) {
-	s := serveUCP(t, "", handlers{})
-	if err := s.client().Ping(t.Context()); err != nil {
-		t.Error(err)
-	}
-	s.handlers["GET /_ping"] = always(503, `{"message":"unhealthy controller"}`)
-	var api *APIError
-	if err := s.client().Ping(t.Context()); !errors.As(err, &api) || api.StatusCode != http.StatusServiceUnavailable || api.Message != "unhealthy controller" {
-		t.Errorf("error %v", err)
 	}
 }
 

@@ -1,9 +1,7 @@
 package ucp
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,7 +52,6 @@ func summary(s container.Summary) Container {
 		Name:    name,
 		Node:    node,
 		Image:   s.Image,
-		ImageID: s.ImageID,
 		State:   string(s.State),
 		Status:  s.Status,
 		Labels:  s.Labels,
@@ -92,7 +89,7 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 		s.Labels, s.Env, s.Image = r.Config.Labels, r.Config.Env, r.Config.Image
 	}
 	if r.HostConfig != nil {
-		s.LogDriver, s.AutoRemove = r.HostConfig.LogConfig.Type, r.HostConfig.AutoRemove
+		s.AutoRemove = r.HostConfig.AutoRemove
 	}
 	return s, nil
 }
@@ -168,55 +165,4 @@ func (e *Engine) Discard(ctx context.Context, id string) error {
 		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
 	})
 	return err
-}
-
-// Wait waits until the container does not run any more and returns its exit status.
-// It goes on until ctx ends. A container that was never started has no exit status: that is an error.
-func (e *Engine) Wait(ctx context.Context, id string) (int, error) {
-	limits := e.endpoint.Limits()
-	for first := true; ; first = false {
-		s, err := e.Container(ctx, id)
-		if err != nil {
-			return 0, err
-		}
-		switch container.ContainerState(s.Status) {
-		case container.StateExited, container.StateDead:
-			return s.ExitCode, nil
-		case container.StateCreated:
-			return 0, fmt.Errorf("%s: container %s was not started: %s", e.endpoint.Service(), id, cmp.Or(s.Error, "nobody has tried to"))
-		}
-		if !first {
-			if err := pause(ctx, limits.WaitMin); err != nil {
-				return 0, e.failed(ctx, "wait for container "+id, err)
-			}
-		}
-		// However this ends: what stands between may cut a long request at any time, so that only an inspection tells.
-		_ = e.awaitExit(ctx, id)
-	}
-}
-
-// awaitExit is over when the container is, or when the limit of a single request passed.
-func (e *Engine) awaitExit(ctx context.Context, id string) error {
-	limit := e.endpoint.Limits().Attempt
-	_, err := call(ctx, e, limit, "wait for container "+id, func(ctx context.Context, c *client.Client) (container.WaitResponse, error) {
-		wait := c.ContainerWait(ctx, id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
-		select {
-		case r := <-wait.Result:
-			return r, nil
-		case err := <-wait.Error:
-			return container.WaitResponse{}, err
-		}
-	})
-	return err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

@@ -3,7 +3,6 @@ package ucp
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -84,54 +83,6 @@ func TestCreateConflict(t *testing.T) {
 	if err := s.engine().Start(t.Context(), ""); err == nil {
 		t.Error("no error")
 	}
-}
-
-func state(status, rest string) http.HandlerFunc {
-	return always(200, `{"Id":"x","State":{"Status":"`+status+`"`+rest+`}}`)
-}
-
-func TestWait(t *testing.T) {
-	ended := state("exited", `,"ExitCode":7`)
-	running := state("running", "")
-	tests := map[string]struct {
-		inspect, wait http.HandlerFunc
-		want          int
-		ok            bool
-	}{
-		"has ended":            {ended, lose, 7, true},
-		"ends":                 {inTurn(running, ended), always(200, `{"StatusCode":7}`), 7, true},
-		"the status is wrong":  {inTurn(running, ended), always(200, `{"StatusCode":0}`), 7, true},
-		"the wait is cut":      {inTurn(running, running, ended), lose, 7, true},
-		"the wait is garbled":  {inTurn(running, running, ended), always(200, "504 Gateway Time-out"), 7, true},
-		"the wait is too soon": {inTurn(running, running, running, ended), always(200, `{"StatusCode":0}`), 7, true},
-		"paused meanwhile":     {inTurn(running, state("paused", ""), state("restarting", ""), ended), always(200, `{"StatusCode":0}`), 7, true},
-		"dead":                 {state("dead", `,"ExitCode":137`), lose, 137, true},
-		"never started":        {state("created", `,"ExitCode":0,"Error":"no such network"`), always(200, `{"StatusCode":0}`), 0, false},
-		"gone":                 {inTurn(running, always(404, `{"message":"No such container: x"}`)), lose, 0, false},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			s := serveUCP(t, "1.37", handlers{"GET /containers/x/json": tt.inspect, "POST /containers/x/wait": tt.wait})
-			got, err := s.engine().Wait(t.Context(), "x")
-			if got != tt.want || (err == nil) != tt.ok {
-				t.Errorf("%d, error %v", got, err)
-			}
-			if name == "gone" && !cerrdefs.IsNotFound(err) {
-				t.Errorf("error %v", err)
-			}
-		})
-	}
-	t.Run("until the user has enough", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		s := serveUCP(t, "1.37", handlers{"GET /containers/x/json": running, "POST /containers/x/wait": func(_ http.ResponseWriter, r *http.Request) {
-			cancel()
-			<-r.Context().Done()
-		}})
-		if _, err := s.engine().Wait(ctx, "x"); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v", err)
-		}
-	})
 }
 
 func TestLogsOfATerminal(t *testing.T) {

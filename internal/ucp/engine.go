@@ -79,12 +79,6 @@ func (c *Client) Engine(ctx context.Context) (*Engine, error) {
 	return c.engine.Load(), nil
 }
 
-// APIVersion is the version of the Engine API in use, "1.30" or later.
-func (e *Engine) APIVersion() string { return e.version }
-
-// Close lets idle connections go. The engine can still be used afterwards.
-func (e *Engine) Close() { e.endpoint.Transport().CloseIdleConnections() }
-
 // negotiate reads the newest version that the engine speaks: from a header of the ping or, where something answers that in its place, from /version.
 func (e *Engine) negotiate(ctx context.Context) error {
 	var newest string

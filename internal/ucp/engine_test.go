@@ -26,8 +26,8 @@ func TestEveryCallAtEveryAPIVersion(t *testing.T) {
 		t.Run(newest, func(t *testing.T) {
 			s := serveUCP(t, newest, engine1706())
 			e := s.engine()
-			if e.APIVersion() != used {
-				t.Errorf("%s in use", e.APIVersion())
+			if e.version != used {
+				t.Errorf("%s in use", e.version)
 			}
 			for name, call := range calls {
 				t.Run(name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestAPIVersion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serveUCP(t, tt.header, tt.handlers)
 			e, err := s.client().Engine(t.Context())
-			if (err == nil) != (tt.want != "") || err == nil && e.APIVersion() != tt.want {
+			if (err == nil) != (tt.want != "") || err == nil && e.version != tt.want {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -217,7 +217,7 @@ func TestEngineRecovers(t *testing.T) {
 		}
 	}
 	e := serveUCP(t, "1.37", h).engine()
-	for _, name := range []string{"containers", "nodes", "info", "version", "images", "image", "remote image"} {
+	for _, name := range []string{"containers", "nodes", "memory", "version", "images", "image", "remote image"} {
 		if got, err := calls[name].call(t.Context(), e); err != nil || !cmp.Equal(calls[name].want, got) {
 			t.Errorf("%s: %v, error %v", name, got, err)
 		}
@@ -244,7 +244,7 @@ func TestExpiredToken(t *testing.T) {
 		s.expire()
 		var g errgroup.Group
 		for range 5 {
-			for _, name := range []string{"containers", "nodes", "info", "images"} {
+			for _, name := range []string{"containers", "nodes", "memory", "images"} {
 				g.Go(func() error { _, err := calls[name].call(t.Context(), e); return err })
 			}
 		}

@@ -130,16 +130,16 @@ func TestVersions(t *testing.T) {
 	}{
 		"UCP": {
 			`{"Version":"ucp/3.1.4","ApiVersion":"1.30","Components":[{"Name":"Universal Control Plane","Version":"3.1.4"},{"Name":"Kubernetes","Version":"1.11"}]}`,
-			Version{UCP: "3.1.4", APIVersion: "1.30"},
+			Version{UCP: "3.1.4"},
 		},
 		"UCP as a component": {
 			`{"Version":"18.09.2","ApiVersion":"1.39","Components":[{"Name":"Universal Control Plane","Version":"3.1.4"}]}`,
-			Version{Engine: "18.09.2", UCP: "3.1.4", APIVersion: "1.39"},
+			Version{Engine: "18.09.2", UCP: "3.1.4"},
 		},
-		"UCP of few words": {`{"Version":"ucp/3.0.0","ApiVersion":"1.30"}`, Version{UCP: "3.0.0", APIVersion: "1.30"}},
+		"UCP of few words": {`{"Version":"ucp/3.0.0","ApiVersion":"1.30"}`, Version{UCP: "3.0.0"}},
 		"engine": {
 			`{"Version":"19.03.5","ApiVersion":"1.40","Components":[{"Name":"Engine","Version":"19.03.5"},{"Name":"containerd","Version":"1.2"}]}`,
-			Version{Engine: "19.03.5", APIVersion: "1.40"},
+			Version{Engine: "19.03.5"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,21 +32,12 @@ func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
 	return nodes, nil
 }
 
-// Info describes the engine.
-func (e *Engine) Info(ctx context.Context) (Info, error) {
+// Memory is all the memory of the engine's machine, in bytes.
+func (e *Engine) Memory(ctx context.Context) (bytes int64, err error) {
 	r, err := call(ctx, e, callLimit, "read its description", func(ctx context.Context, c *client.Client) (client.SystemInfoResult, error) {
 		return c.Info(ctx, client.InfoOptions{})
 	})
-	if err != nil {
-		return Info{}, err
-	}
-	return Info{
-		Name:          r.Info.Name,
-		ServerVersion: r.Info.ServerVersion,
-		LoggingDriver: r.Info.LoggingDriver,
-		MemoryBytes:   r.Info.MemTotal,
-		CPUs:          r.Info.NCPU,
-	}, nil
+	return r.Info.MemTotal, err
 }
 
 // Names of components in the answer to /version.
@@ -57,7 +48,7 @@ const (
 	ucpPrefix = "ucp/"
 )
 
-// Version tells the versions of the engine, of its API and of UCP.
+// Version tells the versions of the engine and of UCP.
 func (e *Engine) Version(ctx context.Context) (Version, error) {
 	r, err := call(ctx, e, callLimit, "read its version", func(ctx context.Context, c *client.Client) (client.ServerVersionResult, error) {
 		return c.ServerVersion(ctx, client.ServerVersionOptions{})
@@ -65,7 +56,7 @@ func (e *Engine) Version(ctx context.Context) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	v := Version{APIVersion: r.APIVersion}
+	var v Version
 	if ucp, ok := strings.CutPrefix(r.Version, ucpPrefix); ok {
 		v.UCP = ucp
 	} else {

@@ -46,7 +46,7 @@ func serveInFakeTime(t *testing.T, h handlers) (*Engine, *server) {
 	t.Cleanup(func() {
 		close(p)
 		_ = web.Close()
-		e.Close()
+		transport.CloseIdleConnections()
 		if e.clients != nil {
 			_ = e.clients.stream.Close() // it has a copy of the transport
 		}
@@ -65,7 +65,7 @@ func hang(w http.ResponseWriter, r *http.Request) {
 func TestEveryCallHasALimit(t *testing.T) {
 	for name, c := range calls {
 		switch name {
-		case "follow logs", "wait": // go on until their context ends
+		case "follow logs": // goes on until its context ends
 			continue
 		case "start", "remove", "rename", "stop", "remove, keeping volumes", "discard": // are over when the status is there
 			continue
@@ -111,29 +111,6 @@ func TestFollowHasNoLimit(t *testing.T) {
 		})
 		if got, err := readLogs(e.Logs(t.Context(), "x", time.Time{}, true)); err != nil || got != "one\ntwo\nthree\n" {
 			t.Errorf("%q, error %v", got, err)
-		}
-	})
-}
-
-func TestWaitGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		e, s := serveInFakeTime(t, handlers{
-			"GET /containers/x/json": func(w http.ResponseWriter, r *http.Request) {
-				if time.Since(start) < time.Hour {
-					state("running", "")(w, r)
-					return
-				}
-				state("exited", `,"ExitCode":7`)(w, r)
-			},
-			"POST /containers/x/wait": hang,
-		})
-		got, err := e.Wait(t.Context(), "x")
-		if d := time.Since(start); got != 7 || err != nil || d < time.Hour || d > time.Hour+time.Minute {
-			t.Errorf("%d, error %v after %s", got, err, d)
-		}
-		if n := len(s.asked("POST /v1.37/containers/x/wait?condition=not-running")); n < 100 || n > 120 {
-			t.Errorf("%d requests in an hour", n)
 		}
 	})
 }

@@ -8,8 +8,8 @@ type Container struct {
 	// Name is as the API says, without the leading slash: "dtr-api-0123456789ab", through UCP "worker1/dtr-api-0123456789ab".
 	Name string
 	// Node is the first part of the name, empty when the API is a single engine's.
-	Node           string
-	Image, ImageID string
+	Node  string
+	Image string
 	// State is a word ("running", "exited"), Status a sentence for people ("Up 3 hours").
 	State, Status string
 	Labels        map[string]string
@@ -32,7 +32,6 @@ type ContainerState struct {
 	Image  string
 	// StartedAt and FinishedAt are zero when it has not happened.
 	StartedAt, FinishedAt time.Time
-	LogDriver             string
 	AutoRemove            bool // the container is removed when it stops
 }
 
@@ -59,19 +58,9 @@ type Node struct {
 	MemoryBytes   int64
 }
 
-// Info describes an engine.
-type Info struct {
-	Name, ServerVersion string
-	LoggingDriver       string
-	MemoryBytes         int64
-	CPUs                int
-}
-
 // Version tells what runs behind the API.
 type Version struct {
 	Engine string
-	// APIVersion is the newest that the engine speaks; see Engine.APIVersion for the one in use.
-	APIVersion string
 	// UCP is empty when the API is a single engine's.
 	UCP string
 }

@@ -17,11 +17,10 @@ func TestMigratedBefore(t *testing.T) {
 		jobs     []dtr.Job
 		want     bool
 	}{
-		{"never opted in", dtr.Features{}, nil, false},
-		{"opted in, and no more is known", dtr.Features{MetadataStoreOptedIn: true}, nil, false},
-		{"opted in, and failed", dtr.Features{MetadataStoreOptedIn: true, OnlineGCEnabled: true}, failed, false},
-		{"collects garbage online", dtr.Features{MetadataStoreOptedIn: true, OnlineGCEnabled: true}, nil, true},
-		{"a replica runs 2.6 already", dtr.Features{MetadataStoreOptedIn: true, OnlineGCEnabled: true}, nil, false},
+		{"no more is known", dtr.Features{}, nil, false},
+		{"collects garbage online, and failed", dtr.Features{OnlineGCEnabled: true}, failed, false},
+		{"collects garbage online", dtr.Features{OnlineGCEnabled: true}, nil, true},
+		{"a replica runs 2.6 already", dtr.Features{OnlineGCEnabled: true}, nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

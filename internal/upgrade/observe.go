@@ -87,11 +87,7 @@ func Observe(parent context.Context, c cluster.Cluster, o Options) (*Observation
 			return nil
 		}
 		group.Go(func() (err error) { direct, err = engine.Containers(ctx, nil); return err })
-		group.Go(func() error {
-			info, err := engine.Info(ctx)
-			obs.RunnerMemory = info.MemoryBytes
-			return err
-		})
+		group.Go(func() (err error) { obs.RunnerMemory, err = engine.Memory(ctx); return err })
 		return nil
 	})
 	if err := group.Wait(); err != nil {
