@@ -72,11 +72,6 @@ func TestDiagnose(t *testing.T) {
 			"cannot create error=remote trust data does not exist", "signed images only", "Turn the requirement of signed images off",
 		},
 		{
-			"on a terminal",
-			[]string{"FATA[0600] failed to wait for rethink to be healthy"},
-			"failed to wait for rethink to be healthy", "database did not become ready", "one at a time",
-		},
-		{
 			"the latest counts",
 			[]string{
 				`level=error msg="failed to wait for rethink to be healthy"`,

@@ -13,7 +13,7 @@ import (
 // Record is one line of the bootstrapper's output.
 type Record struct {
 	Time    time.Time // zero when the line does not say it
-	Level   string    // trace, debug, info, warning, error, fatal or panic; empty when the line is no log record
+	Level   string    // as logrus spells it: trace, debug, info, warning, error, fatal or panic; empty when the line is no log record
 	Message string
 	Fields  map[string]string // what follows the message, if anything
 	Cut     bool              // the line was longer than MaxLine, and the rest is lost
@@ -41,29 +41,12 @@ func (r Record) text() string {
 	return b.String()
 }
 
-// levels are the level words that logrus writes and their short forms, of which
-// it shows the first four letters on a terminal.
-var levels = map[string]string{
-	"trac": "trace", "debu": "debug", "warn": "warning", "erro": "error", "fata": "fatal", "pani": "panic",
-}
-
-func level(word string) string {
-	word = strings.ToLower(word)
-	if full, ok := levels[word]; ok {
-		return full
-	}
-	return word
-}
-
-// ParseRecord reads one line: a record of logrus's text format, the form that
-// logrus gives it on a terminal, with or without colours, or anything else, which
-// is all message. The texts are valid UTF-8, whatever the line is.
+// ParseRecord reads one line: a record of logrus's text format, which the
+// bootstrapper writes because it never has a terminal, or anything else, which is
+// all message. The texts are valid UTF-8, whatever the line is.
 func ParseRecord(line string) Record {
 	line = plain(strings.ToValidUTF8(strings.TrimRight(line, "\r\n"), "\ufffd"))
 	if r, ok := parseText(line); ok {
-		return r
-	}
-	if r, ok := parseTerminal(line); ok {
 		return r
 	}
 	return Record{Message: line}
@@ -88,19 +71,21 @@ func parseText(line string) (Record, bool) {
 	line = escapes.ReplaceAllStringFunc(line, jsonEscape)
 	// Second chance for a line that was cut within its message.
 	for _, text := range []string{line, strings.TrimRight(line, `\`) + `"`} {
-		pairs, _ := decode(text)
 		var r Record
 		hasMessage := false
-		for _, p := range pairs {
+		for _, p := range decode(text) {
 			switch {
 			case p.key == "level" && r.Level == "":
-				r.Level = level(plain(p.value))
+				r.Level = strings.ToLower(plain(p.value))
 			case p.key == "msg" && !hasMessage:
 				r.Message, hasMessage = plain(p.value), true
 			case p.key == "time" && r.Time.IsZero():
 				r.Time, _ = time.Parse(time.RFC3339Nano, p.value)
 			default:
-				r.setField(p)
+				if r.Fields == nil {
+					r.Fields = map[string]string{}
+				}
+				r.Fields[p.key] = plain(p.value)
 			}
 		}
 		// What follows the message may be damaged; the message counts all the same.
@@ -111,26 +96,17 @@ func parseText(line string) (Record, bool) {
 	return Record{}, false
 }
 
-func (r *Record) setField(p pair) {
-	if r.Fields == nil {
-		r.Fields = map[string]string{}
-	}
-	r.Fields[p.key] = plain(p.value)
-}
-
 type pair struct{ key, value string }
 
-// decode reads key=value pairs up to the first that is damaged, and reports
-// whether there was none.
-func decode(line string) ([]pair, bool) {
-	var pairs []pair
+// decode reads key=value pairs up to the first that is damaged.
+func decode(line string) (pairs []pair) {
 	d := logfmt.NewDecoderSize(strings.NewReader(line), len(line)+1)
 	for d.ScanRecord() {
 		for d.ScanKeyval() {
 			pairs = append(pairs, pair{string(d.Key()), string(d.Value())})
 		}
 	}
-	return pairs, d.Err() == nil
+	return pairs
 }
 
 // escapes matches the escapes of Go's quoted strings, which logrus writes, and a
@@ -151,53 +127,4 @@ func jsonEscape(s string) string {
 		return `\ufffd` // a character that cannot be printed, in any case
 	}
 	return s
-}
-
-// terminalForm is INFO[0012] message, or with the time in the brackets.
-var terminalForm = regexp.MustCompile(`^(TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI)[A-Z]* *\[([^\]]*)\] ?(.*)$`)
-
-func parseTerminal(line string) (Record, bool) {
-	m := terminalForm.FindStringSubmatch(line)
-	if m == nil {
-		return Record{}, false
-	}
-	r := Record{Level: level(m[1])}
-	// A number in the brackets is seconds since a start that the line does not
-	// tell; it does not parse, and the time stays zero.
-	r.Time, _ = time.Parse(time.RFC3339Nano, m[2])
-	r.Message, r.Fields = splitFields(m[3])
-	return r, true
-}
-
-// messageWidth is the width, in characters, to which logrus pads a message on a
-// terminal before two spaces and the fields.
-const messageWidth = 44
-
-// splitFields parts the message from the fields in the terminal form. Where the
-// end of the message cannot be told, all is message.
-func splitFields(s string) (string, map[string]string) {
-	_, rest, found := strings.Cut(skip(s, messageWidth), "  ")
-	pairs, ok := decode(escapes.ReplaceAllStringFunc(rest, jsonEscape))
-	if !found || !ok || len(pairs) == 0 {
-		return strings.TrimRight(s, " "), nil
-	}
-	var r Record
-	for _, p := range pairs {
-		if !strings.Contains(rest, p.key+"=") {
-			return strings.TrimRight(s, " "), nil // a word of the message
-		}
-		r.setField(p)
-	}
-	return strings.TrimRight(strings.TrimSuffix(s, rest), " "), r.Fields
-}
-
-// skip leaves out the first n characters of s.
-func skip(s string, n int) string {
-	for i := range s {
-		if n == 0 {
-			return s[i:]
-		}
-		n--
-	}
-	return ""
 }

@@ -28,7 +28,7 @@ func scan(t *testing.T, r io.Reader) []Record {
 
 func TestScanner(t *testing.T) {
 	t.Parallel()
-	const text = "level=info msg=one\r\n\n  \nINFO[0001] two\nthree\r\nlevel=info msg=\"fo\\nur\"\nfive"
+	const text = "level=info msg=one\r\n\n  \nlevel=info msg=two\nthree\r\nlevel=info msg=\"fo\\nur\"\nfive"
 	want := []Record{
 		{Level: "info", Message: "one"},
 		{Level: "info", Message: "two"},
