@@ -37,14 +37,14 @@ func (r *run) observeService(ctx context.Context) (Workload, error) {
 }
 
 func (r *run) service(ctx context.Context, engine *ucp.Engine) (ucp.Service, []ucp.Task, error) {
-	s, err := engine.Service(ctx, r.o.Service)
+	s, err := engine.Services().Inspect(ctx, r.o.Service)
 	if errdefs.IsNotFound(err) {
 		return s, nil, r.missing(KindService, r.o.Service)
 	}
 	if err != nil {
 		return s, nil, err
 	}
-	tasks, err := engine.Tasks(ctx, s)
+	tasks, err := engine.Services().Tasks(ctx, s)
 	return s, tasks, err
 }
 
@@ -138,7 +138,7 @@ func (r *run) updateService(ctx context.Context, engine *ucp.Engine) error {
 		case state == ucp.RollbackStarted: // of an update before this run
 		default:
 			tflog.Info(ctx, "Service is being updated", map[string]any{"service": s.Name, "image": image, "image_before": s.Image})
-			err := engine.SetServiceImage(ctx, s, image)
+			err := engine.Services().SetImage(ctx, s, image)
 			if err == nil {
 				return r.awaitService(ctx, engine, image)
 			}

@@ -29,17 +29,17 @@ func (e *Engine) Attach(ctx context.Context, id string) (*Attachment, error) {
 	a := &Attachment{engine: e, id: id, terminal: c.Config != nil && c.Config.Tty}
 	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, fmt.Errorf("it took more than %s", callLimit))
 	defer cancel()
-	err = e.session.do(ctx, func(token string) error {
-		c, err := e.under(token)
+	err = e.connection.session.do(ctx, func(token string) error {
+		c, err := e.connection.under(token)
 		if err != nil {
 			return err
 		}
-		attached, err := c.stream.ContainerAttach(e.endpoint.Mask(ctx), id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+		attached, err := c.stream.ContainerAttach(e.connection.endpoint.Mask(ctx), id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
 		a.conn = attached.HijackedResponse
 		return err
 	})
 	if err != nil {
-		return nil, e.failed(ctx, "attach to container "+id, err)
+		return nil, e.connection.failed(ctx, "attach to container "+id, err)
 	}
 	return a, nil
 }
@@ -57,7 +57,7 @@ func (a *Attachment) Copy(ctx context.Context, stdout, stderr io.Writer) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	return a.engine.failed(ctx, "read what container "+a.id+" writes", err)
+	return a.engine.connection.failed(ctx, "read what container "+a.id+" writes", err)
 }
 
 // Close ends the reading. The container goes on.

@@ -101,7 +101,7 @@ var calls = map[string]struct {
 	"service": {
 		"GET /services/dtr-cache_cache",
 		func(ctx context.Context, e *Engine) (any, error) {
-			s, err := e.Service(ctx, "dtr-cache_cache")
+			s, err := e.Services().Inspect(ctx, "dtr-cache_cache")
 			return []any{s.ID, s.Name, s.Image, s.Replicas, s.UpdateState, s.UpdateMessage}, err
 		},
 		[]any{
@@ -112,12 +112,12 @@ var calls = map[string]struct {
 	"set the image of a service": {
 		"POST /services/" + serviceFixture.ID + "/update?version=1043",
 		func(ctx context.Context, e *Engine) (any, error) {
-			return nil, e.SetServiceImage(ctx, serviceFixture, "a:2")
+			return nil, e.Services().SetImage(ctx, serviceFixture, "a:2")
 		}, nil,
 	},
 	"tasks": {
 		"GET /tasks?filters=%7B%22service%22%3A%7B%22" + serviceFixture.ID + "%22%3Atrue%7D%7D",
-		func(ctx context.Context, e *Engine) (any, error) { return e.Tasks(ctx, serviceFixture) },
+		func(ctx context.Context, e *Engine) (any, error) { return e.Services().Tasks(ctx, serviceFixture) },
 		[]Task{{
 			ID: "0kxk7j5skr1g5h4xmd2ofn1ce", Image: "docker/dtr-content-cache:2.6.15", Desired: "shutdown", State: "rejected",
 			Error: "No such image: docker/dtr-content-cache:2.6.15",

@@ -8,15 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
 	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
-
-// RetryConfig bounds one call; its zero value means the defaults.
-type RetryConfig = endpoint.Retry
 
 // Config says where a UCP is and who asks.
 type Config struct {
@@ -30,9 +29,6 @@ type Config struct {
 	UserAgent          string
 	Retry              RetryConfig
 }
-
-// maxBody bounds an answer: the list of all containers of a large cluster has tens of megabytes.
-const maxBody = 64 << 20
 
 // Client talks to one UCP. It is safe for concurrent use.
 //
@@ -67,6 +63,34 @@ func New(c Config) (*Client, error) {
 
 // URL is the address that is asked, without a trailing slash.
 func (c *Client) URL() string { return c.endpoint.URL() }
+
+// Engine is the Docker Engine API of the whole cluster, under the login's token.
+// The first call logs in and agrees on the API's version; the engine is kept after that.
+func (c *Client) Engine(ctx context.Context) (*Engine, error) {
+	if e := c.engine.Load(); e != nil {
+		return e, nil
+	}
+	host := strings.TrimPrefix(c.URL(), "https://")
+	if c.endpoint.Port() == "" {
+		host += ":443" // moby/client dials hijacked connections by itself
+	}
+	e := &Engine{connection: &connection{
+		endpoint:  c.endpoint,
+		session:   c.session,
+		userAgent: c.config.UserAgent,
+		host:      "tcp://" + host,
+		scheme:    "https",
+	}}
+	// The ping needs no login, so both can be under way at once.
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.Login(gctx) })
+	g.Go(func() error { return e.connection.negotiate(gctx) })
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	c.engine.CompareAndSwap(nil, e)
+	return c.engine.Load(), nil
+}
 
 // CA is the certificate authority of UCP's own TLS, PEM text. It needs no login.
 func (c *Client) CA(ctx context.Context) (pem string, err error) {
@@ -137,11 +161,4 @@ func (c *Client) login(ctx context.Context) (token string, err error) {
 		return nil
 	})
 	return token, err
-}
-
-func bearer(token string) string {
-	if token == "" {
-		return ""
-	}
-	return "Bearer " + token
 }

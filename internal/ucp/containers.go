@@ -16,7 +16,7 @@ func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]Co
 	for k, v := range labels {
 		options.Filters.Add("label", k+"="+v)
 	}
-	list, err := call(ctx, e, callLimit, "list containers", func(ctx context.Context, c *client.Client) (client.ContainerListResult, error) {
+	list, err := call(ctx, e.connection, callLimit, "list containers", func(ctx context.Context, c *client.Client) (client.ContainerListResult, error) {
 		return c.ContainerList(ctx, options)
 	})
 	if err != nil {
@@ -95,7 +95,7 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 }
 
 func (e *Engine) inspect(ctx context.Context, idOrName string) (container.InspectResponse, error) {
-	r, err := call(ctx, e, callLimit, "inspect container "+idOrName, func(ctx context.Context, c *client.Client) (client.ContainerInspectResult, error) {
+	r, err := call(ctx, e.connection, callLimit, "inspect container "+idOrName, func(ctx context.Context, c *client.Client) (client.ContainerInspectResult, error) {
 		return c.ContainerInspect(ctx, idOrName, client.ContainerInspectOptions{})
 	})
 	return r.Container, err
@@ -129,7 +129,7 @@ func (e *Engine) Create(ctx context.Context, s CreateSpec) (id string, err error
 			LogConfig:   container.LogConfig{Type: s.LogDriver},
 		},
 	}
-	created, err := call(ctx, e, callLimit, "create container "+s.Name, func(ctx context.Context, c *client.Client) (client.ContainerCreateResult, error) {
+	created, err := call(ctx, e.connection, callLimit, "create container "+s.Name, func(ctx context.Context, c *client.Client) (client.ContainerCreateResult, error) {
 		return c.ContainerCreate(ctx, options)
 	})
 	return created.ID, err
@@ -137,7 +137,7 @@ func (e *Engine) Create(ctx context.Context, s CreateSpec) (id string, err error
 
 // Start starts a created container.
 func (e *Engine) Start(ctx context.Context, id string) error {
-	_, err := call(ctx, e, callLimit, "start container "+id, func(ctx context.Context, c *client.Client) (client.ContainerStartResult, error) {
+	_, err := call(ctx, e.connection, callLimit, "start container "+id, func(ctx context.Context, c *client.Client) (client.ContainerStartResult, error) {
 		return c.ContainerStart(ctx, id, client.ContainerStartOptions{})
 	})
 	return err
@@ -145,7 +145,7 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 
 // Rename gives a container another name. cerrdefs.IsConflict holds when it is taken.
 func (e *Engine) Rename(ctx context.Context, id, name string) error {
-	_, err := call(ctx, e, callLimit, "rename container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRenameResult, error) {
+	_, err := call(ctx, e.connection, callLimit, "rename container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRenameResult, error) {
 		return c.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name})
 	})
 	return err
@@ -153,7 +153,7 @@ func (e *Engine) Rename(ctx context.Context, id, name string) error {
 
 // Remove removes a container that does not run, and its volumes. It is never forced.
 func (e *Engine) Remove(ctx context.Context, id string) error {
-	_, err := call(ctx, e, callLimit, "remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
+	_, err := call(ctx, e.connection, callLimit, "remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
 		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{RemoveVolumes: true})
 	})
 	return err
@@ -161,8 +161,24 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 
 // Discard removes a container and its volumes, and kills it first if it runs. It is for what may end at any moment, which an upgrade may not.
 func (e *Engine) Discard(ctx context.Context, id string) error {
-	_, err := call(ctx, e, callLimit, "kill and remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
+	_, err := call(ctx, e.connection, callLimit, "kill and remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
 		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+	})
+	return err
+}
+
+// Stop stops a container as its stop signal and time-out say. One that does not run is left as it is.
+func (e *Engine) Stop(ctx context.Context, id string) error {
+	_, err := call(ctx, e.connection, callLimit, "stop container "+id, func(ctx context.Context, c *client.Client) (client.ContainerStopResult, error) {
+		return c.ContainerStop(ctx, id, client.ContainerStopOptions{})
+	})
+	return err
+}
+
+// RemoveKeepingVolumes removes a container that does not run, and keeps its volumes. It is never forced.
+func (e *Engine) RemoveKeepingVolumes(ctx context.Context, id string) error {
+	_, err := call(ctx, e.connection, callLimit, "remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
+		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
 	})
 	return err
 }

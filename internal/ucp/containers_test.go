@@ -85,6 +85,17 @@ func TestCreateConflict(t *testing.T) {
 	}
 }
 
+func TestRunning(t *testing.T) {
+	for state, want := range map[string]bool{
+		"running": true, "restarting": true, "paused": true,
+		"created": false, "removing": false, "exited": false, "dead": false, "": false,
+	} {
+		if (Container{State: state}).Running() != want || (ContainerState{Status: state}).Running() != want {
+			t.Errorf("%q: want %t", state, want)
+		}
+	}
+}
+
 func TestLogsOfATerminal(t *testing.T) {
 	s := serveUCP(t, "1.37", handlers{
 		"GET /containers/x/json": always(200, `{"Id":"x","Config":{"Tty":true}}`),

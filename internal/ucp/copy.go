@@ -10,8 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/moby/moby/client"
 )
 
 // CopySpec says what of a copy of a container differs.
@@ -33,24 +31,24 @@ const labelSwarmID = "com.docker.swarm.id"
 // Volumes without a name are shared. An original that removes itself when it is stopped is an error.
 func (e *Engine) Copy(ctx context.Context, id string, s CopySpec) (newID string, err error) {
 	var o original
-	if err := e.get(ctx, "inspect container "+id, "/containers/"+url.PathEscape(id)+"/json", nil, &o); err != nil {
+	if err := e.connection.get(ctx, "inspect container "+id, "/containers/"+url.PathEscape(id)+"/json", nil, &o); err != nil {
 		return "", err
 	}
 	var image struct{ Config object }
-	if err := e.get(ctx, "inspect image "+o.Image, "/images/"+url.PathEscape(o.Image)+"/json", nil, &image); err != nil {
+	if err := e.connection.get(ctx, "inspect image "+o.Image, "/images/"+url.PathEscape(o.Image)+"/json", nil, &image); err != nil {
 		return "", err
 	}
 	body, others, err := o.request(image.Config, s)
 	if err != nil {
-		return "", fmt.Errorf("%s: cannot copy container %s: %w", e.endpoint.Service(), id, err)
+		return "", fmt.Errorf("%s: cannot copy container %s: %w", e.connection.endpoint.Service(), id, err)
 	}
 	var created struct{ ID string }
-	if err := e.post(ctx, "create container "+s.Name, "/containers/create", url.Values{"name": {s.Name}}, body, &created); err != nil {
+	if err := e.connection.post(ctx, "create container "+s.Name, "/containers/create", url.Values{"name": {s.Name}}, body, &created); err != nil {
 		return "", err
 	}
 	for network, body := range others {
 		body["Container"] = text(created.ID)
-		if err := e.post(ctx, "connect container "+s.Name, "/networks/"+url.PathEscape(network)+"/connect", nil, body.json(), nil); err != nil {
+		if err := e.connection.post(ctx, "connect container "+s.Name, "/networks/"+url.PathEscape(network)+"/connect", nil, body.json(), nil); err != nil {
 			return created.ID, err
 		}
 	}
@@ -227,20 +225,4 @@ func (o original) networks() (first map[string]object, others map[string]object)
 		}
 	}
 	return first, others
-}
-
-// Stop stops a container as its stop signal and time-out say. One that does not run is left as it is.
-func (e *Engine) Stop(ctx context.Context, id string) error {
-	_, err := call(ctx, e, callLimit, "stop container "+id, func(ctx context.Context, c *client.Client) (client.ContainerStopResult, error) {
-		return c.ContainerStop(ctx, id, client.ContainerStopOptions{})
-	})
-	return err
-}
-
-// RemoveKeepingVolumes removes a container that does not run, and keeps its volumes. It is never forced.
-func (e *Engine) RemoveKeepingVolumes(ctx context.Context, id string) error {
-	_, err := call(ctx, e, callLimit, "remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
-		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
-	})
-	return err
 }

@@ -170,11 +170,11 @@ func TestServiceImageAlone(t *testing.T) {
 	t.Parallel()
 	s := serveUCP(t, "1.30", engine1706())
 	e := s.engine()
-	service, err := e.Service(t.Context(), "dtr-cache_cache")
+	service, err := e.Services().Inspect(t.Context(), "dtr-cache_cache")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.SetServiceImage(t.Context(), service, `mirantis/dtr-content-cache:2.6.15`); err != nil {
+	if err := e.Services().SetImage(t.Context(), service, `mirantis/dtr-content-cache:2.6.15`); err != nil {
 		t.Fatal(err)
 	}
 	var was struct{ Spec map[string]any }
@@ -201,15 +201,15 @@ func TestServiceByItsWholeName(t *testing.T) {
 	s := serveUCP(t, "1.30", h)
 	e := s.engine()
 	for name, found := range map[string]bool{"ozfs": false, "nobody": false, "ozfsuj7dblzwjo4ewftavhcdy": true, "dtr-cache_cache": true} {
-		if _, err := e.Service(t.Context(), name); (err == nil) != found || err != nil && !cerrdefs.IsNotFound(err) {
+		if _, err := e.Services().Inspect(t.Context(), name); (err == nil) != found || err != nil && !cerrdefs.IsNotFound(err) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
-	plugin, err := e.Service(t.Context(), "plugin")
+	plugin, err := e.Services().Inspect(t.Context(), "plugin")
 	if err != nil || plugin.Image != "" || plugin.Replicas != -1 {
 		t.Errorf("%+v, error %v", plugin, err)
 	}
-	if err := e.SetServiceImage(t.Context(), plugin, "a:1"); err == nil || slices.ContainsFunc(s.requests, func(r string) bool { return strings.HasPrefix(r, "POST") && strings.Contains(r, "services") }) {
+	if err := e.Services().SetImage(t.Context(), plugin, "a:1"); err == nil || slices.ContainsFunc(s.requests, func(r string) bool { return strings.HasPrefix(r, "POST") && strings.Contains(r, "services") }) {
 		t.Errorf("a service without a container: error %v, %q", err, s.requests)
 	}
 }

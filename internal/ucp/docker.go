@@ -45,20 +45,19 @@ func NewEngine(ctx context.Context, c DockerConfig) (*Engine, error) {
 	if c.Host == "" {
 		c.Host = client.DefaultDockerHost
 	}
-	e, err := c.engine()
+	to, err := c.connection()
 	if err != nil {
 		return nil, err
 	}
-	if version != "" {
-		if e.version, err = agree(version); err != nil {
-			return nil, fmt.Errorf("%s: %w", client.EnvOverrideAPIVersion, err)
-		}
-		return e, nil
+	if version == "" {
+		err = to.negotiate(ctx)
+	} else if to.version, err = agree(version); err != nil {
+		err = fmt.Errorf("%s: %w", client.EnvOverrideAPIVersion, err)
 	}
-	if err := e.negotiate(ctx); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return e, nil
+	return &Engine{connection: to}, nil
 }
 
 func (c DockerConfig) withEnv() (DockerConfig, error) {
@@ -89,8 +88,8 @@ func (c DockerConfig) withEnv() (DockerConfig, error) {
 	return c, nil
 }
 
-// engine is what the configuration describes, without having talked to it.
-func (c DockerConfig) engine() (*Engine, error) {
+// connection is what the configuration describes, without having talked to it.
+func (c DockerConfig) connection() (*connection, error) {
 	u, err := url.Parse(c.Host)
 	if err != nil {
 		return nil, errors.New("the host of the Docker Engine is not valid: write it like unix:///var/run/docker.sock, tcp://host:2376 or ssh://user@host")
@@ -100,28 +99,28 @@ func (c DockerConfig) engine() (*Engine, error) {
 	}
 	transport := endpoint.NewTransport()
 	base := &url.URL{Scheme: "http", Host: client.DummyHost}
-	e := &Engine{host: c.Host}
+	to := &connection{host: c.Host}
 	switch u.Scheme {
 	case "unix":
 		err = c.overUnix(transport, u)
 	case "tcp":
 		err = c.overTCP(transport, u, base)
 	case "ssh":
-		e.host, err = c.overSSH(transport)
+		to.host, err = c.overSSH(transport)
 	default:
 		err = fmt.Errorf("it has the scheme %q, which is not one of unix, tcp and ssh", u.Scheme)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the host of the Docker Engine, %s: %w", c.Host, err)
 	}
-	e.scheme, e.userAgent = base.Scheme, c.UserAgent
-	e.endpoint = endpoint.Over(transport, base, endpoint.Config{
+	to.scheme, to.userAgent = base.Scheme, c.UserAgent
+	to.endpoint = endpoint.Over(transport, base, endpoint.Config{
 		Service:   "the Docker Engine at " + c.Host,
 		UserAgent: c.UserAgent,
 		Retry:     c.Retry,
 		MaxBody:   maxBody,
 	})
-	return e, nil
+	return to, nil
 }
 
 func (c DockerConfig) overUnix(transport *http.Transport, u *url.URL) error {

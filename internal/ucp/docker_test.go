@@ -252,7 +252,7 @@ func TestEnvironment(t *testing.T) {
 				t.Setenv(k, v)
 			}
 			e, err := NewEngine(t.Context(), tt.config)
-			if (err == nil) != (tt.api != "") || err == nil && e.version != tt.api {
+			if (err == nil) != (tt.api != "") || err == nil && e.connection.version != tt.api {
 				t.Fatalf("error %v", err)
 			}
 			if err != nil {

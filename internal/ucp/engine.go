@@ -2,225 +2,52 @@ package ucp
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
-	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/moby/moby/client"
-	"golang.org/x/sync/errgroup"
-
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
-)
-
-const (
-	// minAPIVersion came with Engine 17.06, the oldest that DTR 2.5 ran on.
-	minAPIVersion = "1.30"
-	// callLimit bounds a call that is not repeated; one that is has the limits of Retry besides.
-	callLimit = 2 * time.Minute
-	// transferLimit bounds the transfer of images, which are some gigabytes over a slow line at worst.
-	transferLimit = time.Hour
 )
 
 // Engine is the Docker Engine API, 1.30 (Engine 17.06) to the newest. It is safe for concurrent use.
 // cerrdefs.IsNotFound, IsConflict and IsUnauthorized hold for the errors of its methods.
-//
-// The API's version is agreed on here: the negotiation of moby/client refuses everything before 1.40 (Engine 19.03).
-type Engine struct {
-	endpoint  *endpoint.Endpoint
-	session   *session
-	userAgent string
-	// host and scheme are the address as moby/client wants it.
-	host, scheme string
-	version      string
+type Engine struct{ connection *connection }
 
-	mu      sync.Mutex
-	clients *clients
+// Memory is all the memory of the engine's machine, in bytes.
+func (e *Engine) Memory(ctx context.Context) (bytes int64, err error) {
+	r, err := call(ctx, e.connection, callLimit, "read its description", func(ctx context.Context, c *client.Client) (client.SystemInfoResult, error) {
+		return c.Info(ctx, client.InfoOptions{})
+	})
+	return r.Info.MemTotal, err
 }
 
-// clients are the two ways to an engine under one token. The token is among their headers, where it reaches hijacked connections too,
-// which a transport of our own would not see; a new token therefore needs new clients.
-type clients struct {
-	token string
-	// api is for calls with an end: repeated where that is harmless, and bounded.
-	api *client.Client
-	// stream is for answers that take as long as they take.
-	stream *client.Client
-}
+// Names of components in the answer to /version.
+const (
+	engineComponent = "Engine"
+	ucpComponent    = "Universal Control Plane"
+	// UCP gives its own version as the engine's, behind this.
+	ucpPrefix = "ucp/"
+)
 
-// Engine is the Docker Engine API of the whole cluster, under the login's token.
-// The first call logs in and agrees on the API's version; the engine is kept after that.
-func (c *Client) Engine(ctx context.Context) (*Engine, error) {
-	if e := c.engine.Load(); e != nil {
-		return e, nil
-	}
-	host := strings.TrimPrefix(c.URL(), "https://")
-	if c.endpoint.Port() == "" {
-		host += ":443" // moby/client dials hijacked connections by itself
-	}
-	e := &Engine{
-		endpoint:  c.endpoint,
-		session:   c.session,
-		userAgent: c.config.UserAgent,
-		host:      "tcp://" + host,
-		scheme:    "https",
-	}
-	// The ping needs no login, so both can be under way at once.
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.Login(gctx) })
-	g.Go(func() error { return e.negotiate(gctx) })
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	c.engine.CompareAndSwap(nil, e)
-	return c.engine.Load(), nil
-}
-
-// negotiate reads the newest version that the engine speaks: from a header of the ping or, where something answers that in its place, from /version.
-func (e *Engine) negotiate(ctx context.Context) error {
-	var newest string
-	err := e.endpoint.Repeat(ctx, endpoint.Request{Path: "/_ping"}, func(a *endpoint.Answer) error {
-		newest = a.Header.Get("Api-Version")
-		return check(e.endpoint, a)
+// Version tells the versions of the engine and of UCP.
+func (e *Engine) Version(ctx context.Context) (Version, error) {
+	r, err := call(ctx, e.connection, callLimit, "read its version", func(ctx context.Context, c *client.Client) (client.ServerVersionResult, error) {
+		return c.ServerVersion(ctx, client.ServerVersionOptions{})
 	})
 	if err != nil {
-		return err
+		return Version{}, err
 	}
-	if newest == "" {
-		if newest, err = e.askVersion(ctx); err != nil {
-			return err
+	var v Version
+	if ucp, ok := strings.CutPrefix(r.Version, ucpPrefix); ok {
+		v.UCP = ucp
+	} else {
+		v.Engine = r.Version
+	}
+	for _, c := range r.Components {
+		switch c.Name {
+		case ucpComponent:
+			v.UCP = c.Version
+		case engineComponent:
+			v.Engine = c.Version
 		}
 	}
-	if e.version, err = agree(newest); err != nil {
-		return fmt.Errorf("%s: %w", e.endpoint.Service(), err)
-	}
-	return nil
+	return v, nil
 }
-
-func (e *Engine) askVersion(ctx context.Context) (newest string, err error) {
-	err = e.session.do(ctx, func(token string) error {
-		r := endpoint.Request{Path: "/version", Authorization: bearer(token)}
-		return e.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
-			if err := check(e.endpoint, a); err != nil {
-				return err
-			}
-			var v struct {
-				APIVersion string `json:"ApiVersion"`
-			}
-			err := e.endpoint.Decode(a, &v)
-			newest = v.APIVersion
-			return err
-		})
-	})
-	return newest, err
-}
-
-// agree picks the version to use with an engine whose newest is given.
-func agree(newest string) (string, error) {
-	major, minor, err := parseAPIVersion(newest)
-	if err != nil {
-		return "", err
-	}
-	version := fmt.Sprintf("%d.%d", major, minor)
-	switch {
-	case older(version, minAPIVersion):
-		return "", fmt.Errorf("its API version %s is older than %s (Docker Engine 17.06), the oldest supported", newest, minAPIVersion)
-	case older(version, client.MaxAPIVersion):
-		return version, nil
-	default:
-		return client.MaxAPIVersion, nil
-	}
-}
-
-// older compares two versions of the API, 1.9 before 1.30.
-func older(version, than string) bool {
-	major, minor, _ := parseAPIVersion(version)
-	m, n, _ := parseAPIVersion(than)
-	return major < m || major == m && minor < n
-}
-
-func parseAPIVersion(s string) (major, minor int, err error) {
-	a, b, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(s), "v"), ".")
-	major, err = strconv.Atoi(a)
-	if err == nil {
-		minor, err = strconv.Atoi(b)
-	}
-	if err != nil || major < 0 || minor < 0 {
-		return 0, 0, fmt.Errorf("%q is not a version of the Docker Engine API", s)
-	}
-	return major, minor, nil
-}
-
-// under returns the clients for a token.
-func (e *Engine) under(token string) (*clients, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.clients != nil && e.clients.token == token {
-		return e.clients, nil
-	}
-	api, err := e.newClient(token, e.endpoint.RoundTripper())
-	if err != nil {
-		return nil, err
-	}
-	// This one must have an *http.Transport: moby/client takes its dialer and its TLS configuration from there.
-	stream, err := e.newClient(token, e.endpoint.Transport(), client.WithHTTPResponseHook(e.endpoint.LogResponse))
-	if err != nil {
-		return nil, err
-	}
-	e.clients = &clients{token: token, api: api, stream: stream}
-	return e.clients, nil
-}
-
-func (e *Engine) newClient(token string, transport http.RoundTripper, opts ...client.Opt) (*client.Client, error) {
-	headers := map[string]string{}
-	if token != "" {
-		headers["Authorization"] = bearer(token)
-	}
-	opts = append(opts,
-		client.WithHost(e.host), // before the transport, which it would change
-		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
-		client.WithScheme(e.scheme),
-		client.WithHTTPHeaders(headers),
-		client.WithAPIVersion(e.version),
-	)
-	if e.userAgent != "" {
-		opts = append(opts, client.WithUserAgent(e.userAgent))
-	}
-	return client.New(opts...)
-}
-
-// call makes one call of the API, again under a new token when UCP refuses the old one. What says what it is for, to follow "cannot".
-func call[T any](ctx context.Context, e *Engine, limit time.Duration, what string, f func(context.Context, *client.Client) (T, error)) (result T, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s", limit))
-	defer cancel()
-	err = e.session.do(ctx, func(token string) error {
-		c, err := e.under(token)
-		if err != nil {
-			return err
-		}
-		ctx, failure := endpoint.KeepFailure(ctx)
-		result, err = f(ctx, c.api)
-		if err != nil && failure() != nil {
-			return failure() // the same, with its type
-		}
-		return err
-	})
-	return result, e.failed(ctx, what, err)
-}
-
-// failed gives an error its context.
-func (e *Engine) failed(ctx context.Context, what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err)
-	}
-	return fmt.Errorf("%s: cannot %s: %w", e.endpoint.Service(), what, err)
-}
-
-// none is the result of a call that has none.
-type none = struct{}

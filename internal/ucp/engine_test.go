@@ -26,8 +26,8 @@ func TestEveryCallAtEveryAPIVersion(t *testing.T) {
 		t.Run(newest, func(t *testing.T) {
 			s := serveUCP(t, newest, engine1706())
 			e := s.engine()
-			if e.version != used {
-				t.Errorf("%s in use", e.version)
+			if e.connection.version != used {
+				t.Errorf("%s in use", e.connection.version)
 			}
 			for name, call := range calls {
 				t.Run(name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestAPIVersion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serveUCP(t, tt.header, tt.handlers)
 			e, err := s.client().Engine(t.Context())
-			if (err == nil) != (tt.want != "") || err == nil && e.version != tt.want {
+			if (err == nil) != (tt.want != "") || err == nil && e.connection.version != tt.want {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -278,8 +278,8 @@ func TestTokenOnHijackedConnections(t *testing.T) {
 	e := s.engine()
 	attach := func() (string, error) {
 		text := ""
-		err := e.session.do(t.Context(), func(token string) error {
-			c, err := e.under(token)
+		err := e.connection.session.do(t.Context(), func(token string) error {
+			c, err := e.connection.under(token)
 			if err != nil {
 				return err
 			}

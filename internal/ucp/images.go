@@ -43,7 +43,7 @@ func (e *Engine) list(ctx context.Context, node string) ([]image.Summary, error)
 	if node != "" {
 		options.Filters = client.Filters{}.Add("node", node)
 	}
-	list, err := call(ctx, e, callLimit, "list images", func(ctx context.Context, c *client.Client) (client.ImageListResult, error) {
+	list, err := call(ctx, e.connection, callLimit, "list images", func(ctx context.Context, c *client.Client) (client.ImageListResult, error) {
 		return c.ImageList(ctx, options)
 	})
 	return list.Items, err
@@ -56,7 +56,7 @@ func (e *Engine) ImageDigests(ctx context.Context, ref, node string) ([]string, 
 	if node != "" {
 		return e.imageDigestsOn(ctx, ref, node)
 	}
-	image, err := call(ctx, e, callLimit, "inspect image "+ref, func(ctx context.Context, c *client.Client) (client.ImageInspectResult, error) {
+	image, err := call(ctx, e.connection, callLimit, "inspect image "+ref, func(ctx context.Context, c *client.Client) (client.ImageInspectResult, error) {
 		return c.ImageInspect(ctx, ref)
 	})
 	return image.RepoDigests, err
@@ -79,7 +79,7 @@ func (e *Engine) imageDigestsOn(ctx context.Context, ref, node string) ([]string
 // RemoteImage asks the image's registry, through the engine, for its digest ("sha256:...").
 func (e *Engine) RemoteImage(ctx context.Context, ref string) (digest string, err error) {
 	what := "look up image " + ref + " in its registry"
-	image, err := call(endpoint.WithErrorsPassedOn(ctx), e, callLimit, what, func(ctx context.Context, c *client.Client) (client.DistributionInspectResult, error) {
+	image, err := call(endpoint.WithErrorsPassedOn(ctx), e.connection, callLimit, what, func(ctx context.Context, c *client.Client) (client.DistributionInspectResult, error) {
 		return c.DistributionInspect(ctx, ref, client.DistributionInspectOptions{})
 	})
 	return image.Descriptor.Digest.String(), err
@@ -87,7 +87,7 @@ func (e *Engine) RemoteImage(ctx context.Context, ref string) (digest string, er
 
 // Pull pulls an image, through UCP on every node. The progress function, which may be nil, gets a line a change.
 func (e *Engine) Pull(ctx context.Context, ref string, progress func(string)) error {
-	_, err := call(ctx, e, transferLimit, "pull image "+ref, func(ctx context.Context, c *client.Client) (none, error) {
+	_, err := call(ctx, e.connection, transferLimit, "pull image "+ref, func(ctx context.Context, c *client.Client) (none, error) {
 		stream, err := c.ImagePull(ctx, ref, client.ImagePullOptions{})
 		if err != nil {
 			return none{}, err
@@ -102,7 +102,7 @@ func (e *Engine) Pull(ctx context.Context, ref string, progress func(string)) er
 // Only an archive that is an io.Seeker can be sent again, should the login have to be renewed.
 func (e *Engine) Load(ctx context.Context, archive io.Reader, progress func(string)) error {
 	sent := false
-	_, err := call(ctx, e, transferLimit, "load images", func(ctx context.Context, c *client.Client) (none, error) {
+	_, err := call(ctx, e.connection, transferLimit, "load images", func(ctx context.Context, c *client.Client) (none, error) {
 		if sent {
 			if err := rewind(archive); err != nil {
 				return none{}, err

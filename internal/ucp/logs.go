@@ -32,17 +32,17 @@ func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bo
 		ctx, cancel = context.WithTimeout(ctx, callLimit)
 	}
 	var body io.ReadCloser
-	err = e.session.do(ctx, func(token string) error {
-		c, err := e.under(token)
+	err = e.connection.session.do(ctx, func(token string) error {
+		c, err := e.connection.under(token)
 		if err != nil {
 			return err
 		}
-		body, err = c.stream.ContainerLogs(e.endpoint.Mask(ctx), id, options)
+		body, err = c.stream.ContainerLogs(e.connection.endpoint.Mask(ctx), id, options)
 		return err
 	})
 	if err != nil {
 		cancel()
-		return nil, e.failed(ctx, "read the log of container "+id, err)
+		return nil, e.connection.failed(ctx, "read the log of container "+id, err)
 	}
 	l := &logReader{Reader: body, body: body, cancel: cancel}
 	if !terminal {

@@ -2,14 +2,13 @@ package ucp
 
 import (
 	"context"
-	"strings"
 
 	"github.com/moby/moby/client"
 )
 
 // Nodes lists the nodes of the swarm.
 func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
-	list, err := call(ctx, e, callLimit, "list nodes", func(ctx context.Context, c *client.Client) (client.NodeListResult, error) {
+	list, err := call(ctx, e.connection, callLimit, "list nodes", func(ctx context.Context, c *client.Client) (client.NodeListResult, error) {
 		return c.NodeList(ctx, client.NodeListOptions{})
 	})
 	if err != nil {
@@ -30,45 +29,4 @@ func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
 		}
 	}
 	return nodes, nil
-}
-
-// Memory is all the memory of the engine's machine, in bytes.
-func (e *Engine) Memory(ctx context.Context) (bytes int64, err error) {
-	r, err := call(ctx, e, callLimit, "read its description", func(ctx context.Context, c *client.Client) (client.SystemInfoResult, error) {
-		return c.Info(ctx, client.InfoOptions{})
-	})
-	return r.Info.MemTotal, err
-}
-
-// Names of components in the answer to /version.
-const (
-	engineComponent = "Engine"
-	ucpComponent    = "Universal Control Plane"
-	// UCP gives its own version as the engine's, behind this.
-	ucpPrefix = "ucp/"
-)
-
-// Version tells the versions of the engine and of UCP.
-func (e *Engine) Version(ctx context.Context) (Version, error) {
-	r, err := call(ctx, e, callLimit, "read its version", func(ctx context.Context, c *client.Client) (client.ServerVersionResult, error) {
-		return c.ServerVersion(ctx, client.ServerVersionOptions{})
-	})
-	if err != nil {
-		return Version{}, err
-	}
-	var v Version
-	if ucp, ok := strings.CutPrefix(r.Version, ucpPrefix); ok {
-		v.UCP = ucp
-	} else {
-		v.Engine = r.Version
-	}
-	for _, c := range r.Components {
-		switch c.Name {
-		case ucpComponent:
-			v.UCP = c.Version
-		case engineComponent:
-			v.Engine = c.Version
-		}
-	}
-	return v, nil
 }

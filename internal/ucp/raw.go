@@ -14,31 +14,31 @@ import (
 // A description that is to be sent back therefore travels as it was written.
 
 // get reads JSON.
-func (e *Engine) get(ctx context.Context, what, path string, query url.Values, into any) error {
-	return e.exchange(ctx, what, endpoint.Request{Path: path, Query: query}, into)
+func (c *connection) get(ctx context.Context, what, path string, query url.Values, into any) error {
+	return c.exchange(ctx, what, endpoint.Request{Path: path, Query: query}, into)
 }
 
 // post sends JSON, once. The result is dropped when into is nil.
-func (e *Engine) post(ctx context.Context, what, path string, query url.Values, body json.RawMessage, into any) error {
-	return e.exchange(ctx, what, endpoint.Request{Method: http.MethodPost, Path: path, Query: query, JSON: body, Limit: callLimit}, into)
+func (c *connection) post(ctx context.Context, what, path string, query url.Values, body json.RawMessage, into any) error {
+	return c.exchange(ctx, what, endpoint.Request{Method: http.MethodPost, Path: path, Query: query, JSON: body, Limit: callLimit}, into)
 }
 
-func (e *Engine) exchange(ctx context.Context, what string, r endpoint.Request, into any) error {
+func (c *connection) exchange(ctx context.Context, what string, r endpoint.Request, into any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, fmt.Errorf("it took more than %s", callLimit))
 	defer cancel()
-	r.Path = "/v" + e.version + r.Path
-	ask := e.endpoint.Once
+	r.Path = "/v" + c.version + r.Path
+	ask := c.endpoint.Once
 	if r.Method == "" {
-		ask = e.endpoint.Repeat
+		ask = c.endpoint.Repeat
 	}
-	err := e.session.do(ctx, func(token string) error {
+	err := c.session.do(ctx, func(token string) error {
 		r.Authorization = bearer(token)
 		return ask(ctx, r, func(a *endpoint.Answer) error {
-			if err := check(e.endpoint, a); err != nil || into == nil {
+			if err := check(c.endpoint, a); err != nil || into == nil {
 				return err
 			}
-			return e.endpoint.Decode(a, into)
+			return c.endpoint.Decode(a, into)
 		})
 	})
-	return e.failed(ctx, what, err)
+	return c.failed(ctx, what, err)
 }

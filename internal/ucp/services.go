@@ -27,6 +27,12 @@ const (
 // TaskRunning is the state of a task that runs, and of one that is to.
 const TaskRunning = "running"
 
+// Services are the swarm's services. The engine must be a manager's, or UCP.
+type Services struct{ connection *connection }
+
+// Services gives access to the swarm's services.
+func (e *Engine) Services() Services { return Services{e.connection} }
+
 // Service is a swarm service.
 type Service struct {
 	ID, Name string
@@ -56,40 +62,40 @@ type serviceWire struct {
 
 type taskSpecWire struct{ ContainerSpec struct{ Image string } }
 
-// Service reads a swarm service, by its whole name or id. cerrdefs.IsNotFound holds when there is none.
-func (e *Engine) Service(ctx context.Context, name string) (Service, error) {
+// Inspect reads a swarm service, by its whole name or id. cerrdefs.IsNotFound holds when there is none.
+func (s Services) Inspect(ctx context.Context, name string) (Service, error) {
 	what := "inspect service " + name
 	var raw json.RawMessage
-	if err := e.get(ctx, what, "/services/"+url.PathEscape(name), nil, &raw); err != nil {
+	if err := s.connection.get(ctx, what, "/services/"+url.PathEscape(name), nil, &raw); err != nil {
 		return Service{}, err
 	}
 	var w serviceWire
 	if err := json.Unmarshal(raw, &w); err != nil {
-		return Service{}, e.failed(ctx, what, err)
+		return Service{}, s.connection.failed(ctx, what, err)
 	}
 	if w.ID != name && w.Spec.Name != name { // the engine takes the beginning of an id as well
-		return Service{}, e.failed(ctx, what, fmt.Errorf("%w: no service has that name", cerrdefs.ErrNotFound))
+		return Service{}, s.connection.failed(ctx, what, fmt.Errorf("%w: no service has that name", cerrdefs.ErrNotFound))
 	}
-	s := Service{
+	service := Service{
 		ID: w.ID, Name: w.Spec.Name, Image: w.Spec.TaskTemplate.ContainerSpec.Image, Replicas: -1,
 		UpdateState: UpdateState(w.UpdateStatus.State), UpdateMessage: w.UpdateStatus.Message, version: w.Version.Index, raw: raw,
 	}
 	if m := w.Spec.Mode.Replicated; m != nil {
-		s.Replicas = 1
+		service.Replicas = 1
 		if m.Replicas != nil {
-			s.Replicas = *m.Replicas
+			service.Replicas = *m.Replicas
 		}
 	}
-	return s, nil
+	return service, nil
 }
 
-// SetServiceImage gives a service another image and changes nothing else of its spec, not even what this client does not know.
+// SetImage gives a service another image and changes nothing else of its spec, not even what this client does not know.
 // The same image again has the engine take up an update that it has paused.
 // The request is made once; the engine refuses it when the service is no longer as it was read.
-func (e *Engine) SetServiceImage(ctx context.Context, s Service, image string) error {
+func (s Services) SetImage(ctx context.Context, service Service, image string) error {
 	var whole struct{ Spec json.RawMessage }
-	if err := json.Unmarshal(s.raw, &whole); err != nil {
-		return fmt.Errorf("the spec of service %s: %w", s.Name, err)
+	if err := json.Unmarshal(service.raw, &whole); err != nil {
+		return fmt.Errorf("the spec of service %s: %w", service.Name, err)
 	}
 	text, err := json.Marshal(image)
 	if err != nil {
@@ -97,10 +103,10 @@ func (e *Engine) SetServiceImage(ctx context.Context, s Service, image string) e
 	}
 	spec, err := replaceMember(whole.Spec, text, "TaskTemplate", "ContainerSpec", "Image")
 	if err != nil {
-		return fmt.Errorf("the spec of service %s: %w", s.Name, err)
+		return fmt.Errorf("the spec of service %s: %w", service.Name, err)
 	}
-	query := url.Values{"version": {strconv.FormatUint(s.version, 10)}}
-	return e.post(ctx, "update service "+s.Name, "/services/"+url.PathEscape(s.ID)+"/update", query, spec, nil)
+	query := url.Values{"version": {strconv.FormatUint(service.version, 10)}}
+	return s.connection.post(ctx, "update service "+service.Name, "/services/"+url.PathEscape(service.ID)+"/update", query, spec, nil)
 }
 
 // replaceMember replaces what is at a path of a JSON object and keeps all else as it is written.
@@ -134,8 +140,8 @@ type Task struct {
 }
 
 // Tasks lists the tasks of a service, those that were replaced among them.
-func (e *Engine) Tasks(ctx context.Context, s Service) ([]Task, error) {
-	filter, err := json.Marshal(map[string]map[string]bool{"service": {s.ID: true}})
+func (s Services) Tasks(ctx context.Context, service Service) ([]Task, error) {
+	filter, err := json.Marshal(map[string]map[string]bool{"service": {service.ID: true}})
 	if err != nil {
 		return nil, err
 	}
@@ -144,13 +150,13 @@ func (e *Engine) Tasks(ctx context.Context, s Service) ([]Task, error) {
 		Spec                        taskSpecWire
 		Status                      struct{ State, Err string }
 	}
-	if err := e.get(ctx, "list the tasks of service "+s.Name, "/tasks", url.Values{"filters": {string(filter)}}, &list); err != nil {
+	if err := s.connection.get(ctx, "list the tasks of service "+service.Name, "/tasks", url.Values{"filters": {string(filter)}}, &list); err != nil {
 		return nil, err
 	}
 	var tasks []Task
 	for _, t := range list {
 		// The filter is the engine's; the match is ours.
-		if t.ServiceID == s.ID {
+		if t.ServiceID == service.ID {
 			tasks = append(tasks, Task{ID: t.ID, Image: t.Spec.ContainerSpec.Image, Desired: t.DesiredState, State: t.Status.State, Error: t.Status.Err})
 		}
 	}

@@ -28,23 +28,23 @@ func TestServiceFromUpdateToEnd(t *testing.T) {
 			sim := simulatortest.Start(t, simulator.Options{Version: "2.6.8", APIVersion: version})
 			sim.AddCacheService(simulator.CacheService{Image: oldCache, Replicas: 2})
 			ctx, e := t.Context(), engine(t, sim)
-			before, err := e.Service(ctx, "dtr-cache_cache")
+			before, err := e.Services().Inspect(ctx, "dtr-cache_cache")
 			if err != nil || before.Image != oldCache || before.Replicas != 2 || before.UpdateState != "" {
 				t.Fatalf("%+v, error %v", before, err)
 			}
-			if err := e.SetServiceImage(ctx, before, newCache); err != nil {
+			if err := e.Services().SetImage(ctx, before, newCache); err != nil {
 				t.Fatal(err)
 			}
-			if err := e.SetServiceImage(ctx, before, oldCache); !cerrdefs.IsInternal(err) {
+			if err := e.Services().SetImage(ctx, before, oldCache); !cerrdefs.IsInternal(err) {
 				t.Errorf("an update out of sequence: error %v", err)
 			}
 			var s ucp.Service
 			for deadline := time.Now().Add(30 * time.Second); s.UpdateState != ucp.UpdateCompleted; {
-				if s, err = e.Service(ctx, before.ID); err != nil || time.Now().After(deadline) {
+				if s, err = e.Services().Inspect(ctx, before.ID); err != nil || time.Now().After(deadline) {
 					t.Fatalf("%+v, error %v", s, err)
 				}
 			}
-			tasks, err := e.Tasks(ctx, s)
+			tasks, err := e.Services().Tasks(ctx, s)
 			if err != nil || len(tasks) != 4 {
 				t.Fatalf("%+v, error %v", tasks, err)
 			}
@@ -57,7 +57,7 @@ func TestServiceFromUpdateToEnd(t *testing.T) {
 			if s.Image != newCache || !slices.Equal(running, []string{newCache, newCache}) {
 				t.Errorf("%+v, %q run", s, running)
 			}
-			if _, err := e.Service(ctx, "nobody"); !cerrdefs.IsNotFound(err) {
+			if _, err := e.Services().Inspect(ctx, "nobody"); !cerrdefs.IsNotFound(err) {
 				t.Errorf("a service that is not there: error %v", err)
 			}
 		})

@@ -73,3 +73,11 @@ func (s *session) renew(ctx context.Context, refused string) (string, error) {
 		return token, result.Err
 	}
 }
+
+// bearer is the value of an Authorization header; a session that is nil has no token.
+func bearer(token string) string {
+	if token == "" {
+		return ""
+	}
+	return "Bearer " + token
+}

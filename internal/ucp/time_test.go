@@ -41,14 +41,14 @@ func serveInFakeTime(t *testing.T, h handlers) (*Engine, *server) {
 		p <- theirs
 		return ours, nil
 	}
-	e := &Engine{host: "tcp://engine.example.com:80", scheme: "http", version: "1.37"}
-	e.endpoint = endpoint.Over(transport, &url.URL{Scheme: "http", Host: "engine.example.com"}, endpoint.Config{Service: "the engine"})
+	e := &Engine{connection: &connection{host: "tcp://engine.example.com:80", scheme: "http", version: "1.37"}}
+	e.connection.endpoint = endpoint.Over(transport, &url.URL{Scheme: "http", Host: "engine.example.com"}, endpoint.Config{Service: "the engine"})
 	t.Cleanup(func() {
 		close(p)
 		_ = web.Close()
 		transport.CloseIdleConnections()
-		if e.clients != nil {
-			_ = e.clients.stream.Close() // it has a copy of the transport
+		if e.connection.clients != nil {
+			_ = e.connection.clients.stream.Close() // it has a copy of the transport
 		}
 	})
 	return e, s

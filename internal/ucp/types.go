@@ -1,6 +1,10 @@
 package ucp
 
-import "time"
+import (
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+)
 
 // Container is an entry of the list of containers.
 type Container struct {
@@ -15,6 +19,9 @@ type Container struct {
 	Labels        map[string]string
 	Created       time.Time
 }
+
+// Running reports whether the container has not come to its end: one that restarts or is paused may still go on.
+func (c Container) Running() bool { return running(c.State) }
 
 // ContainerState is an inspected container.
 type ContainerState struct {
@@ -33,6 +40,18 @@ type ContainerState struct {
 	// StartedAt and FinishedAt are zero when it has not happened.
 	StartedAt, FinishedAt time.Time
 	AutoRemove            bool // the container is removed when it stops
+}
+
+// Running reports whether the container has not come to its end: one that restarts or is paused may still go on.
+func (s ContainerState) Running() bool { return running(s.Status) }
+
+func running(state string) bool {
+	switch container.ContainerState(state) {
+	case container.StateRunning, container.StateRestarting, container.StatePaused:
+		return true
+	default:
+		return false
+	}
 }
 
 // CreateSpec describes a container to create. Empty fields take the engine's defaults.

@@ -1,0 +1,201 @@
+package ucp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+)
+
+const (
+	// minAPIVersion came with Engine 17.06, the oldest that DTR 2.5 ran on.
+	minAPIVersion = "1.30"
+	// callLimit bounds a call that is not repeated; one that is has the limits of Retry besides.
+	callLimit = 2 * time.Minute
+	// transferLimit bounds the transfer of images, which are some gigabytes over a slow line at worst.
+	transferLimit = time.Hour
+	// maxBody bounds an answer, in bytes: the list of all containers of a large cluster has tens of megabytes.
+	maxBody = 64 << 20
+)
+
+// RetryConfig bounds one call; its zero value means the defaults.
+type RetryConfig = endpoint.Retry
+
+// connection is the way to an engine: its address, its login and the version of its API.
+//
+// The version is agreed on here: the negotiation of moby/client refuses everything before 1.40 (Engine 19.03).
+type connection struct {
+	endpoint  *endpoint.Endpoint
+	session   *session
+	userAgent string
+	// host and scheme are the address as moby/client wants it.
+	host, scheme string
+	version      string
+
+	mu      sync.Mutex
+	clients *clients
+}
+
+// clients are the two ways to an engine under one token. The token is among their headers, where it reaches hijacked connections too,
+// which a transport of our own would not see; a new token therefore needs new clients.
+type clients struct {
+	token string
+	// api is for calls with an end: repeated where that is harmless, and bounded.
+	api *client.Client
+	// stream is for answers that take as long as they take.
+	stream *client.Client
+}
+
+// negotiate reads the newest version that the engine speaks: from a header of the ping or, where something answers that in its place, from /version.
+func (c *connection) negotiate(ctx context.Context) error {
+	var newest string
+	err := c.endpoint.Repeat(ctx, endpoint.Request{Path: "/_ping"}, func(a *endpoint.Answer) error {
+		newest = a.Header.Get("Api-Version")
+		return check(c.endpoint, a)
+	})
+	if err != nil {
+		return err
+	}
+	if newest == "" {
+		if newest, err = c.askVersion(ctx); err != nil {
+			return err
+		}
+	}
+	if c.version, err = agree(newest); err != nil {
+		return fmt.Errorf("%s: %w", c.endpoint.Service(), err)
+	}
+	return nil
+}
+
+func (c *connection) askVersion(ctx context.Context) (newest string, err error) {
+	err = c.session.do(ctx, func(token string) error {
+		r := endpoint.Request{Path: "/version", Authorization: bearer(token)}
+		return c.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
+			if err := check(c.endpoint, a); err != nil {
+				return err
+			}
+			var v struct {
+				APIVersion string `json:"ApiVersion"`
+			}
+			err := c.endpoint.Decode(a, &v)
+			newest = v.APIVersion
+			return err
+		})
+	})
+	return newest, err
+}
+
+// agree picks the version to use with an engine whose newest is given.
+func agree(newest string) (string, error) {
+	major, minor, err := parseAPIVersion(newest)
+	if err != nil {
+		return "", err
+	}
+	version := fmt.Sprintf("%d.%d", major, minor)
+	switch {
+	case older(version, minAPIVersion):
+		return "", fmt.Errorf("its API version %s is older than %s (Docker Engine 17.06), the oldest supported", newest, minAPIVersion)
+	case older(version, client.MaxAPIVersion):
+		return version, nil
+	default:
+		return client.MaxAPIVersion, nil
+	}
+}
+
+// older compares two versions of the API, 1.9 before 1.30.
+func older(version, than string) bool {
+	major, minor, _ := parseAPIVersion(version)
+	m, n, _ := parseAPIVersion(than)
+	return major < m || major == m && minor < n
+}
+
+func parseAPIVersion(s string) (major, minor int, err error) {
+	a, b, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(s), "v"), ".")
+	major, err = strconv.Atoi(a)
+	if err == nil {
+		minor, err = strconv.Atoi(b)
+	}
+	if err != nil || major < 0 || minor < 0 {
+		return 0, 0, fmt.Errorf("%q is not a version of the Docker Engine API", s)
+	}
+	return major, minor, nil
+}
+
+// under returns the clients for a token.
+func (c *connection) under(token string) (*clients, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.clients != nil && c.clients.token == token {
+		return c.clients, nil
+	}
+	api, err := c.newClient(token, c.endpoint.RoundTripper())
+	if err != nil {
+		return nil, err
+	}
+	// This one must have an *http.Transport: moby/client takes its dialer and its TLS configuration from there.
+	stream, err := c.newClient(token, c.endpoint.Transport(), client.WithHTTPResponseHook(c.endpoint.LogResponse))
+	if err != nil {
+		return nil, err
+	}
+	c.clients = &clients{token: token, api: api, stream: stream}
+	return c.clients, nil
+}
+
+func (c *connection) newClient(token string, transport http.RoundTripper, opts ...client.Opt) (*client.Client, error) {
+	headers := map[string]string{}
+	if token != "" {
+		headers["Authorization"] = bearer(token)
+	}
+	opts = append(opts,
+		client.WithHost(c.host), // before the transport, which it would change
+		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
+		client.WithScheme(c.scheme),
+		client.WithHTTPHeaders(headers),
+		client.WithAPIVersion(c.version),
+	)
+	if c.userAgent != "" {
+		opts = append(opts, client.WithUserAgent(c.userAgent))
+	}
+	return client.New(opts...)
+}
+
+// call makes one call of the API, again under a new token when UCP refuses the old one. What says what it is for, to follow "cannot".
+func call[T any](ctx context.Context, c *connection, limit time.Duration, what string, f func(context.Context, *client.Client) (T, error)) (result T, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s", limit))
+	defer cancel()
+	err = c.session.do(ctx, func(token string) error {
+		under, err := c.under(token)
+		if err != nil {
+			return err
+		}
+		ctx, failure := endpoint.KeepFailure(ctx)
+		result, err = f(ctx, under.api)
+		if err != nil && failure() != nil {
+			return failure() // the same, with its type
+		}
+		return err
+	})
+	return result, c.failed(ctx, what, err)
+}
+
+// failed gives an error its context.
+func (c *connection) failed(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return fmt.Errorf("%s: cannot %s: %w", c.endpoint.Service(), what, err)
+}
+
+// none is the result of a call that has none.
+type none = struct{}
