@@ -94,7 +94,7 @@ func Look(ctx context.Context, c cluster.Cluster, o Options) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	registered, err := c.DTR.ContentCaches(ctx)
+	registered, err := c.DTR.Caches().List(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (r *run) register(ctx context.Context, all []dtr.ContentCache, ours dtr.Con
 		}
 	}
 	if id == "" {
-		added, err := r.cluster.DTR.AddContentCache(ctx, r.o.Name, r.o.Host)
+		added, err := r.cluster.DTR.Caches().Add(ctx, r.o.Name, r.o.Host)
 		if registered && ours.Name == r.o.Name && refused(err) {
 			return r.registerAnew(ctx, ours)
 		}
@@ -44,7 +44,7 @@ func (r *run) register(ctx context.Context, all []dtr.ContentCache, ours dtr.Con
 		tflog.Info(ctx, "Content cache was registered", map[string]any{"cache": r.o.Name, "cache_id": id})
 	}
 	if registered {
-		if err := r.cluster.DTR.RemoveContentCache(ctx, ours.ID); err != nil {
+		if err := r.cluster.DTR.Caches().Remove(ctx, ours.ID); err != nil {
 			return ours.ID, err
 		}
 		tflog.Info(ctx, "Content cache is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
@@ -55,16 +55,16 @@ func (r *run) register(ctx context.Context, all []dtr.ContentCache, ours dtr.Con
 // registerAnew is for a DTR that does not take two registrations of one name. The
 // old one is put back when the new one cannot be made.
 func (r *run) registerAnew(ctx context.Context, ours dtr.ContentCache) (id string, err error) {
-	if err := r.cluster.DTR.RemoveContentCache(ctx, ours.ID); err != nil {
+	if err := r.cluster.DTR.Caches().Remove(ctx, ours.ID); err != nil {
 		return ours.ID, err
 	}
 	tflog.Info(ctx, "Content cache is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
 	// Not even an interrupt may come between the two.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	added, err := r.cluster.DTR.AddContentCache(ctx, r.o.Name, r.o.Host)
+	added, err := r.cluster.DTR.Caches().Add(ctx, r.o.Name, r.o.Host)
 	if err != nil {
-		added, restoreErr := r.cluster.DTR.AddContentCache(ctx, ours.Name, ours.Host)
+		added, restoreErr := r.cluster.DTR.Caches().Add(ctx, ours.Name, ours.Host)
 		return added.ID, errors.Join(err, restoreErr)
 	}
 	return added.ID, nil
@@ -83,5 +83,5 @@ func Remove(ctx context.Context, c cluster.Cluster, host, id string) error {
 	if _, err := dtrHost(ctx, c, host); err != nil {
 		return err
 	}
-	return c.DTR.RemoveContentCache(ctx, id)
+	return c.DTR.Caches().Remove(ctx, id)
 }

@@ -35,7 +35,7 @@ func TestAddContentCacheOnce(t *testing.T) {
 			before := sim.AddCache("main", "https://cache.example.com")
 			c.fault.Method, c.fault.Path, c.fault.Times = http.MethodPost, cachesPath, 1
 			sim.Inject(c.fault)
-			got, err := connect(t, sim).AddContentCache(t.Context(), "main", "https://cache.example.com")
+			got, err := connect(t, sim).Caches().Add(t.Context(), "main", "https://cache.example.com")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func TestAddContentCacheFails(t *testing.T) {
 			sim := simulatortest.Start(t, simulator.Options{Version: "2.6.15"})
 			c.fault.Path = cachesPath
 			sim.Inject(c.fault)
-			_, err := connect(t, sim).AddContentCache(t.Context(), "main", "https://cache.example.com")
+			_, err := connect(t, sim).Caches().Add(t.Context(), "main", "https://cache.example.com")
 			var lost *dtr.LostCacheError
 			if err == nil || errors.As(err, &lost) != c.lost || c.lost && lost.Name != "main" {
 				t.Errorf("error %v", err)
@@ -96,7 +96,7 @@ func TestRemoveContentCache(t *testing.T) {
 				fault.Method = http.MethodDelete
 				sim.Inject(*fault)
 			}
-			if err := connect(t, sim).RemoveContentCache(t.Context(), id); err != nil {
+			if err := connect(t, sim).Caches().Remove(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}
 			if caches := sim.Caches(); len(caches) != 1 || caches[0].ID != other {
@@ -105,11 +105,11 @@ func TestRemoveContentCache(t *testing.T) {
 		})
 	}
 	sim := simulatortest.Start(t, simulator.Options{Version: "2.6.15"})
-	if err := connect(t, sim).RemoveContentCache(t.Context(), ""); err == nil || len(sim.Requests()) > 0 {
+	if err := connect(t, sim).Caches().Remove(t.Context(), ""); err == nil || len(sim.Requests()) > 0 {
 		t.Errorf("without an id: error %v, %+v", err, sim.Requests())
 	}
 	sim.Inject(simulator.Fault{Method: http.MethodDelete, Status: 404})
-	if err := connect(t, sim).RemoveContentCache(t.Context(), "x"); err == nil {
+	if err := connect(t, sim).Caches().Remove(t.Context(), "x"); err == nil {
 		t.Error("a page that is not there counts as a cache that is not there")
 	}
 }

@@ -177,12 +177,12 @@ func TestReads(t *testing.T) {
 		},
 		"scanner": {
 			"/api/v0/imagescan/status", `{"state":0,"db_version":7,"db_updated_at":"2018-11-08T12:00:00.5Z","lastDBUpdateFailed":true,"scanner_version":3,"scannerUpdatedAt":null}`,
-			func(c *Client) (any, error) { return c.ScanStatus(t.Context()) },
+			func(c *Client) (any, error) { return c.Database().Status(t.Context()) },
 			ScanStatus{DBVersion: 7, DBUpdatedAt: at, LastDBUpdateFailed: true},
 		},
 		"caches": {
 			"/api/v0/content_caches", `[{"id":"1","name":"site-b","host":"https://cache.example.com"}]`,
-			func(c *Client) (any, error) { return c.ContentCaches(t.Context()) },
+			func(c *Client) (any, error) { return c.Caches().List(t.Context()) },
 			[]ContentCache{{ID: "1", Name: "site-b", Host: "https://cache.example.com"}},
 		},
 		"job": {

@@ -85,10 +85,10 @@ func TestClusterOfEachMinorVersion(t *testing.T) {
 			if f, err := c.Features(ctx); err != nil || f.OnlineGCEnabled != (version != "2.5.6") {
 				t.Errorf("features %+v, error %v", f, err)
 			}
-			if s, err := c.ScanStatus(ctx); err != nil || s.DBUpdatedAt.IsZero() {
+			if s, err := c.Database().Status(ctx); err != nil || s.DBUpdatedAt.IsZero() {
 				t.Errorf("scanner %+v, error %v", s, err)
 			}
-			if _, err := c.ContentCaches(ctx); err != nil {
+			if _, err := c.Caches().List(ctx); err != nil {
 				t.Error(err)
 			}
 			for _, r := range sim.Requests() {

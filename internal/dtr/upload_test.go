@@ -36,7 +36,7 @@ func TestUploadIsRepeatedFromItsStart(t *testing.T) {
 		file, err := io.ReadAll(part)
 		got = append(got, fmt.Sprint(part.FormName(), " ", part.FileName(), " ", string(file) == content, " ", err))
 	})
-	if err := s.client(t).UploadDatabase(t.Context(), "db.tar", strings.NewReader(content), int64(len(content))); err != nil {
+	if err := s.client(t).Database().Upload(t.Context(), "db.tar", strings.NewReader(content), int64(len(content))); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"1048576", "file db.tar true <nil>"}; fmt.Sprint(got) != fmt.Sprint(want) {

@@ -92,7 +92,7 @@ type databaseUpdate struct {
 
 // look notes what there is before the update, and whether one is under way.
 func (u *databaseUpdate) look(ctx context.Context) (err error) {
-	if u.before, err = u.client.ScanStatus(ctx); err != nil {
+	if u.before, err = u.client.Database().Status(ctx); err != nil {
 		return err
 	}
 	u.job, u.first = dtr.Job{}, ""
@@ -126,7 +126,7 @@ func (u *databaseUpdate) jobs(ctx context.Context) (all []dtr.Job, err error) {
 // start has DTR begin with the update. One that comes too early, before the
 // scanner has come up, is sent again after a while: it was refused.
 func (u *databaseUpdate) start(ctx context.Context) error {
-	send := u.client.SyncDatabase
+	send := u.client.Database().Sync
 	if u.o.File != "" {
 		file, size, err := OpenDatabase(u.o.File)
 		if err != nil {
@@ -134,7 +134,7 @@ func (u *databaseUpdate) start(ctx context.Context) error {
 		}
 		defer file.Close()
 		send = func(ctx context.Context) error {
-			return u.client.UploadDatabase(ctx, filepath.Base(u.o.File), file, size)
+			return u.client.Database().Upload(ctx, filepath.Base(u.o.File), file, size)
 		}
 	}
 	began := time.Now()
@@ -183,7 +183,7 @@ func (u *databaseUpdate) wait(ctx context.Context) error {
 		if err != nil {
 			return state, err
 		}
-		u.after, err = u.client.ScanStatus(ctx)
+		u.after, err = u.client.Database().Status(ctx)
 		return state, err
 	}
 	return u.failed(ctx, w.Wait(ctx, func(context.Context) (bool, error) { return u.outcome(w.State, w.Waited()) }))

@@ -58,7 +58,7 @@ func TestUpdateDatabase(t *testing.T) {
 				t.Parallel()
 				sim, c := clustertest.Start(t, "2.6.15")
 				sim.SetDatabase(tt.faults)
-				before := clustertest.Must[dtr.ScanStatus](t)(c.DTR.ScanStatus(t.Context()))
+				before := clustertest.Must[dtr.ScanStatus](t)(c.DTR.Database().Status(t.Context()))
 				if tt.fault.Status != 0 { // not before the update has begun
 					sim.At(simulator.DatabaseUpdateStarted, func() { sim.Inject(tt.fault) })
 				} else if tt.fault.Method != "" {
@@ -207,7 +207,7 @@ func TestUpdateDatabaseBesideADeadJob(t *testing.T) {
 			t.Parallel()
 			sim, c := clustertest.Start(t, "2.6.15")
 			sim.SetDatabase(simulator.DatabaseFaults{Status: "worker_dead"})
-			if err := c.DTR.SyncDatabase(t.Context()); err != nil {
+			if err := c.DTR.Database().Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for ctx := clustertest.Limited(t); sim.Jobs()[0].Status != "worker_dead" && ctx.Err() == nil; runtime.Gosched() {
@@ -240,7 +240,7 @@ func TestUploadIsNotTakenForAnotherUpdate(t *testing.T) {
 	}()
 	for ctx := clustertest.Limited(t); updates(sim) == 0 && ctx.Err() == nil; runtime.Gosched() {
 	}
-	if err := c.DTR.SyncDatabase(t.Context()); err != nil {
+	if err := c.DTR.Database().Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	<-loading

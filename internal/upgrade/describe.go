@@ -49,13 +49,13 @@ func Describe(ctx context.Context, c cluster.Cluster) (*Description, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { d.Snapshot, err = cluster.Look(ctx, c); return err })
 	group.Go(func() (err error) { features, err = c.DTR.Features(ctx); return err })
-	group.Go(func() (err error) { d.Caches, err = c.DTR.ContentCaches(ctx); return err })
+	group.Go(func() (err error) { d.Caches, err = c.DTR.Caches().List(ctx); return err })
 	group.Go(func() (err error) {
 		jobs, err = c.DTR.Jobs(ctx, dtr.JobFilter{Action: metadataStoreMigration, Limit: job.Recent})
 		return err
 	})
 	group.Go(func() error {
-		scan, err := c.DTR.ScanStatus(ctx)
+		scan, err := c.DTR.Database().Status(ctx)
 		if api, ok := errors.AsType[*dtr.APIError](err); ok && api.Code == dtr.CodeScanningNotEnabled {
 			return nil
 		}

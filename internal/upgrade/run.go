@@ -183,7 +183,7 @@ func (r *run) preflight(ctx context.Context) (*Observation, Plan, error) {
 // followUp notes what the operator has to do after an upgrade.
 func (r *run) followUp(ctx context.Context) {
 	warn := func(f preflight.Finding) { r.report.Warnings = append(r.report.Warnings, f) }
-	if caches, err := r.cluster.DTR.ContentCaches(ctx); err != nil {
+	if caches, err := r.cluster.DTR.Caches().List(ctx); err != nil {
 		tflog.Warn(ctx, "The content caches could not be listed", map[string]any{"error": err.Error()})
 	} else {
 		for _, c := range caches {
@@ -196,7 +196,7 @@ func (r *run) followUp(ctx context.Context) {
 			})
 		}
 	}
-	scan, err := r.cluster.DTR.ScanStatus(ctx)
+	scan, err := r.cluster.DTR.Database().Status(ctx)
 	api, refused := errors.AsType[*dtr.APIError](err)
 	switch {
 	case refused && api.Code == dtr.CodeScanningNotEnabled:

@@ -18,33 +18,39 @@ var DatabaseActions = []string{"update_vuln_db", "nautilus_update_db"}
 
 const updatePath = "/api/v0/imagescan/scan/update"
 
-// ScanStatus is the state of the vulnerability database.
+// Database is the vulnerability database of the image scanner.
 // An APIError with code CodeScanningNotEnabled says that scanning is off.
-func (c *Client) ScanStatus(ctx context.Context) (ScanStatus, error) {
+type Database struct{ client *Client }
+
+// Database gives access to the vulnerability database.
+func (c *Client) Database() Database { return Database{c} }
+
+// Status is the state of the vulnerability database.
+func (d Database) Status(ctx context.Context) (ScanStatus, error) {
 	var s scanStatus
-	if err := c.get(ctx, "/api/v0/imagescan/status", nil, &s); err != nil {
+	if err := d.client.get(ctx, "/api/v0/imagescan/status", nil, &s); err != nil {
 		return ScanStatus{}, err
 	}
 	return s.export(), nil
 }
 
-// SyncDatabase has DTR download the vulnerability database. It is a job that goes on after the answer.
+// Sync has DTR download the vulnerability database. It is a job that goes on after the answer.
 // A lost answer is dealt with as by RunJob. An APIError has code CodeScanningNotEnabled or CodeScanningNotReady.
-func (c *Client) SyncDatabase(ctx context.Context) error {
-	r := c.request(updatePath, url.Values{"online": {"true"}})
+func (d Database) Sync(ctx context.Context) error {
+	r := d.client.request(updatePath, url.Values{"online": {"true"}})
 	r.Method, r.JSON = http.MethodPut, []byte{}
-	_, err := c.update(ctx, func() error { return c.endpoint.Once(ctx, r, c.accepted) })
+	_, err := d.update(ctx, func() error { return d.client.endpoint.Once(ctx, r, d.accepted) })
 	return err
 }
 
-// UploadDatabase hands DTR the file of a vulnerability database, of which no more than a buffer is held in memory.
-// The size is in bytes. How long the upload may take, ctx says. Errors: those of SyncDatabase, and a *FileError.
+// Upload hands DTR the file of a vulnerability database, of which no more than a buffer is held in memory.
+// The size is in bytes. How long the upload may take, ctx says. Errors: those of Sync, and a *FileError.
 // When the answer is lost and a job has begun, the error is a *LostJobError: the job may be that of another database.
-func (c *Client) UploadDatabase(ctx context.Context, name string, file io.ReadSeeker, size int64) error {
-	r := c.request(updatePath, url.Values{"online": {"false"}})
+func (d Database) Upload(ctx context.Context, name string, file io.ReadSeeker, size int64) error {
+	r := d.client.request(updatePath, url.Values{"online": {"false"}})
 	r.Method = http.MethodPut
 	source := &source{ReadSeeker: file}
-	found, err := c.update(ctx, func() error {
+	found, err := d.update(ctx, func() error {
 		if _, err := source.Seek(0, io.SeekStart); err != nil {
 			return &FileError{Err: err}
 		}
@@ -52,7 +58,7 @@ func (c *Client) UploadDatabase(ctx context.Context, name string, file io.ReadSe
 		if err != nil {
 			return err
 		}
-		err = c.endpoint.Send(ctx, r, upload, c.accepted)
+		err = d.client.endpoint.Send(ctx, r, upload, d.accepted)
 		if err != nil && source.err != nil {
 			return &FileError{Err: source.err}
 		}
@@ -79,12 +85,12 @@ func (s *source) Read(b []byte) (int, error) {
 }
 
 // update sends a request for an update. The job is zero unless the answer was lost and the job looked for.
-func (c *Client) update(ctx context.Context, send func() error) (Job, error) {
-	return c.begin(ctx, DatabaseActions, func() (Job, error) { return Job{}, send() })
+func (d Database) update(ctx context.Context, send func() error) (Job, error) {
+	return d.client.begin(ctx, DatabaseActions, func() (Job, error) { return Job{}, send() })
 }
 
-func (c *Client) accepted(a *endpoint.Answer) error {
-	if err := c.check(a); err != nil {
+func (d Database) accepted(a *endpoint.Answer) error {
+	if err := d.client.check(a); err != nil {
 		return err
 	}
 	return nil

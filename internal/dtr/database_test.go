@@ -34,10 +34,10 @@ func TestDatabaseUpdate(t *testing.T) {
 	content := strings.Repeat("vulnerability ", 1<<18) // 3.5 MiB, more than what is buffered on the way
 	sum := sha256.Sum256([]byte(content))
 	methods := map[string]func(*testing.T, *dtr.Client) error{
-		"online=true": func(t *testing.T, c *dtr.Client) error { t.Helper(); return c.SyncDatabase(t.Context()) },
+		"online=true": func(t *testing.T, c *dtr.Client) error { t.Helper(); return c.Database().Sync(t.Context()) },
 		"online=false": func(t *testing.T, c *dtr.Client) error {
 			t.Helper()
-			return c.UploadDatabase(t.Context(), "db.tar", strings.NewReader(content), int64(len(content)))
+			return c.Database().Upload(t.Context(), "db.tar", strings.NewReader(content), int64(len(content)))
 		},
 	}
 	for name, c := range map[string]struct {
@@ -93,7 +93,7 @@ func TestDatabaseUpdateRefused(t *testing.T) {
 		sim := simulatortest.Start(t, simulator.Options{Version: "2.6.15", Replicas: 1})
 		sim.SetDatabase(faults)
 		c := connect(t, sim)
-		for _, err := range []error{c.SyncDatabase(t.Context()), c.UploadDatabase(t.Context(), "db.tar", strings.NewReader("x"), 1)} {
+		for _, err := range []error{c.Database().Sync(t.Context()), c.Database().Upload(t.Context(), "db.tar", strings.NewReader("x"), 1)} {
 			var api *dtr.APIError
 			if !errors.As(err, &api) || api.Code != code {
 				t.Errorf("error %v, want %s", err, code)
@@ -121,7 +121,7 @@ func (f torn) Read(b []byte) (int, error) {
 func TestUploadOfAFileThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	sim := simulatortest.Start(t, simulator.Options{Version: "2.6.15", Replicas: 1})
-	err := connect(t, sim).UploadDatabase(t.Context(), "db.tar", torn{strings.NewReader("half")}, 8)
+	err := connect(t, sim).Database().Upload(t.Context(), "db.tar", torn{strings.NewReader("half")}, 8)
 	var file *dtr.FileError
 	if !errors.As(err, &file) || !errors.Is(err, errTorn) {
 		t.Errorf("error %v, want that of the file", err)
