@@ -68,9 +68,9 @@ func TestDiagnostics(t *testing.T) {
 	passed := fmt.Errorf("timeouts.update of %s passed", 6*time.Hour)
 	refused := errors.New("dial tcp 192.0.2.1:443: connect: connection refused")
 	database := dtr.ScanStatus{DBVersion: 1200, DBUpdatedAt: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)}
-	_, downgrade := transition.Hops(v("2.7.4"), versions("2.6.8"))
-	_, skip := transition.Hops(v("2.5.6"), versions("2.7.8"))
-	_, badVia := transition.Hops(v("2.5.6"), versions("2.7.0", "2.8.13"))
+	_, downgrade := transition.PlanMixed(versions("2.7.4"), versions("2.6.8"))
+	_, skip := transition.PlanMixed(versions("2.5.6"), versions("2.7.8"))
+	_, badVia := transition.PlanMixed(versions("2.5.6"), versions("2.7.0", "2.8.13"))
 	_, mixed := transition.PlanMixed(versions("2.5.6", "2.6.15"), versions("2.7.8"))
 	second := transition.Hop{From: v("2.6.15"), To: v("2.7.8")}
 	const saturdays = `"0 22 * * 6" for 4h0m0s, Europe/Berlin`

@@ -21,7 +21,7 @@ type Advisory struct {
 }
 
 // Advisories lists the warnings about one hop, in the order of the release data.
-// A hop that an advisory refuses does not come this far: Check refuses it.
+// A hop that an advisory refuses does not come this far.
 func Advisories(from, to *semver.Version) []Advisory { return known.warnings(from, to) }
 
 func (c *catalog) warnings(from, to *semver.Version) []Advisory {

@@ -79,23 +79,3 @@ func TestAdvisoryOfAnOlderRelease(t *testing.T) {
 		t.Errorf("advisory (-want +got):\n%s", diff)
 	}
 }
-
-func TestAdvisoryTextsAreComplete(t *testing.T) {
-	t.Parallel()
-	ids := map[string]bool{}
-	for _, a := range known.advisories {
-		if a.ID == "" || ids[a.ID] {
-			t.Errorf("id %q is empty or repeated", a.ID)
-		}
-		ids[a.ID] = true
-		if a.Summary == "" || strings.HasSuffix(a.Summary, ".") {
-			t.Errorf("%s: summary %q", a.ID, a.Summary)
-		}
-		if !strings.HasSuffix(a.Detail, ".") {
-			t.Errorf("%s: detail %q", a.ID, a.Detail)
-		}
-		if len(a.From) == 0 || len(a.To) == 0 {
-			t.Errorf("%s: matches nothing", a.ID)
-		}
-	}
-}

@@ -127,13 +127,8 @@ func load(data []byte) (*catalog, error) {
 // maxPatch bounds the patches of a line, which are listed one by one.
 const maxPatch = 999
 
-func byVersion(a, b Release) int { return a.Version.Compare(b.Version) }
-
 // Releases lists the releases known to exist, ascending.
 func Releases() []Release { return slices.Clone(known.releases) }
-
-// Known reports whether v is in the release data.
-func Known(v *semver.Version) bool { return known.has(v) }
 
 // LatestPatch gives the highest known release of a minor version, and false when
 // none is known.
@@ -141,23 +136,8 @@ func LatestPatch(major, minor uint64) (*semver.Version, bool) {
 	return known.last(func(v *semver.Version) bool { return v.Major() == major && v.Minor() == minor })
 }
 
-// Latest gives the highest known release of a major version, and false when none
-// is known.
-func Latest(major uint64) (*semver.Version, bool) {
-	return known.last(func(v *semver.Version) bool { return v.Major() == major })
-}
-
-// FirstOfMajor gives the release at which a major version is entered: x.0.0
-// unless the release data says otherwise.
-func FirstOfMajor(major uint64) *semver.Version { return known.first(major) }
-
 // MigrationJobs names the jobs that DTR runs by itself after the hop, in order.
 func MigrationJobs(from, to *semver.Version) []string { return known.migrationJobs(from, to) }
-
-func (c *catalog) has(v *semver.Version) bool {
-	_, found := slices.BinarySearchFunc(c.releases, Release{Version: v}, byVersion)
-	return found
-}
 
 func (c *catalog) last(match func(*semver.Version) bool) (*semver.Version, bool) {
 	for _, r := range slices.Backward(c.releases) {

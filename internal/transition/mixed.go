@@ -20,10 +20,12 @@ type MixedError struct {
 	catalog *catalog // nil: known
 }
 
-// PlanMixed plans like Hops for a cluster whose replicas run the given versions,
-// in any order. Two of them are a rollout that was interrupted and is finished
-// first: the higher one must be the next stop after the lower one. The error is a
-// *Refusal or a *MixedError.
+// PlanMixed plans the hops of a cluster whose replicas run the given versions, in
+// any order, through the stops, of which the last is the target. Stops that are
+// passed already are left out, and there are no hops when the target runs.
+// Two versions are a rollout that was interrupted and is finished first: the
+// higher one must be the next stop after the lower one. The error is a *Refusal or
+// a *MixedError.
 func PlanMixed(running []*semver.Version, stops []*semver.Version) ([]Hop, error) {
 	return known.planMixed(running, stops)
 }

@@ -39,13 +39,9 @@ func StopsAscending(stops []*semver.Version) error {
 	return nil
 }
 
-// Hops plans the way from the running version through the stops, of which the
+// hops plans the way from the running version through the stops, of which the
 // last is the target. Stops that are passed already are left out, and there are
 // no hops when the target runs. The error is a *Refusal.
-func Hops(from *semver.Version, stops []*semver.Version) ([]Hop, error) {
-	return known.hops(from, stops)
-}
-
 func (c *catalog) hops(from *semver.Version, stops []*semver.Version) ([]Hop, error) {
 	stops = ahead(from, stops)
 	var hops []Hop

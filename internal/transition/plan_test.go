@@ -50,7 +50,7 @@ func TestHops(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.from+" -> "+tt.stops, func(t *testing.T) {
 			t.Parallel()
-			got, err := Hops(v(t, tt.from), stops(t, tt.stops))
+			got, err := known.hops(v(t, tt.from), stops(t, tt.stops))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +86,7 @@ func TestHopsRefused(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.from+" -> "+tt.stops, func(t *testing.T) {
 			t.Parallel()
-			got, err := Hops(v(t, tt.from), stops(t, tt.stops))
+			got, err := known.hops(v(t, tt.from), stops(t, tt.stops))
 			var refusal *Refusal
 			if !errors.As(err, &refusal) {
 				t.Fatalf("hops %v, error %v", lines(got), err)

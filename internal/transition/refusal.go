@@ -27,9 +27,7 @@ type Refusal struct { //nolint:errname // the word for it everywhere else, too
 	catalog *catalog // nil: known
 }
 
-// Check returns nil when the transition may be made and a *Refusal otherwise.
-func Check(from, to *semver.Version) error { return known.check(from, to) }
-
+// check returns nil when the transition may be made and a *Refusal otherwise.
 func (c *catalog) check(from, to *semver.Version) error {
 	if r := c.refuse(from, to); r != nil {
 		return r
@@ -52,7 +50,7 @@ func (c *catalog) refuse(from, to *semver.Version) *Refusal {
 
 // Via lists the nearest supported stops between From and To. It is empty when no
 // stop makes the transition possible, or none is known. It is worked out when it
-// is asked for, so that a Check stays cheap.
+// is asked for, so that a check stays cheap.
 func (r *Refusal) Via() []*semver.Version {
 	path, err := cmp.Or(r.catalog, known).path(r.From, r.To)
 	if err != nil || len(path) == 0 {

@@ -107,7 +107,7 @@ DTR 2.3.0 cannot be upgraded to 2.3.1. Go to 2.3.2 in place of 2.3.1.`},
 	for _, tt := range tests {
 		t.Run(tt.from+" -> "+tt.stops, func(t *testing.T) {
 			t.Parallel()
-			_, err := Hops(v(t, tt.from), stops(t, tt.stops))
+			_, err := known.hops(v(t, tt.from), stops(t, tt.stops))
 			var refusal *Refusal
 			if !errors.As(err, &refusal) {
 				t.Fatalf("error %v", err)
@@ -159,7 +159,7 @@ func TestRefusalVia(t *testing.T) {
 		t.Run(tt.from+" -> "+tt.to, func(t *testing.T) {
 			t.Parallel()
 			var refusal *Refusal
-			if err := Check(v(t, tt.from), v(t, tt.to)); !errors.As(err, &refusal) {
+			if err := known.check(v(t, tt.from), v(t, tt.to)); !errors.As(err, &refusal) {
 				t.Fatalf("error %v", err)
 			}
 			if got := List(refusal.Via()); got != tt.want {
