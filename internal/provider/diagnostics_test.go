@@ -224,6 +224,9 @@ func TestDiagnostics(t *testing.T) {
 		{Check: preflight.Image, Severity: preflight.Error, Attribute: `image.archives["2.6.15"]`, Summary: "The image archive of DTR 2.6.15 cannot be used", Seen: "Seen.", Todo: "To do."},
 		{Check: preflight.Backup, Severity: preflight.Error, Attribute: "backup.file", Summary: "The file of the backup exists already", Seen: "Seen.", Todo: "To do."},
 	}}))
+	write("preflight of a transition", diagnose(&preflight.FailedError{Findings: preflight.Findings{
+		{Check: preflight.Transition, Severity: preflight.Error, Err: downgrade},
+	}}))
 	state := upgradeModel{ID: types.StringValue(host), CurrentVersion: types.StringValue("2.6.15")}
 	write("plan without a look", diag.Diagnostics{notChecked(&notConnectedError{[]string{"url"}})})
 	write("cluster moved", diag.Diagnostics{clusterChangedDiagnostic("2.5.6", "2.6.15")})

@@ -50,7 +50,7 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 		},
 		"mixed versions": {
 			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.SetReplicaVersion(c.ReplicaIDs()[2], "2.6.14") },
-			want:     "An interrupted DTR upgrade is to be finished first\n",
+			want:     "Finish the interrupted DTR upgrade first\n",
 		},
 		"foreign upgrade": {
 			obstacle: func(t *testing.T, c *simulator.Cluster) {

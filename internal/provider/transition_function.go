@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
@@ -67,7 +66,7 @@ func (transitionFunction) Run(ctx context.Context, req function.RunRequest, resp
 			v, err = preRelease.Version, nil
 		}
 		if err != nil {
-			resp.Error = function.ConcatFuncErrors(resp.Error, function.NewArgumentFuncError(int64(i), preflight.Sentence(err)))
+			resp.Error = function.ConcatFuncErrors(resp.Error, argumentError(int64(i), err))
 		}
 		versions[i] = v
 	}

@@ -51,7 +51,7 @@ func TestPlanOfDrift(t *testing.T) {
 		},
 		"rollout half done, another target": {
 			started: "2.5.6", change: replica(1, "2.6.15"), seen: "2.5.6", prior: "2.5.6", config: values{"target_version": "2.7.8", "via": []any{"2.6.8"}},
-			want: "Error: An interrupted DTR upgrade is to be finished first\n  at target_version\n",
+			want: "Error: Finish the interrupted DTR upgrade first\n  at target_version\n",
 		},
 		"rollout half done, finished and gone on": {
 			started: "2.5.6", change: replica(1, "2.6.15"), seen: "2.5.6", prior: "2.5.6", config: values{"target_version": "2.7.8", "via": []any{"2.6.15"}},
@@ -66,7 +66,7 @@ func TestPlanOfDrift(t *testing.T) {
 				replica(1, "2.6.15")(c)
 				replica(2, "2.6.10")(c)
 			}, seen: "2.6.8", prior: "2.6.8", config: values{"target_version": "2.6.15"},
-			want: "Error: An interrupted DTR upgrade is to be finished first\n  at target_version\n",
+			want: "Error: Finish the interrupted DTR upgrade first\n  at target_version\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,9 +48,9 @@ func TestPlanWithoutALook(t *testing.T) {
 			"another attribute":              {steady, values{"target_version": "2.6.8", "max_interruption": "1m"}, notLooked, "unknown"},
 			"unfinished by the state":        {half, values{"target_version": "2.6.15"}, notLooked, "unknown"},
 			"downgrade":                      {steady, values{"target_version": "2.5.17"}, "Error: DTR cannot be downgraded\n  at target_version\n", ""},
-			"skip":                           {steady, values{"target_version": "2.8.13"}, `via = ["2.7.8"]`, ""},
+			"skip":                           {steady, values{"target_version": "2.8.13"}, fmt.Sprintf("via = [%q]", latest("2.7")), ""},
 			"mixed, finished by the plan":    {mixed, values{"target_version": "2.6.15"}, notLooked, "unknown"},
-			"mixed, with a target elsewhere": {mixed, values{"target_version": "2.7.8"}, "Error: An interrupted DTR upgrade is to be finished first\n", ""},
+			"mixed, with a target elsewhere": {mixed, values{"target_version": "2.7.8"}, "Error: Finish the interrupted DTR upgrade first\n", ""},
 		} {
 			t.Run(why+", "+name, func(t *testing.T) {
 				t.Parallel()

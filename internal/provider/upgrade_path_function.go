@@ -2,13 +2,11 @@ package provider
 
 import (
 	"context"
-	"errors"
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
@@ -52,7 +50,7 @@ func (upgradePathFunction) Run(ctx context.Context, req function.RunRequest, res
 	for i, s := range text {
 		v, err := transition.Parse(s)
 		if err != nil {
-			resp.Error = function.ConcatFuncErrors(resp.Error, function.NewArgumentFuncError(int64(i), preflight.Sentence(err)))
+			resp.Error = function.ConcatFuncErrors(resp.Error, argumentError(int64(i), err))
 		}
 		versions[i] = v
 	}
@@ -63,7 +61,7 @@ func (upgradePathFunction) Run(ctx context.Context, req function.RunRequest, res
 	if err != nil {
 		// The arguments together are wrong; the error stands at the second, which
 		// is the one to change.
-		resp.Error = function.NewArgumentFuncError(1, noPath(err))
+		resp.Error = argumentError(1, err)
 		return
 	}
 	list := make([]string, len(path))
@@ -71,11 +69,4 @@ func (upgradePathFunction) Run(ctx context.Context, req function.RunRequest, res
 		list[i] = v.String()
 	}
 	resp.Error = resp.Result.Set(ctx, list)
-}
-
-func noPath(err error) string {
-	if refusal, ok := errors.AsType[*transition.Refusal](err); ok {
-		return preflight.Sentence(err) + " " + refusal.Rule.Summary()
-	}
-	return preflight.Sentence(err)
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
@@ -63,10 +62,7 @@ func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.Valid
 	if err != nil || stops == nil {
 		return // the attributes' own validators have said it, or it is too early to tell
 	}
-	if order, ok := errors.AsType[*transition.OrderError](transition.StopsAscending(stops)); ok {
-		resp.Diagnostics.AddAttributeError(path.Root("via").AtListIndex(order.Index), "The stops of an upgrade must ascend",
-			preflight.Sentence(order)+"\n\nList the stops of via in ascending order, all of them below target_version.")
-	}
+	resp.Diagnostics.Append(transitionDiagnostics(transition.StopsAscending(stops))...)
 }
 
 func (r *upgradeResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {

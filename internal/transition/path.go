@@ -19,7 +19,7 @@ type UnknownReleaseError struct {
 }
 
 func (e *UnknownReleaseError) Error() string {
-	return fmt.Sprintf("the way from %s to %s goes through a %s release, and none is known", e.From, e.To, e.Line)
+	return fmt.Sprintf("the path from %s to %s needs a %s release, and none is known", e.From, e.To, e.Line)
 }
 
 // UpgradePath lists the versions to go through after from, to included, by the

@@ -141,8 +141,8 @@ func TestUpgradePathImpossible(t *testing.T) {
 			if refusal.Rule != tt.want || refusal.Error() != tt.text {
 				t.Errorf("rule %q: %s", refusal.Rule, refusal)
 			}
-			if via := refusal.Via(); len(via) > 0 {
-				t.Errorf("proposes to go via %s where no way leads", via)
+			if path, err := refusal.Path(); err == nil {
+				t.Errorf("proposes %s where no path leads", path)
 			}
 		})
 	}
@@ -168,7 +168,7 @@ func TestUpgradePathOverUnknownReleases(t *testing.T) {
 			if !errors.As(err, &unknown) {
 				t.Fatalf("path %s, error %v", got, err)
 			}
-			want := "the way from " + tt.from + " to " + tt.to + " goes through a " + tt.line + " release, and none is known"
+			want := "the path from " + tt.from + " to " + tt.to + " needs a " + tt.line + " release, and none is known"
 			if unknown.Line != tt.line || unknown.Error() != want {
 				t.Errorf("line %s: %s", unknown.Line, unknown)
 			}

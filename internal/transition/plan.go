@@ -16,20 +16,17 @@ type Hop struct {
 
 // OrderError says that the stops do not ascend to the target.
 type OrderError struct {
-	Index       int             // of Stop, in via
+	Index       int             // of Stop
 	Stop, After *semver.Version // Stop is not below After, which follows it
-	Target      bool            // After is the target, not a stop of via
+	Target      bool            // After is the target, the last of the stops
 }
 
 func (e *OrderError) Error() string {
-	if e.Target {
-		return fmt.Sprintf("via names %s, which is not below target_version %s", e.Stop, e.After)
-	}
-	return fmt.Sprintf("via names %s before %s, but its stops must ascend", e.Stop, e.After)
+	return fmt.Sprintf("stop %s is followed by %s, which is not above it", e.Stop, e.After)
 }
 
-// StopsAscending checks the order of the stops, of which the last is the target
-// and the others are via. The error is an *OrderError.
+// StopsAscending checks the order of the stops, of which the last is the target.
+// The error is an *OrderError.
 func StopsAscending(stops []*semver.Version) error {
 	for i := 1; i < len(stops); i++ {
 		if !stops[i-1].LessThan(stops[i]) {
@@ -59,8 +56,8 @@ func (c *catalog) hops(from *semver.Version, stops []*semver.Version) ([]Hop, er
 	return hops, nil
 }
 
-// ahead leaves out the stops of via that from has reached. The target stays: when
-// it lies behind, the way is a downgrade, whatever via says.
+// ahead leaves out the stops that from has reached. The target stays: when it lies
+// behind, the path is a downgrade, whatever the other stops are.
 func ahead(from *semver.Version, stops []*semver.Version) []*semver.Version {
 	last := len(stops) - 1
 	if last < 0 {

@@ -67,21 +67,20 @@ func TestHopsRefused(t *testing.T) {
 		from, stops string
 		rule        Rule
 		hop         string
-		attribute   string
 	}{
-		{"2.5.6", "2.7.8", MinorSkip, "2.5.6 -> 2.7.8", "target_version"},
-		{"2.5.6", "2.6.15 2.8.0", MinorSkip, "2.6.15 -> 2.8.0", "via"},
-		{"2.5.6", "2.7.8 2.8.0", MinorSkip, "2.5.6 -> 2.7.8", "via"},
-		{"2.6.15", "2.6.15 2.8.0", MinorSkip, "2.6.15 -> 2.8.0", "target_version"},
-		{"2.7.4", "2.6.8", MinorDowngrade, "2.7.4 -> 2.6.8", "target_version"},
-		{"2.7.4", "2.6.3 2.6.8", MinorDowngrade, "2.7.4 -> 2.6.8", "target_version"},
-		{"2.7.4", "2.8.0 2.6.8", MinorDowngrade, "2.7.4 -> 2.6.8", "target_version"},
-		{"2.5.6", "2.6.15 2.6.8", PatchDowngrade, "2.6.15 -> 2.6.8", "via"},
-		{"2.6.0-tp9", "2.6.0", PreRelease, "2.6.0-tp9 -> 2.6.0", "target_version"},
-		{"2.6.0", "2.6.0-tp9", PreRelease, "2.6.0 -> 2.6.0-tp9", "target_version"},
-		{"2.6.0-tp9", "2.6.0-tp9", PreRelease, "2.6.0-tp9 -> 2.6.0-tp9", "target_version"},
-		{"2.2.0", "2.3.0 2.3.1", AdvisoryRefusal, "2.3.0 -> 2.3.1", "via"},
-		{"2.9.30", "3.0.5", MajorSkipsPatch, "2.9.30 -> 3.0.5", "target_version"},
+		{"2.5.6", "2.7.8", MinorSkip, "2.5.6 -> 2.7.8"},
+		{"2.5.6", "2.6.15 2.8.0", MinorSkip, "2.6.15 -> 2.8.0"},
+		{"2.5.6", "2.7.8 2.8.0", MinorSkip, "2.5.6 -> 2.7.8"},
+		{"2.6.15", "2.6.15 2.8.0", MinorSkip, "2.6.15 -> 2.8.0"},
+		{"2.7.4", "2.6.8", MinorDowngrade, "2.7.4 -> 2.6.8"},
+		{"2.7.4", "2.6.3 2.6.8", MinorDowngrade, "2.7.4 -> 2.6.8"},
+		{"2.7.4", "2.8.0 2.6.8", MinorDowngrade, "2.7.4 -> 2.6.8"},
+		{"2.5.6", "2.6.15 2.6.8", PatchDowngrade, "2.6.15 -> 2.6.8"},
+		{"2.6.0-tp9", "2.6.0", PreRelease, "2.6.0-tp9 -> 2.6.0"},
+		{"2.6.0", "2.6.0-tp9", PreRelease, "2.6.0 -> 2.6.0-tp9"},
+		{"2.6.0-tp9", "2.6.0-tp9", PreRelease, "2.6.0-tp9 -> 2.6.0-tp9"},
+		{"2.2.0", "2.3.0 2.3.1", AdvisoryRefusal, "2.3.0 -> 2.3.1"},
+		{"2.9.30", "3.0.5", MajorSkipsPatch, "2.9.30 -> 3.0.5"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.from+" -> "+tt.stops, func(t *testing.T) {
@@ -97,8 +96,8 @@ func TestHopsRefused(t *testing.T) {
 			if hop := fmt.Sprintf("%s -> %s", refusal.From, refusal.To); hop != tt.hop {
 				t.Errorf("refuses the hop %s, want %s", hop, tt.hop)
 			}
-			if refusal.Attribute() != tt.attribute {
-				t.Errorf("on attribute %q, want %q", refusal.Attribute(), tt.attribute)
+			if target := refusal.Stops[len(refusal.Stops)-1].String(); !strings.HasSuffix(tt.stops, target) {
+				t.Errorf("says that %s is the target", target)
 			}
 			if refusal.Running.String() != tt.from {
 				t.Errorf("says that %s runs", refusal.Running)
@@ -118,11 +117,11 @@ func TestStopsAscending(t *testing.T) {
 		{stops: "2.6.15"},
 		{stops: "2.6.15 2.7.8"},
 		{stops: "2.9.30 2.10.0 3.0.0"},
-		{"2.7.8 2.6.15 2.8.0", 0, "via names 2.7.8 before 2.6.15, but its stops must ascend"},
-		{"2.5.17 2.6.15 2.6.15 2.7.8", 1, "via names 2.6.15 before 2.6.15, but its stops must ascend"},
-		{"2.10.0 2.9.0 2.11.0", 0, "via names 2.10.0 before 2.9.0, but its stops must ascend"},
-		{"2.6.15 2.6.15", 0, "via names 2.6.15, which is not below target_version 2.6.15"},
-		{"2.5.17 2.7.8 2.6.15", 1, "via names 2.7.8, which is not below target_version 2.6.15"},
+		{"2.7.8 2.6.15 2.8.0", 0, "stop 2.7.8 is followed by 2.6.15, which is not above it"},
+		{"2.5.17 2.6.15 2.6.15 2.7.8", 1, "stop 2.6.15 is followed by 2.6.15, which is not above it"},
+		{"2.10.0 2.9.0 2.11.0", 0, "stop 2.10.0 is followed by 2.9.0, which is not above it"},
+		{"2.6.15 2.6.15", 0, "stop 2.6.15 is followed by 2.6.15, which is not above it"},
+		{"2.5.17 2.7.8 2.6.15", 1, "stop 2.7.8 is followed by 2.6.15, which is not above it"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.stops, func(t *testing.T) {

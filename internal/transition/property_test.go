@@ -60,8 +60,8 @@ func TestEveryTransitionHasARule(t *testing.T) {
 		if (refusal == nil) != rule.Supported() {
 			t.Fatalf("%s -> %s: rule %s, refusal %v", from, to, rule, refusal)
 		}
-		if refusal != nil && (refusal.Rule != rule || refusal.Summary() == "" || refusal.Detail() == "") {
-			t.Errorf("%s -> %s: rule %s, refused by %s: %s", from, to, rule, refusal.Rule, refusal.Detail())
+		if refusal != nil && (refusal.Rule != rule || refusal.Error() == "") {
+			t.Errorf("%s -> %s: rule %s, refused by %s: %s", from, to, rule, refusal.Rule, refusal)
 		}
 	})
 }
@@ -125,24 +125,27 @@ func TestPathIsShort(t *testing.T) {
 }
 
 // What a refusal proposes is accepted.
-func TestViaIsAccepted(t *testing.T) {
+func TestProposalIsAccepted(t *testing.T) {
 	t.Parallel()
 	onBothCatalogs(t, func(t *rapid.T, c *catalog) {
 		from, to := anyVersion().Draw(t, "from"), anyVersion().Draw(t, "to")
 		refusal := c.refuse(from, to)
-		if refusal == nil || len(refusal.Via()) == 0 {
+		if refusal == nil {
 			return
 		}
-		stops := append(refusal.Via(), to)
+		stops, err := refusal.Path()
+		if err != nil {
+			return
+		}
 		if err := StopsAscending(stops); err != nil {
-			t.Errorf("%s -> %s proposes %s: %v", from, to, refusal.Via(), err)
+			t.Errorf("%s -> %s proposes %s: %v", from, to, stops, err)
 		}
 		hops, err := c.hops(from, stops)
 		if err != nil {
-			t.Fatalf("%s -> %s proposes %s: %v", from, to, refusal.Via(), err)
+			t.Fatalf("%s -> %s proposes %s: %v", from, to, stops, err)
 		}
 		if len(hops) != len(stops) || !hops[len(hops)-1].To.Equal(to) {
-			t.Errorf("%s -> %s proposes %s, which makes %d hops", from, to, refusal.Via(), len(hops))
+			t.Errorf("%s -> %s proposes %s, which makes %d hops", from, to, stops, len(hops))
 		}
 	})
 }

@@ -62,14 +62,11 @@ type row struct {
 	when                func(c *catalog, from, to *semver.Version) bool
 
 	supported bool
-	phrase    string // the rule in the middle of a sentence
+	name      string // the rule in the middle of a sentence
 	summary   string // the rule as a sentence
-	headline  string // the title of a refusal
 }
 
 const (
-	noDowngrade   = "DTR cannot be downgraded"
-	firstOfMajor  = "A new DTR major version starts at its first release"
 	noDowngrades  = "Downgrades are not supported; only a backup leads back."
 	entersAtFirst = "A major upgrade goes to the first release of the next major version."
 )
@@ -80,63 +77,59 @@ const (
 var table = []row{
 	{
 		rule: PreRelease, major: anyStep, minor: anyStep, patch: anyStep, when: eitherPreRelease,
-		phrase: "pre-release", summary: "Pre-releases can neither be upgraded nor be upgraded to.",
-		headline: "DTR pre-releases cannot be upgraded",
+		name: "pre-release", summary: "Pre-releases can neither be upgraded nor be upgraded to.",
 	},
 	{
 		rule: Same, major: equal, minor: equal, patch: equal, supported: true,
-		phrase: "same version", summary: "Both are the same version: there is nothing to do.",
+		name: "same version", summary: "Both are the same version: there is nothing to do.",
 	},
 	{
 		rule: PatchDowngrade, major: equal, minor: equal, patch: lower,
-		phrase: "patch downgrade", summary: noDowngrades, headline: noDowngrade,
+		name: "patch downgrade", summary: noDowngrades,
 	},
 	{
 		rule: MinorSkip, major: equal, minor: beyond, patch: anyStep,
-		phrase: "minor skip", summary: "Minor versions are upgraded one at a time; none can be skipped.",
-		headline: "DTR minor versions cannot be skipped",
+		name: "minor skip", summary: "Minor versions are upgraded one at a time; none can be skipped.",
 	},
 	{
 		rule: MinorDowngrade, major: equal, minor: lower, patch: anyStep,
-		phrase: "minor downgrade", summary: noDowngrades, headline: noDowngrade,
+		name: "minor downgrade", summary: noDowngrades,
 	},
 	{
 		rule: MajorSkipsMinor, major: next, minor: other, patch: anyStep,
-		phrase: "major upgrade that skips a minor version", summary: entersAtFirst, headline: firstOfMajor,
+		name: "major upgrade that skips a minor version", summary: entersAtFirst,
 	},
 	{
 		rule: MajorSkipsPatch, major: next, minor: equal, patch: other,
-		phrase: "major upgrade that skips a patch version", summary: entersAtFirst, headline: firstOfMajor,
+		name: "major upgrade that skips a patch version", summary: entersAtFirst,
 	},
 	{
 		rule: MajorSkip, major: beyond, minor: anyStep, patch: anyStep,
-		phrase: "major skip", summary: "Major versions are upgraded one at a time; none can be skipped.",
-		headline: "DTR major versions cannot be skipped",
+		name: "major skip", summary: "Major versions are upgraded one at a time; none can be skipped.",
 	},
 	{
 		rule: MajorDowngrade, major: lower, minor: anyStep, patch: anyStep,
-		phrase: "major downgrade", summary: noDowngrades, headline: noDowngrade,
+		name: "major downgrade", summary: noDowngrades,
 	},
 	{
 		rule: AdvisoryRefusal, major: anyStep, minor: anyStep, patch: anyStep, when: refusedByAdvisory,
-		phrase: "release notes advisory", summary: "The vendor's release notes rule this upgrade out.",
-		headline: "The release notes rule out this DTR upgrade",
+		name: "release notes advisory", summary: "The vendor's release notes rule this upgrade out.",
 	},
 	{
 		rule: PatchUpgrade, major: equal, minor: equal, patch: next, supported: true,
-		phrase: "patch upgrade", summary: "An upgrade to the next patch version is supported.",
+		name: "patch upgrade", summary: "An upgrade to the next patch version is supported.",
 	},
 	{
 		rule: PatchSkip, major: equal, minor: equal, patch: beyond, supported: true,
-		phrase: "patch skip", summary: "Patch versions can be skipped: a patch migrates no data.",
+		name: "patch skip", summary: "Patch versions can be skipped: a patch migrates no data.",
 	},
 	{
 		rule: MinorUpgrade, major: equal, minor: next, patch: anyStep, supported: true,
-		phrase: "minor upgrade", summary: "An upgrade from any patch version to any patch version of the next minor version is supported.",
+		name: "minor upgrade", summary: "An upgrade from any patch version to any patch version of the next minor version is supported.",
 	},
 	{
 		rule: MajorUpgrade, major: next, minor: equal, patch: equal, supported: true,
-		phrase: "major upgrade", summary: "An upgrade to the first release of the next major version is supported.",
+		name: "major upgrade", summary: "An upgrade to the first release of the next major version is supported.",
 	},
 }
 
@@ -151,6 +144,9 @@ func refusedByAdvisory(c *catalog, from, to *semver.Version) bool {
 // Supported reports whether a transition of this rule may be made. It is true of
 // Same, which asks for nothing, and false of a word that is not a rule.
 func (r Rule) Supported() bool { return r.row().supported }
+
+// Name is what the rule is called in the middle of a sentence.
+func (r Rule) Name() string { return r.row().name }
 
 // Summary says in one sentence what the rule allows or refuses.
 func (r Rule) Summary() string { return r.row().summary }

@@ -80,21 +80,15 @@ func (p *checks) finishes() bool {
 // transition plans the hops.
 func (p *checks) transition() {
 	hops, err := transition.PlanMixed(p.obs.Versions(), p.o.stops())
-	refused := preflight.Finding{Check: preflight.Transition, Severity: preflight.Error, Attribute: attributeTarget, Err: err}
-	var refusal *transition.Refusal
-	var mixed *transition.MixedError
-	switch {
-	case errors.As(err, &refusal):
-		refused.Attribute = refusal.Attribute()
-		p.find(refused)
-	case errors.As(err, &mixed):
-		refused.Check = preflight.MixedVersions
-		p.find(refused)
-	case err != nil:
-		p.find(refused)
-	default:
+	if err == nil {
 		p.Hops, p.Resume = hops, p.obs.resume(p.o)
+		return
 	}
+	refused := preflight.Finding{Check: preflight.Transition, Severity: preflight.Error, Err: err}
+	if mixed := (*transition.MixedError)(nil); errors.As(err, &mixed) {
+		refused.Check = preflight.MixedVersions
+	}
+	p.find(refused)
 }
 
 // The attributes that name versions.
