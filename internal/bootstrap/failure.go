@@ -21,9 +21,9 @@ type knownFailure struct {
 
 const (
 	databaseNotReady = "DTR's database did not become ready in time."
-	restartNodes     = "Restart the nodes that run DTR one at a time, wait until every replica is healthy, then apply again."
+	restartNodes     = "Restart the nodes that run DTR one at a time, and wait until every replica is healthy."
 	unsignedImage    = "UCP runs signed images only, and it refused one of DTR's."
-	allowUnsigned    = "Turn the requirement of signed images off in UCP for the time of the upgrade, then apply again."
+	allowUnsigned    = "Turn the requirement of signed images off in UCP for the time of the upgrade."
 )
 
 var knownFailures = []knownFailure{
@@ -38,17 +38,17 @@ var knownFailures = []knownFailure{
 	{
 		texts:  []string{"failed to pick existing replica", "connection reset by peer"},
 		cause:  "The connection between the bootstrapper and UCP broke.",
-		remedy: "Apply again; if it happens again, do so with debug logging.",
+		remedy: "A second attempt often succeeds; if it happens again, turn debug logging on.",
 	},
 	{
 		texts:  []string{"could not find any nodes on which the container could be created"},
 		cause:  "UCP does not let administrators run containers on the nodes of DTR.",
-		remedy: "Allow it in UCP's scheduler settings, then apply again.",
+		remedy: "Allow it in UCP's scheduler settings.",
 	},
 	{
 		texts:  []string{"tagmigration has not completed"},
 		cause:  "A migration that an earlier upgrade began is unfinished. 2.6.13 and later do without it.",
-		remedy: "Wait for the job tagmigration to finish, or run it again, then apply again.",
+		remedy: "Wait for the job tagmigration to finish, or run it again.",
 	},
 	{
 		texts:  []string{"database files are incompatible with server"},
