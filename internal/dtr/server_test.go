@@ -1,20 +1,20 @@
 package dtr
 
 import (
-	"encoding/json"
-	"encoding/pem"
-	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint/endpointtest"
 )
 
 // quick keeps the pauses of tests out of sight.
 var quick = RetryConfig{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond, Attempt: 10 * time.Second, Total: time.Minute}
+
+var answer, always, lose = endpointtest.Answer, endpointtest.Always, endpointtest.Lose
 
 // server answers over TLS and keeps what it is asked.
 type server struct {
@@ -28,16 +28,14 @@ type server struct {
 func serve(t *testing.T, h http.HandlerFunc) *server {
 	t.Helper()
 	s := &server{}
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = endpointtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, r.Method+" "+r.URL.RequestURI())
 		s.mu.Unlock()
 		h(w, r)
 	}))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
-	t.Cleanup(s.Close)
-	s.ca = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+	s.ca = endpointtest.CA(s.Server)
 	return s
 }
 
@@ -59,20 +57,3 @@ func (s *server) client(t *testing.T, change ...func(*Config)) *Client {
 	}
 	return client
 }
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if text, ok := body.(string); ok {
-		_, _ = io.WriteString(w, text)
-		return
-	}
-	_ = json.NewEncoder(w).Encode(body)
-}
-
-func always(status int, body any) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { answer(w, status, body) }
-}
-
-// lose drops the connection without an answer.
-func lose(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }

@@ -1,11 +1,8 @@
 package endpoint
 
 import (
-	"context"
-	"encoding/pem"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,10 +10,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint/endpointtest"
 )
 
 // quick keeps the pauses of tests out of sight.
 var quick = Retry{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond, Attempt: 10 * time.Second, Total: time.Minute}
+
+var inTurn = endpointtest.InTurn
 
 // server answers over TLS and counts what it is asked.
 type server struct {
@@ -28,14 +29,12 @@ type server struct {
 func serve(t *testing.T, h http.HandlerFunc) *server {
 	t.Helper()
 	s := &server{}
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = endpointtest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		h(w, r)
 	}))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
-	t.Cleanup(s.Close)
-	s.ca = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+	s.ca = endpointtest.CA(s.Server)
 	return s
 }
 
@@ -50,15 +49,6 @@ func (s *server) endpoint(t *testing.T, change ...func(*Config)) *Endpoint {
 		t.Fatal(err)
 	}
 	return e
-}
-
-// inTurn answers the first request with the first handler and so on; the last one goes on answering.
-func inTurn(handlers ...http.HandlerFunc) http.HandlerFunc {
-	var n atomic.Int32
-	return func(w http.ResponseWriter, r *http.Request) {
-		i := min(int(n.Add(1)), len(handlers)) - 1
-		handlers[i](w, r)
-	}
 }
 
 func text(status int, body string) http.HandlerFunc {
@@ -106,35 +96,10 @@ func reader(e *Endpoint, v *answer) func(*Answer) error {
 	}
 }
 
-// pipes is a listener within the process, for tests in fake time.
-type pipes chan net.Conn
-
-func (p pipes) Accept() (net.Conn, error) {
-	if conn, ok := <-p; ok {
-		return conn, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (p pipes) Close() error   { return nil }
-func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
-
 // serveInFakeTime is an endpoint before the handler, without TLS, in a bubble of synctest.
 func serveInFakeTime(t *testing.T, retry Retry, h http.HandlerFunc) *Endpoint {
 	t.Helper()
-	p := make(pipes)
-	s := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Hour}
-	go func() { _ = s.Serve(p) }()
 	transport := NewTransport()
-	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
-		p <- theirs
-		return ours, nil
-	}
-	t.Cleanup(func() {
-		close(p)
-		_ = s.Close()
-		transport.CloseIdleConnections()
-	})
+	endpointtest.InFakeTime(t, transport, h)
 	return Over(transport, &url.URL{Scheme: "http", Host: "test.example.com"}, Config{Service: "Test", Retry: retry})
 }

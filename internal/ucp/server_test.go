@@ -2,10 +2,8 @@ package ucp
 
 import (
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint/endpointtest"
 )
 
 // quick keeps the pauses of tests out of sight.
@@ -23,6 +23,8 @@ var quick = RetryConfig{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Mil
 
 // handlers answer by method and path, the Engine API's without the version: "GET /info".
 type handlers map[string]http.HandlerFunc
+
+var answer, always, lose, inTurn = endpointtest.Answer, endpointtest.Always, endpointtest.Lose, endpointtest.InTurn
 
 // server is a UCP, or an engine, that keeps what it is asked.
 type server struct {
@@ -43,9 +45,7 @@ type server struct {
 func newServer(t *testing.T, api string, h handlers) *server {
 	t.Helper()
 	s := &server{t: t, api: api, handlers: h}
-	s.Server = httptest.NewUnstartedServer(s)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	t.Cleanup(s.Close)
+	s.Server = endpointtest.NewServer(t, s)
 	return s
 }
 
@@ -55,7 +55,7 @@ func serveUCP(t *testing.T, api string, h handlers) *server {
 	s := newServer(t, api, h)
 	s.tokens = map[string]bool{}
 	s.StartTLS()
-	s.ca = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+	s.ca = endpointtest.CA(s.Server)
 	return s
 }
 
@@ -159,20 +159,6 @@ func (s *server) engine() *Engine {
 	return e
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if text, ok := body.(string); ok {
-		_, _ = io.WriteString(w, text)
-		return
-	}
-	_ = json.NewEncoder(w).Encode(body)
-}
-
-func always(status int, body any) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { answer(w, status, body) }
-}
-
 // recorded is what an Engine 17.06 says.
 func recorded(name string) string {
 	b, err := os.ReadFile(filepath.Join("testdata", "engine-17.06", name))
@@ -187,23 +173,7 @@ func file(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, recorded(name)) }
 }
 
-// lose drops the connection without an answer.
-func lose(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-
-// inTurn answers the first request with the first handler and so on; the last one goes on answering.
-func inTurn(handlers ...http.HandlerFunc) http.HandlerFunc {
-	var mu sync.Mutex
-	n := 0
-	return func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		h := handlers[min(n, len(handlers)-1)]
-		n++
-		mu.Unlock()
-		h(w, r)
-	}
-}
-
-// frames writes text as an engine multiplexes the output of a container without a terminal: 1 is stdout, 2 is stderr.
+// frame writes text as an engine multiplexes the output of a container without a terminal: 1 is stdout, 2 is stderr.
 func frame(w io.Writer, stream byte, text string) {
 	_, _ = w.Write(append([]byte{stream, 0, 0, 0, 0, 0, byte(len(text) >> 8), byte(len(text))}, text...))
 }

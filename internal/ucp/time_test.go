@@ -1,10 +1,7 @@
 package ucp
 
 import (
-	"context"
 	"io"
-	"log"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,40 +10,18 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint/endpointtest"
 )
-
-// pipes is a listener within the process, for tests in fake time.
-type pipes chan net.Conn
-
-func (p pipes) Accept() (net.Conn, error) {
-	if conn, ok := <-p; ok {
-		return conn, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (p pipes) Close() error   { return nil }
-func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // serveInFakeTime is an engine in a bubble of synctest, with the limits that are in force by default.
 func serveInFakeTime(t *testing.T, h handlers) (*Engine, *server) {
 	t.Helper()
 	s := &server{t: t, handlers: h}
-	p := make(pipes)
-	web := &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Hour}
-	go func() { _ = web.Serve(p) }()
 	transport := endpoint.NewTransport()
-	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
-		p <- theirs
-		return ours, nil
-	}
+	endpointtest.InFakeTime(t, transport, s)
 	e := &Engine{connection: &connection{host: "tcp://engine.example.com:80", scheme: "http", version: "1.37"}}
 	e.connection.endpoint = endpoint.Over(transport, &url.URL{Scheme: "http", Host: "engine.example.com"}, endpoint.Config{Service: "the engine"})
 	t.Cleanup(func() {
-		close(p)
-		_ = web.Close()
-		transport.CloseIdleConnections()
 		if e.connection.clients != nil {
 			_ = e.connection.clients.stream.Close() // it has a copy of the transport
 		}
