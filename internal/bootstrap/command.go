@@ -32,8 +32,8 @@ type flag[O any] struct {
 	value    func(O) string // nil: the flag is a switch
 }
 
-// A flag that the target does not know ends the bootstrapper at once, hence the
-// versions. Secrets are not among them: arguments can be read in the process
+// upgradeFlags are those of an upgrade. One that the target does not know ends the
+// bootstrapper at once, hence the versions. Secrets are not among them: arguments can be read in the process
 // list, and in the container's inspection by more people than its environment.
 var upgradeFlags = append([]flag[UpgradeOptions]{
 	{

@@ -16,8 +16,8 @@ type JoinOptions struct {
 	UCP               UCP
 }
 
-// The pages on join and remove list the same flags for all versions that they are
-// about.
+// joinFlags are those of a join. The pages on join and remove list the same flags
+// for all versions that they are about.
 var joinFlags = append([]flag[JoinOptions]{
 	text("--existing-replica-id", func(o JoinOptions) string { return o.ExistingReplicaID }),
 	text("--replica-id", func(o JoinOptions) string { return o.ReplicaID }),

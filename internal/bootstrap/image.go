@@ -36,7 +36,7 @@ func (s span) contains(v *semver.Version) bool {
 	return (s.from == nil || !v.LessThan(s.from)) && (s.before == nil || v.LessThan(s.before))
 }
 
-// The images moved with the product's owner; patches of older minor versions that
+// repositories are where the images moved with the product's owner; patches of older minor versions that
 // came out after a move are found in the new place, too.
 var repositories = []struct {
 	versions   span

@@ -10,7 +10,7 @@ import (
 // timestamp is a time as the versions of DTR write it. What cannot be read is the zero time: no single field is worth failing a call.
 type timestamp struct{ time.Time }
 
-// The first is what the vendor's API description says, the second how Go prints a time.
+// timeLayouts are the forms of a time: the first is what the vendor's API description says, the second how Go prints a time.
 var timeLayouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700 MST"}
 
 func (t *timestamp) UnmarshalJSON(b []byte) error {
