@@ -21,7 +21,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/rig"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/sandbox"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
 // speed of what is simulated, and of the stand-in bootstrapper.
@@ -65,11 +65,15 @@ func prepare() (env []string, cleanUp func() error, err error) {
 	if err := rig.MakeConfigDir(filepath.Join(dir, configDirMark)); err != nil {
 		return nil, cleanUp, err
 	}
-	terraform, err := workspace.FindTerraform(ctx, dir)
+	terraform, err := terraformtest.FindTerraform(ctx, dir)
 	if err != nil {
 		return nil, cleanUp, err
 	}
-	if _, err := workspace.New(ctx, dir, terraform); err != nil {
+	working, err := terraformtest.New(dir, terraform)
+	if err != nil {
+		return nil, cleanUp, err
+	}
+	if err := working.BuildProvider(ctx); err != nil {
 		return nil, cleanUp, err
 	}
 	env = []string{envDir + "=" + dir, envTerraform + "=" + terraform, envCgroup + "=/" + filepath.Base(dir)}

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
 // settings are what a configuration says besides the addresses.
@@ -38,7 +38,7 @@ type settings struct {
 	Joined     string // a node that a replica joins on, if any
 }
 
-var configuration = template.Must(template.New("main.tf").Parse(workspace.RequiredProviders + `
+var configuration = template.Must(template.New("main.tf").Parse(terraformtest.RequiredProviders + `
 variable "password" {
   type      = string
   sensitive = true
@@ -119,23 +119,25 @@ output "current_version" {
 
 // stage is Terraform in a working directory of its own, set at a cluster.
 type stage struct {
-	*workspace.Workspace
+	*terraformtest.WorkingDir
 	cluster *simulator.Cluster
 	tf      *tfexec.Terraform
 }
 
 func newStage(t testing.TB, c *simulator.Cluster, s settings) *stage {
 	t.Helper()
-	files := &workspace.Workspace{Dir: t.TempDir(), Terraform: os.Getenv(envTerraform)}
-	tf, err := tfexec.NewTerraform(files.Dir, files.Terraform)
+	working, err := terraformtest.New(t.TempDir(), os.Getenv(envTerraform))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &stage{files, c, tf}
+	tf, err := tfexec.NewTerraform(working.Path, working.Terraform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &stage{working, c, tf}
 	w.write(t, s)
 	if err := errors.Join(
-		os.Symlink(filepath.Join(os.Getenv(envDir), "terraform.d"), filepath.Join(w.Dir, "terraform.d")),
-		w.Write("empty.tfrc", ""),
+		os.Symlink(filepath.Join(os.Getenv(envDir), "terraform.d"), filepath.Join(w.Path, "terraform.d")),
 		w.Write("ca.pem", c.CACert()),
 		w.Write("secret.auto.tfvars", fmt.Sprintf("password = %q\n", c.Password())),
 		tf.SetEnv(w.Env()),
@@ -159,7 +161,7 @@ func tail(text string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-func (w *stage) logFile() string { return filepath.Join(w.Dir, "provider.log") }
+func (w *stage) logFile() string { return filepath.Join(w.Path, "provider.log") }
 
 // log is what the provider has logged so far.
 func (w *stage) log(t testing.TB) string {
@@ -273,7 +275,7 @@ func (w *stage) processes(t testing.TB) (pids []int) {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if cwd, err := os.Readlink(filepath.Join("/proc", entry.Name(), "cwd")); err == nil && cwd == w.Dir {
+		if cwd, err := os.Readlink(filepath.Join("/proc", entry.Name(), "cwd")); err == nil && cwd == w.Path {
 			pids = append(pids, pid)
 		}
 	}

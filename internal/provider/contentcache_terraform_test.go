@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
 const cacheAddressInState = "dtr_content_cache.this"
@@ -34,7 +34,7 @@ func TestCacheWithUpgrade(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.5.6")
 	cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6", Replicas: 2})
-	config := workspace.RequiredProviders + upgradeTo() + cacheOf(cluster, `
+	config := terraformtest.RequiredProviders + upgradeTo() + cacheOf(cluster, `
 	  version = dtr_upgrade.this.current_version
 	  service = {}`)
 	knows := func(version string) plancheck.PlanCheck {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
 // TestApplyIsResumedAfterAKill kills a real Terraform and its provider, built
@@ -21,12 +21,15 @@ import (
 func TestApplyIsResumedAfterAKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	terraform, err := workspace.FindTerraform(t.Context(), dir)
+	terraform, err := terraformtest.FindTerraform(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := workspace.New(t.Context(), dir, terraform)
+	files, err := terraformtest.New(dir, terraform)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := files.BuildProvider(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	const oneHop, twoHops = `target_version = "2.6.15"`, "target_version = \"2.7.8\"\nvia = [\"2.6.15\"]"
@@ -50,7 +53,7 @@ func TestApplyIsResumedAfterAKill(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			write("main.tf", workspace.RequiredProviders+connectionConfig+"resource \"dtr_upgrade\" \"main\" {\n"+c.upgrade+"\n}")
+			write("main.tf", terraformtest.RequiredProviders+connectionConfig+"resource \"dtr_upgrade\" \"main\" {\n"+c.upgrade+"\n}")
 			write("ca.pem", sim.CACert())
 			write("terraform.tfvars", fmt.Sprintf("dtr_url = %q\nucp_url = %q\nusername = %q\npassword = %q\nca_cert = %q\n",
 				sim.DTRURL(), sim.UCPURL(), sim.Username(), sim.Password(), sim.CACert()))

@@ -17,7 +17,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
 // pinging asks the load balancer for its health until it is stopped, and returns
@@ -58,18 +58,21 @@ func pinging(t *testing.T, c *simulator.Cluster) (stop func() (asked, failed int
 // process is a real Terraform with the provider of this tree, as a process.
 type process struct {
 	t     *testing.T
-	files *workspace.Workspace
+	files *terraformtest.WorkingDir
 }
 
 func newProcess(t *testing.T) process {
 	t.Helper()
 	dir := t.TempDir()
-	terraform, err := workspace.FindTerraform(t.Context(), dir)
+	terraform, err := terraformtest.FindTerraform(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := workspace.New(t.Context(), dir, terraform)
+	files, err := terraformtest.New(dir, terraform)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := files.BuildProvider(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return process{t, files}
@@ -184,7 +187,7 @@ func TestReplicaIsResumedAfterAKill(t *testing.T) {
 				"dtr_url": cluster.DTRURL(), "ucp_url": cluster.UCPURL(), "username": cluster.Username(),
 				"password": cluster.Password(), "ca_cert": cluster.CACert(),
 			})
-			const prefix = workspace.RequiredProviders + connectionConfig
+			const prefix = terraformtest.RequiredProviders + connectionConfig
 			joins := prefix + replicaOn("a", "worker4") + replicaOn("b", "worker5") + replicaOn("c", "worker6")
 			fewer := prefix + replicaOn("a", "worker4") + replicaOn("b", "worker5")
 			p.write(joins)

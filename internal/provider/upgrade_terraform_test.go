@@ -15,7 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
 // inPlace is the plan check for an update in place.
@@ -184,7 +184,7 @@ func TestImport(t *testing.T) {
 	cluster := start(t, "2.6.8")
 	step := func(id string) resource.TestStep {
 		return resource.TestStep{
-			Config: workspace.RequiredProviders + upgradeTo(), ConfigVariables: variables(cluster, "2.6.15"),
+			Config: terraformtest.RequiredProviders + upgradeTo(), ConfigVariables: variables(cluster, "2.6.15"),
 			ResourceName: resourceAddress, ImportState: true, ImportStateId: id,
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
 // The versions of the story that the demo tells.
@@ -47,13 +47,16 @@ func run(ctx context.Context, speed float64) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	say("Getting ready: Terraform, the provider built from this tree, a simulated DTR cluster")
-	binary, err := workspace.FindTerraform(ctx, dir)
+	binary, err := terraformtest.FindTerraform(ctx, dir)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("  Terraform: %s\n", binary)
-	files, err := workspace.New(ctx, dir, binary)
+	working, err := terraformtest.New(dir, binary)
 	if err != nil {
+		return err
+	}
+	if err := working.BuildProvider(ctx); err != nil {
 		return err
 	}
 	cluster, err := simulator.Start(simulator.Options{
@@ -66,7 +69,7 @@ func run(ctx context.Context, speed float64) (err error) {
 	defer cluster.Close()
 	fmt.Printf("  DTR %s with three replicas at %s, UCP at %s\n", startVersion, cluster.DTRURL(), cluster.UCPURL())
 
-	stage, err := newStage(ctx, files, cluster)
+	stage, err := newStage(ctx, working, cluster)
 	if err != nil {
 		return err
 	}

@@ -16,11 +16,11 @@ import (
 	"github.com/hashicorp/terraform-exec/tfexec"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/workspace"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
 // configuration is what an operator would write, but for the addresses.
-var configuration = template.Must(template.New("main.tf").Parse(workspace.RequiredProviders + `
+var configuration = template.Must(template.New("main.tf").Parse(terraformtest.RequiredProviders + `
 variable "password" {
   type      = string
   sensitive = true
@@ -52,20 +52,20 @@ output "last_upgrade" {
 
 // stage is Terraform in its working directory, set at the cluster.
 type stage struct {
-	*workspace.Workspace
+	*terraformtest.WorkingDir
 	log     string
 	tf      *tfexec.Terraform
 	cluster *simulator.Cluster
 }
 
-func newStage(ctx context.Context, files *workspace.Workspace, cluster *simulator.Cluster) (*stage, error) {
-	tf, err := tfexec.NewTerraform(files.Dir, files.Terraform)
+func newStage(ctx context.Context, working *terraformtest.WorkingDir, cluster *simulator.Cluster) (*stage, error) {
+	tf, err := tfexec.NewTerraform(working.Path, working.Terraform)
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{Workspace: files, log: filepath.Join(files.Dir, "provider.log"), tf: tf, cluster: cluster}
+	s := &stage{WorkingDir: working, log: filepath.Join(working.Path, "provider.log"), tf: tf, cluster: cluster}
 	if err := errors.Join(
-		tf.SetEnv(files.Env()),
+		tf.SetEnv(working.Env()),
 		tf.SetLogPath(s.log),
 		tf.SetLogCore("ERROR"),
 		tf.SetLogProvider("INFO"),
