@@ -28,9 +28,9 @@ func cacheOf(c *simulator.Cluster, more string) string {
 `, c.CacheURL(), more)
 }
 
-// TestCacheWithUpgrade takes DTR and its cache through an upgrade in one apply, the
+// TestTerraformCacheWithUpgrade takes DTR and its cache through an upgrade in one apply, the
 // cache after DTR.
-func TestCacheWithUpgrade(t *testing.T) {
+func TestTerraformCacheWithUpgrade(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.5.6")
 	cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6", Replicas: 2})
@@ -43,8 +43,7 @@ func TestCacheWithUpgrade(t *testing.T) {
 	runsNow := func(version string) statecheck.StateCheck {
 		return statecheck.ExpectKnownValue(cacheAddressInState, attribute("current_version"), knownvalue.StringExact(version))
 	}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			{
 				Config: config, ConfigVariables: variables(cluster, "2.5.6"),
@@ -81,14 +80,13 @@ func TestCacheWithUpgrade(t *testing.T) {
 	}
 }
 
-// TestCacheVersionToCome creates upgrade and cache together, where the plan does not
+// TestTerraformCacheVersionToCome creates upgrade and cache together, where the plan does not
 // know the version yet.
-func TestCacheVersionToCome(t *testing.T) {
+func TestTerraformCacheVersionToCome(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.6.8")
 	cluster.AddCacheContainer(cacheContainer, cacheBefore, "worker1")
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{{
 			Config: upgradeTo() + `
 	resource "terraform_data" "version" {

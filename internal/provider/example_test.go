@@ -93,9 +93,9 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 	).Replace(text), v
 }
 
-// TestExamples plans every example against a DTR 2.5 cluster. The CA of those
+// TestTerraformExamples plans every example against a DTR 2.5 cluster. The CA of those
 // that rely on the system's comes from the environment.
-func TestExamples(t *testing.T) {
+func TestTerraformExamples(t *testing.T) {
 	for _, dir := range exampleDirs(t) {
 		t.Run(strings.TrimPrefix(dir, examples+"/"), func(t *testing.T) {
 			cluster := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Host: host, Workers: 6})
@@ -107,8 +107,7 @@ func TestExamples(t *testing.T) {
 			cluster.AddCacheContainer("dtr-cache", "docker/dtr-content-cache:2.5.6", "worker3")
 			text, v := example(t, dir, cluster)
 			text, actions := withoutActions(t, text)
-			resource.UnitTest(t, resource.TestCase{
-				ProtoV6ProviderFactories: factories(),
+			inTerraform(t, resource.TestCase{
 				Steps: []resource.TestStep{{
 					Config:             text,
 					ConfigVariables:    v,

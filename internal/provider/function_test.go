@@ -143,12 +143,11 @@ func TestFunctionErrors(t *testing.T) {
 	}
 }
 
-// TestFunctionsInTerraform calls the functions as a configuration does, with a
+// TestTerraformFunctions calls the functions as a configuration does, with a
 // provider that nobody has configured.
-func TestFunctionsInTerraform(t *testing.T) {
+func TestTerraformFunctions(t *testing.T) {
 	t.Parallel()
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{{
 			Config: `
 				terraform {

@@ -15,17 +15,13 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
-// TestApplyIsResumedAfterAKill kills a real Terraform and its provider, built
+// TestTerraformApplyIsResumedAfterAKill kills a real Terraform and its provider, built
 // from this tree, with SIGKILL at several points of a rollout, and applies
 // again. Each time the bootstrapper has to have run once for each hop.
-func TestApplyIsResumedAfterAKill(t *testing.T) {
+func TestTerraformApplyIsResumedAfterAKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	terraform, err := terraformtest.FindTerraform(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := terraformtest.New(dir, terraform)
+	files, err := terraformtest.New(dir, terraformPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,16 @@ func TestMain(m *testing.M) {
 	must(os.Setenv("CHECKPOINT_DISABLE", "1"))
 	must(os.Setenv("TF_CLI_CONFIG_FILE", os.DevNull))
 	must(os.Setenv("TF_ACC_PROVIDER_NAMESPACE", "dtr-upgrade"))
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+// run runs the tests, with a directory for what they download.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "dtr-test-")
+	must(err)
+	defer func() { must(os.RemoveAll(dir)) }()
+	downloads = dir
+	return m.Run()
 }
 
 func must(err error) {

@@ -64,11 +64,7 @@ type process struct {
 func newProcess(t *testing.T) process {
 	t.Helper()
 	dir := t.TempDir()
-	terraform, err := terraformtest.FindTerraform(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := terraformtest.New(dir, terraform)
+	files, err := terraformtest.New(dir, terraformPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,9 +129,9 @@ func (p process) killed(c *simulator.Cluster, point, state string) {
 	}
 }
 
-// TestMoveToNewWorkers takes the example from one end to the other: three replicas
+// TestTerraformMoveToNewWorkers takes the example from one end to the other: three replicas
 // come on new workers, and the three old ones go, while DTR answers.
-func TestMoveToNewWorkers(t *testing.T) {
+func TestTerraformMoveToNewWorkers(t *testing.T) {
 	t.Parallel()
 	cluster := simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: host, Workers: 6, Speed: 1000})
 	old := cluster.ReplicaIDs()
@@ -173,9 +169,9 @@ func TestMoveToNewWorkers(t *testing.T) {
 	}
 }
 
-// TestReplicaIsResumedAfterAKill kills a real Terraform at several points of three
+// TestTerraformReplicaIsResumedAfterAKill kills a real Terraform at several points of three
 // joins and of a removal. Each replica has to have joined once, and to be known.
-func TestReplicaIsResumedAfterAKill(t *testing.T) {
+func TestTerraformReplicaIsResumedAfterAKill(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t)
 	for _, point := range []string{simulator.BootstrapperStarted, simulator.JoinStarted, simulator.BootstrapperFinished, simulator.RemoveStarted} {

@@ -56,8 +56,8 @@ func wantNodes(t *testing.T, c *simulator.Cluster, want ...string) {
 	}
 }
 
-// TestDestroyLeavesTheLastReplica destroys a whole configuration.
-func TestDestroyLeavesTheLastReplica(t *testing.T) {
+// TestTerraformDestroyLeavesTheLastReplica destroys a whole configuration.
+func TestTerraformDestroyLeavesTheLastReplica(t *testing.T) {
 	t.Parallel()
 	cluster := roomy(t, 3)
 	var parts strings.Builder
@@ -68,8 +68,7 @@ func TestDestroyLeavesTheLastReplica(t *testing.T) {
 		fmt.Fprintf(&parts, "import {\n  to = dtr_replica.%s\n  id = %q\n}\n", name, id)
 	}
 	text := parts.String()
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			{Config: text, ConfigVariables: variables(cluster, "2.6.8")},
 			{Config: text, ConfigVariables: variables(cluster, "2.6.8"), Destroy: true, ExpectError: says("is the last one")},
@@ -82,16 +81,15 @@ func TestDestroyLeavesTheLastReplica(t *testing.T) {
 	runs(t, cluster, "2.6.8")
 }
 
-// TestReplicaMovesToAnotherNode changes the node of a cluster's only replica, which
+// TestTerraformReplicaMovesToAnotherNode changes the node of a cluster's only replica, which
 // keeps serving.
-func TestReplicaMovesToAnotherNode(t *testing.T) {
+func TestTerraformReplicaMovesToAnotherNode(t *testing.T) {
 	t.Parallel()
 	cluster := roomy(t, 1)
 	moved := func(node string) string {
 		return connectionConfig + replicaOn("this", node, "lifecycle { create_before_destroy = true }")
 	}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			{
 				Config:          moved("worker1") + fmt.Sprintf("import {\n  to = dtr_replica.this\n  id = %q\n}\n", cluster.ReplicaIDs()[0]),
@@ -116,9 +114,9 @@ func TestReplicaMovesToAnotherNode(t *testing.T) {
 	}
 }
 
-// TestReplicaAndUpgradeInOneApply holds that a join and an upgrade go together in
+// TestTerraformReplicaAndUpgradeInOneApply holds that a join and an upgrade go together in
 // either order.
-func TestReplicaAndUpgradeInOneApply(t *testing.T) {
+func TestTerraformReplicaAndUpgradeInOneApply(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"upgrade first": upgradeTo() + replicaOn("new", "worker4", "depends_on = [dtr_upgrade.this]"),
@@ -127,8 +125,7 @@ func TestReplicaAndUpgradeInOneApply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := roomy(t, 3)
-			resource.UnitTest(t, resource.TestCase{
-				ProtoV6ProviderFactories: factories(),
+			inTerraform(t, resource.TestCase{
 				Steps: []resource.TestStep{
 					{ // the next plan, which is made right after, must be empty
 						Config: text, ConfigVariables: variables(cluster, "2.6.15"),

@@ -28,7 +28,7 @@ func hop(from, to, rule string, jobs ...string) knownvalue.Check {
 
 func attribute(name string) tfjsonpath.Path { return tfjsonpath.New(name) }
 
-func TestUpgrade(t *testing.T) {
+func TestTerraformUpgrade(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		from, to string
@@ -49,8 +49,7 @@ func TestUpgrade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := start(t, c.from)
-			resource.UnitTest(t, resource.TestCase{
-				ProtoV6ProviderFactories: factories(),
+			inTerraform(t, resource.TestCase{
 				Steps: []resource.TestStep{{
 					Config:          upgradeTo(c.via),
 					ConfigVariables: variables(cluster, c.to),

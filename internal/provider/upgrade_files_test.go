@@ -135,14 +135,13 @@ func TestBackupThatFails(t *testing.T) {
 	runs(t, cluster, "2.5.6")
 }
 
-// TestBackupOverTerraform upgrades with both, by Terraform itself.
-func TestBackupOverTerraform(t *testing.T) {
+// TestTerraformBackup upgrades with both, by Terraform itself.
+func TestTerraformBackup(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.5.6")
 	file := filepath.Join(t.TempDir(), "dtr-backup.tar")
 	config := upgradeTo(`backup = { file = "`+file+`" }`, `image = { archives = { "2.6.15" = "`+writeBundle(t, "2.6.15")+`" } }`)
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			{Config: config, ConfigVariables: variables(cluster, "2.6.15")},
 			{

@@ -129,9 +129,9 @@ func TestRunStopsWaitingAtASecondHop(t *testing.T) {
 	}
 }
 
-// TestSecondHopInTerraform holds what Terraform makes of a run that stopped
+// TestTerraformSecondHop holds what Terraform makes of a run that stopped
 // between its hops: an update in place again, of what is left.
-func TestSecondHopInTerraform(t *testing.T) {
+func TestTerraformSecondHop(t *testing.T) {
 	t.Parallel()
 	c := refusals["garbage collection"]
 	cluster := start(t, "2.5.6")
@@ -147,9 +147,8 @@ func TestSecondHopInTerraform(t *testing.T) {
 	done.PreConfig = func() { c.mend(cluster) }
 	done.ConfigPlanChecks = inPlace(planPath(hop("2.6.15", "2.7.8", "minor-upgrade")), planKnows("current_version", "2.7.8"))
 	done.ConfigPlanChecks.PostApplyPostRefresh = []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
-		Steps:                    []resource.TestStep{adopted, refused, refusedAgain, done},
+	inTerraform(t, resource.TestCase{
+		Steps: []resource.TestStep{adopted, refused, refusedAgain, done},
 	})
 	runs(t, cluster, "2.7.8")
 	if n := cluster.BootstrapperRuns(); n != 2 {

@@ -39,15 +39,14 @@ func stateKnows(name, text string) statecheck.StateCheck {
 	return statecheck.ExpectKnownValue(resourceAddress, attribute(name), knownvalue.StringExact(text))
 }
 
-// TestUpgradeInPlace takes one resource through its life.
-func TestUpgradeInPlace(t *testing.T) {
+// TestTerraformUpgradeInPlace takes one resource through its life.
+func TestTerraformUpgradeInPlace(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.6.8")
 	lastTo := func(to string) statecheck.StateCheck {
 		return statecheck.ExpectKnownValue(resourceAddress, attribute("last_upgrade").AtMapKey("to"), knownvalue.StringExact(to))
 	}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			{ // adopted as it is
 				Config:          upgradeTo(),
@@ -95,9 +94,9 @@ func TestUpgradeInPlace(t *testing.T) {
 	}
 }
 
-// TestRefusalsInTerraform holds what a user sees of a refused transition, and
+// TestTerraformRefusals holds what a user sees of a refused transition, and
 // that it leaves the resource as it was.
-func TestRefusalsInTerraform(t *testing.T) {
+func TestTerraformRefusals(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.7.4")
 	refused := func(target string, text string, more ...string) resource.TestStep {
@@ -105,8 +104,7 @@ func TestRefusalsInTerraform(t *testing.T) {
 			Config: upgradeTo(more...), ConfigVariables: variables(cluster, target), ExpectError: says(text),
 		}
 	}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			refused("2.6.8", "DTR cannot be downgraded"), // also where there is no state yet
 			{Config: upgradeTo(), ConfigVariables: variables(cluster, "2.7.4")},
@@ -134,11 +132,10 @@ func setAll(c *simulator.Cluster, version string) {
 	}
 }
 
-func TestDriftInTerraform(t *testing.T) {
+func TestTerraformDrift(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.6.8")
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			{Config: upgradeTo(), ConfigVariables: variables(cluster, "2.6.8")},
 			{ // to what is wanted now: nothing is left to do but to write it down
@@ -179,7 +176,7 @@ func TestDriftInTerraform(t *testing.T) {
 	}
 }
 
-func TestImport(t *testing.T) {
+func TestTerraformImport(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.6.8")
 	step := func(id string) resource.TestStep {
@@ -206,15 +203,14 @@ func TestImport(t *testing.T) {
 		}
 		return nil
 	}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
-		Steps:                    []resource.TestStep{another, matching},
+	inTerraform(t, resource.TestCase{
+		Steps: []resource.TestStep{another, matching},
 	})
 }
 
-// TestImportBlock adopts a cluster in a plan: as it is, and on the way to
+// TestTerraformImportBlock adopts a cluster in a plan: as it is, and on the way to
 // another version.
-func TestImportBlock(t *testing.T) {
+func TestTerraformImportBlock(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		target string
@@ -232,8 +228,7 @@ func TestImportBlock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := start(t, "2.6.8")
-			resource.UnitTest(t, resource.TestCase{
-				ProtoV6ProviderFactories: factories(),
+			inTerraform(t, resource.TestCase{
 				Steps: []resource.TestStep{{
 					Config: upgradeTo(c.more...) + `
 						import {
@@ -250,9 +245,9 @@ func TestImportBlock(t *testing.T) {
 	}
 }
 
-// TestUnknownInTerraform holds that what only an apply tells, of the provider or
+// TestTerraformUnknown holds that what only an apply tells, of the provider or
 // of the resource, does not stand in the way of a plan.
-func TestUnknownInTerraform(t *testing.T) {
+func TestTerraformUnknown(t *testing.T) {
 	t.Parallel()
 	later := func(of string) string {
 		return `resource "terraform_data" "later" { input = ` + of + ` }` + "\n"
@@ -269,8 +264,7 @@ func TestUnknownInTerraform(t *testing.T) {
 			t.Parallel()
 			cluster := start(t, "2.6.15")
 			text := regexp.MustCompile(regexp.QuoteMeta(c.replace)).ReplaceAllLiteralString(upgradeTo(), c.with)
-			resource.UnitTest(t, resource.TestCase{
-				ProtoV6ProviderFactories: factories(),
+			inTerraform(t, resource.TestCase{
 				Steps: []resource.TestStep{{
 					Config:          c.text + text,
 					ConfigVariables: variables(cluster, "2.7.8"),
@@ -293,8 +287,8 @@ func TestUnknownInTerraform(t *testing.T) {
 	}
 }
 
-// TestRefusedConnection holds that what no waiting mends is an error of the plan.
-func TestRefusedConnection(t *testing.T) {
+// TestTerraformRefusedConnection holds that what no waiting mends is an error of the plan.
+func TestTerraformRefusedConnection(t *testing.T) {
 	t.Parallel()
 	cluster, other := start(t, "2.6.8"), start(t, "2.6.8")
 	with := func(name string, v config.Variable) config.Variables {
@@ -305,8 +299,7 @@ func TestRefusedConnection(t *testing.T) {
 	step := func(v config.Variables, text string) resource.TestStep {
 		return resource.TestStep{Config: upgradeTo(), ConfigVariables: v, ExpectError: says(text), PlanOnly: true}
 	}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			step(with("password", config.StringVariable("wrong")), "refuses the user name or the password"),
 			step(with("ca_cert", config.StringVariable(other.CACert())), "is not trusted"),
@@ -314,16 +307,15 @@ func TestRefusedConnection(t *testing.T) {
 	})
 }
 
-// TestFailuresInTerraform holds that a create that failed is a create again, and
+// TestTerraformFailures holds that a create that failed is a create again, and
 // an update that failed an update.
-func TestFailuresInTerraform(t *testing.T) {
+func TestTerraformFailures(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.5.6")
 	faults := func(f simulator.BootstrapperFaults) func() {
 		return func() { cluster.SetBootstrapper(f) }
 	}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		Steps: []resource.TestStep{
 			{
 				PreConfig: faults(simulator.BootstrapperFaults{DieAtReplica: 2}),
@@ -359,14 +351,13 @@ func TestFailuresInTerraform(t *testing.T) {
 	}
 }
 
-// TestWithoutRefresh plans and applies with -refresh=false.
-func TestWithoutRefresh(t *testing.T) {
+// TestTerraformWithoutRefresh plans and applies with -refresh=false.
+func TestTerraformWithoutRefresh(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.6.8")
 	var mend func()
 	unreachable := func() { mend = cluster.Inject(simulator.Fault{Reset: true}) }
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(),
+	inTerraform(t, resource.TestCase{
 		AdditionalCLIOptions: &resource.AdditionalCLIOptions{
 			Plan: resource.PlanOptions{NoRefresh: true},
 		},

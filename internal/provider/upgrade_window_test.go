@@ -204,9 +204,9 @@ func TestWaitForTheWindow(t *testing.T) {
 	})
 }
 
-// TestWindowInTerraform holds what Terraform makes of a window that closes on a run
+// TestTerraformWindow holds what Terraform makes of a window that closes on a run
 // of two hops.
-func TestWindowInTerraform(t *testing.T) {
+func TestTerraformWindow(t *testing.T) {
 	t.Parallel()
 	cluster, w := start(t, "2.5.6"), &watch{now: byDay}
 	cluster.At(simulator.MigrationFinished, func() { w.set(byDay) })
@@ -229,7 +229,7 @@ func TestWindowInTerraform(t *testing.T) {
 		planPath(hop("2.6.15", "2.7.8", "minor-upgrade")),
 	}
 	second.ConfigPlanChecks.PostApplyPostRefresh = []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}
-	resource.UnitTest(t, resource.TestCase{
+	inTerraform(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(WithClock(w.tell)),
 		Steps:                    []resource.TestStep{early, first, late, second},
 	})
