@@ -1,14 +1,29 @@
 package provider
 
 import (
+	"log"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 )
 
+// providerProgram is the name by which this test's program is the provider.
+const providerProgram = "terraform-provider-dtr"
+
 // TestMain makes the tests independent of the machine: nothing is read from its
-// environment or from Terraform's own configuration, and nobody is called.
+// environment or from Terraform's own configuration, and nobody is called. Where
+// Terraform runs the program as a provider, there are no tests to run.
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == providerProgram {
+		if err := tf6server.Serve("registry.terraform.io/dtr-upgrade/dtr", providerserver.NewProtocol6(New("test", quick()...)())); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		for _, prefix := range []string{"DTR_", "UCP_", "DOCKER_", "TF_VAR_", "TF_CLI_ARGS"} {

@@ -4,13 +4,9 @@ package provider
 
 import (
 	"context"
-	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -55,98 +51,21 @@ func pinging(t *testing.T, c *simulator.Cluster) (stop func() (asked, failed int
 	}
 }
 
-// process is a real Terraform with the provider of this tree, as a process.
-type process struct {
-	t     *testing.T
-	files *terraformtest.WorkingDir
-}
-
-func newProcess(t *testing.T) process {
-	t.Helper()
-	dir := t.TempDir()
-	files, err := terraformtest.New(dir, terraformPath(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := files.BuildProvider(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return process{t, files}
-}
-
-// write writes the configuration, and initializes the directory for it.
-func (p process) write(text string) {
-	p.t.Helper()
-	must(p.files.Write("main.tf", text))
-	if out, err := p.files.Command(p.t.Context(), "init", "-no-color", "-input=false").CombinedOutput(); err != nil {
-		p.t.Fatalf("init: %v\n%s", err, out)
-	}
-}
-
-// variables writes values for the variables of a configuration.
-func (p process) variables(values map[string]string) {
-	p.t.Helper()
-	var text strings.Builder
-	for name, value := range values {
-		fmt.Fprintf(&text, "%s = %q\n", name, value)
-	}
-	must(p.files.Write("terraform.tfvars", text.String()))
-}
-
-func (p process) command(state string, args ...string) *exec.Cmd {
-	// Killed Terraform leaves its lock behind: what a person removes by hand.
-	cmd := p.files.Command(p.t.Context(), append(args, "-no-color", "-input=false", "-lock=false", "-state="+state)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the provider is in the same group
-	return cmd
-}
-
-func (p process) apply(state string) {
-	p.t.Helper()
-	if out, err := p.command(state, "apply", "-auto-approve").CombinedOutput(); err != nil {
-		p.t.Fatalf("apply: %v\n%s", err, out)
-	}
-}
-
-// killed applies, and ends Terraform and the provider at the point.
-func (p process) killed(c *simulator.Cluster, point, state string) {
-	p.t.Helper()
-	release := c.Hold(point)
-	defer release()
-	cmd := p.command(state, "apply", "-auto-approve")
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
-	must(cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case <-c.Reached(point):
-	case err := <-ended:
-		p.t.Fatalf("apply ended before it came to %s: %v\n%s", point, err, &said)
-	}
-	must(syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
-	if err := <-ended; err == nil {
-		p.t.Error("the apply came to its end before the kill")
-	}
-}
-
 // TestTerraformMoveToNewWorkers takes the example from one end to the other: three replicas
 // come on new workers, and the three old ones go, while DTR answers.
 func TestTerraformMoveToNewWorkers(t *testing.T) {
 	t.Parallel()
 	cluster := simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: host, Workers: 6, Speed: 1000})
 	old := cluster.ReplicaIDs()
-	state := filepath.Join(t.TempDir(), "terraform.tfstate")
 	p := newProcess(t)
-	p.variables(map[string]string{"dtr_password": cluster.Password(), "ucp_password": cluster.Password()})
+	p.setVariables(map[string]string{"dtr_password": cluster.Password(), "ucp_password": cluster.Password()})
 	step := func(name string, nodes ...string) {
 		t.Helper()
 		text, _ := example(t, examples+"/move-to-new-workers/"+name, cluster)
 		p.write(text)
-		p.apply(state)
+		p.apply()
 		wantNodes(t, cluster, nodes...)
-		if out, err := p.command(state, "plan", "-detailed-exitcode").CombinedOutput(); err != nil {
-			t.Errorf("the plan after it is not empty: %v\n%s", err, out)
-		}
+		p.wantNoChanges()
 	}
 	stop := pinging(t, cluster)
 	step("1-join", "worker1", "worker2", "worker3", "worker4", "worker5", "worker6")
@@ -163,7 +82,7 @@ func TestTerraformMoveToNewWorkers(t *testing.T) {
 	if cluster.Runs("join") != 3 || cluster.Runs("remove") != 3 {
 		t.Errorf("%d joins, %d removals", cluster.Runs("join"), cluster.Runs("remove"))
 	}
-	out, err := p.files.Command(t.Context(), "output", "-json", "-state="+state).Output()
+	out, err := p.dir.Command(t.Context(), "output", "-json", "-state="+p.state).Output()
 	if text := string(out); err != nil || strings.Count(text, `"OK"`) != 3 {
 		t.Errorf("output: %v, %s", err, text)
 	}
@@ -173,26 +92,22 @@ func TestTerraformMoveToNewWorkers(t *testing.T) {
 // joins and of a removal. Each replica has to have joined once, and to be known.
 func TestTerraformReplicaIsResumedAfterAKill(t *testing.T) {
 	t.Parallel()
-	p := newProcess(t)
 	for _, point := range []string{simulator.BootstrapperStarted, simulator.JoinStarted, simulator.BootstrapperFinished, simulator.RemoveStarted} {
 		t.Run(point, func(t *testing.T) {
+			t.Parallel()
 			cluster := simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: host, Workers: 6, Speed: 1000})
-			state := filepath.Join(t.TempDir(), "terraform.tfstate")
-			p := process{t, p.files}
-			p.variables(map[string]string{
-				"dtr_url": cluster.DTRURL(), "ucp_url": cluster.UCPURL(), "username": cluster.Username(),
-				"password": cluster.Password(), "ca_cert": cluster.CACert(),
-			})
+			p := newProcess(t)
+			p.connect(cluster)
 			const prefix = terraformtest.RequiredProviders + connectionConfig
 			joins := prefix + replicaOn("a", "worker4") + replicaOn("b", "worker5") + replicaOn("c", "worker6")
 			fewer := prefix + replicaOn("a", "worker4") + replicaOn("b", "worker5")
 			p.write(joins)
 			if point == simulator.RemoveStarted {
-				p.apply(state)
+				p.apply()
 				p.write(fewer)
 			}
-			p.killed(cluster, point, state)
-			p.apply(state)
+			p.killedApply(cluster, point, 1)
+			p.apply()
 			want := []string{"worker1", "worker2", "worker3", "worker4", "worker5", "worker6"}
 			removes := 0
 			if point == simulator.RemoveStarted {
@@ -210,10 +125,7 @@ func TestTerraformReplicaIsResumedAfterAKill(t *testing.T) {
 					t.Errorf("container %s is left over", ct.Name)
 				}
 			}
-			cmd := p.command(state, "plan", "-detailed-exitcode")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("the plan after it is not empty: %v\n%s", err, out)
-			}
+			p.wantNoChanges()
 		})
 	}
 }

@@ -59,6 +59,12 @@ func (d *WorkingDir) BuildProvider(ctx context.Context) error {
 	return nil
 }
 
+// UseProvider has Terraform run the program as the provider, from now on and
+// without an init. The program's name has to begin with "terraform-provider-dtr".
+func (d *WorkingDir) UseProvider(program string) error {
+	return d.Write(cliConfig, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"dtr-upgrade/dtr\" = %q\n  }\n  direct {}\n}\n", filepath.Dir(program)))
+}
+
 // Write writes a file of the directory.
 func (d *WorkingDir) Write(name, text string) error {
 	return os.WriteFile(filepath.Join(d.Path, name), []byte(text), 0o600)
