@@ -170,7 +170,7 @@ func TestMutualTLS(t *testing.T) {
 func TestSSH(t *testing.T) {
 	// Without an ssh server only the construction can be tried: the dialer runs the ssh command with these arguments.
 	dir := t.TempDir()
-	script := "#!/bin/sh\necho \"$@\" >" + dir + "/args\nexit 1\n"
+	const script = "#!/bin/sh\necho \"$@\" >\"${0%/*}/args\"\nexit 1\n" // beside itself
 	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
