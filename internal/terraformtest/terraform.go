@@ -15,24 +15,23 @@ import (
 	"github.com/hashicorp/hc-install/src"
 )
 
-// pinned is the Terraform that is installed where there is none. Ephemeral
-// variables, which the configurations use, came with 1.10.
-const (
-	pinned  = "1.11.4"
-	minimum = ">= 1.10.0"
-)
+// MinimumVersion is the oldest Terraform for the demo and the tests: ephemeral
+// variables, which their configurations use, came with it.
+const MinimumVersion = "1.10"
 
-// FindTerraform finds Terraform on the PATH, or downloads the pinned one into
-// dir.
+// pinnedVersion is what is downloaded where there is no Terraform.
+const pinnedVersion = "1.11.4"
+
+// FindTerraform finds Terraform on the PATH, or downloads it into dir.
 func FindTerraform(ctx context.Context, dir string) (string, error) {
 	installer := install.NewInstaller()
 	installer.SetLogger(log.New(io.Discard, "", 0))
 	binary, err := installer.Ensure(ctx, []src.Source{
-		&fs.Version{Product: product.Terraform, Constraints: version.MustConstraints(version.NewConstraint(minimum)), Timeout: 30 * time.Second},
-		&releases.ExactVersion{Product: product.Terraform, Version: version.Must(version.NewVersion(pinned)), InstallDir: dir},
+		&fs.Version{Product: product.Terraform, Constraints: version.MustConstraints(version.NewConstraint(">= " + MinimumVersion)), Timeout: 30 * time.Second},
+		&releases.ExactVersion{Product: product.Terraform, Version: version.Must(version.NewVersion(pinnedVersion)), InstallDir: dir},
 	})
 	if err != nil {
-		return "", fmt.Errorf("find Terraform %s on the PATH, or download %s: %w", minimum, pinned, err)
+		return "", fmt.Errorf("install Terraform %s or later: there is none on the PATH, and %s cannot be downloaded: %w", MinimumVersion, pinnedVersion, err)
 	}
 	return binary, nil
 }
