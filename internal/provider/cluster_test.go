@@ -134,3 +134,28 @@ func runs(t testing.TB, c *simulator.Cluster, version string) {
 		}
 	}
 }
+
+// wantBootstrapperRuns checks how often the bootstrapper upgraded: once for each
+// hop, unless it failed.
+func wantBootstrapperRuns(t testing.TB, c *simulator.Cluster, want int) {
+	t.Helper()
+	if got := c.BootstrapperRuns(); got != want {
+		t.Errorf("the bootstrapper ran %d times, want %d", got, want)
+	}
+}
+
+// wantMemberRuns checks how often the bootstrapper joined and removed replicas.
+func wantMemberRuns(t testing.TB, c *simulator.Cluster, joins, removals int) {
+	t.Helper()
+	if j, r := c.Runs("join"), c.Runs("remove"); j != joins || r != removals {
+		t.Errorf("%d joins and %d removals, want %d and %d", j, r, joins, removals)
+	}
+}
+
+// wantMigrations checks how many migration jobs there are.
+func wantMigrations(t testing.TB, c *simulator.Cluster, want int) {
+	t.Helper()
+	if got := len(migrations(c)); got != want {
+		t.Errorf("there are %d migration jobs, want %d", got, want)
+	}
+}

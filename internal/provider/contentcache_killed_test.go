@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,10 +26,8 @@ func TestCacheKilledAtEveryChange(t *testing.T) {
 	onTwoNetworksStill := func(t *testing.T, c *simulator.Cluster, version string) {
 		t.Helper()
 		containerIs(t, c, version)
-		for _, ct := range c.Containers() {
-			if ct.Name == cacheContainer && !slices.Equal(ct.Networks, []string{"bridge", "dtr-ol"}) {
-				t.Errorf("networks: %q", ct.Networks)
-			}
+		if networks := containerOfCache(t, c).Networks; !slices.Equal(networks, []string{"bridge", "dtr-ol"}) {
+			t.Errorf("networks: %q", networks)
 		}
 	}
 	inSwarm := func(c *simulator.Cluster) { c.AddCacheService(simulator.CacheService{Image: cacheBefore}) }
@@ -100,13 +99,24 @@ func killAt(t *testing.T, n int, fault simulator.Fault, next string, deploy func
 	return hasErrors(first.diags)
 }
 
+// containerOfCache is the container that runs the cache.
+func containerOfCache(t *testing.T, c *simulator.Cluster) simulator.Container {
+	t.Helper()
+	all := c.Containers()
+	i := slices.IndexFunc(all, func(ct simulator.Container) bool { return ct.Name == cacheContainer })
+	if i < 0 {
+		t.Fatalf("there is no container %s", cacheContainer)
+	}
+	return all[i]
+}
+
 // containerIs holds that there is the container at the version, and nothing left of
 // another.
 func containerIs(t *testing.T, c *simulator.Cluster, version string) {
 	t.Helper()
 	var names []string
 	for _, ct := range c.Containers() {
-		if len(ct.Name) >= len(cacheContainer) && ct.Name[:len(cacheContainer)] == cacheContainer {
+		if strings.HasPrefix(ct.Name, cacheContainer) {
 			names = append(names, ct.Name)
 			if ct.Version() != version || !ct.Running() || ct.Node != "worker2" || ct.Labels["keep"] != "me" || !slices.Equal(ct.Env, []string{"A=B"}) {
 				t.Errorf("%+v", ct)
@@ -122,7 +132,7 @@ func serviceIs(t *testing.T, c *simulator.Cluster, version string) {
 	t.Helper()
 	s := c.ServiceState(cacheService)
 	for _, image := range append(s.Running, s.Image) {
-		if image[len(image)-len(version):] != version {
+		if !strings.HasSuffix(image, version) {
 			t.Errorf("%s, want %s", image, version)
 		}
 	}

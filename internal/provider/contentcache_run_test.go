@@ -84,10 +84,8 @@ func TestCacheContainerFollowsVersion(t *testing.T) {
 	config := onContainer(cluster, "2.6.15")
 	done := p.apply(nil, config)
 	expect(t, done.diags, "")
-	for _, c := range cluster.Containers() {
-		if c.Name == cacheContainer && (c.Node != "worker2" || c.Image != cacheAfter || !c.Running() || c.Labels["keep"] != "me") {
-			t.Errorf("%+v", c)
-		}
+	if c := containerOfCache(t, cluster); c.Node != "worker2" || c.Image != cacheAfter || !c.Running() || c.Labels["keep"] != "me" {
+		t.Errorf("%+v", c)
 	}
 	// The old one gives its ports up before the new one wants them.
 	var steps []string
@@ -231,9 +229,7 @@ func TestCacheContainerThatRemovesItself(t *testing.T) {
 			t.Errorf("%s %s was sent", r.Method, r.Path)
 		}
 	}
-	for _, c := range cluster.Containers() {
-		if c.Name == cacheContainer && !c.Running() {
-			t.Errorf("%+v", c)
-		}
+	if c := containerOfCache(t, cluster); !c.Running() {
+		t.Errorf("%+v", c)
 	}
 }

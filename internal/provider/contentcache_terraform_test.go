@@ -104,9 +104,7 @@ func TestTerraformCacheVersionToCome(t *testing.T) {
 			},
 		}},
 	})
-	for _, ct := range cluster.Containers() {
-		if ct.Name == cacheContainer && (ct.Image != cacheAfter || !ct.Running()) {
-			t.Errorf("%+v", ct)
-		}
+	if c := containerOfCache(t, cluster); c.Image != cacheAfter || !c.Running() {
+		t.Errorf("%+v", c)
 	}
 }

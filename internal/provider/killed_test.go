@@ -43,9 +43,7 @@ func TestTerraformApplyIsResumedAfterAKill(t *testing.T) {
 				target, hops = "2.7.8", 2
 			}
 			runs(t, cluster, target)
-			if n := cluster.BootstrapperRuns(); n != hops {
-				t.Errorf("%d bootstrapper runs, want one for each hop", n)
-			}
+			wantBootstrapperRuns(t, cluster, hops)
 			if jobs := cluster.Jobs(); len(jobs) != 1 || jobs[0].Status != "done" {
 				t.Errorf("migration jobs %+v, want one that is done", jobs)
 			}

@@ -208,9 +208,7 @@ func TestReplicaStopsWaiting(t *testing.T) {
 	interrupted(simulator.RemoveStarted, func(p *protocol) applied { return p.remove(joined.values()) },
 		"Error: Terraform stopped waiting for the removal of replica "+joined.text("id"))
 	expect(t, p.remove(joined.values()).diags, "")
-	if cluster.Runs("join") != 1 || cluster.Runs("remove") != 1 {
-		t.Errorf("%d joins, %d removals", cluster.Runs("join"), cluster.Runs("remove"))
-	}
+	wantMemberRuns(t, cluster, 1, 1)
 }
 
 // TestReplicasTakeTurns plans and applies three joins side by side, as Terraform

@@ -129,9 +129,7 @@ func TestBackupThatFails(t *testing.T) {
 	expect(t, failed.diags, "Error: The backup of DTR failed\n  at backup.file\n")
 	expect(t, failed.diags, "Message: cannot read the tables, as ***\n")
 	expect(t, failed.diags, "The hop was not begun.")
-	if target := failed.text("target_version"); target != "2.5.6" {
-		t.Errorf("target_version in the state is %s", target)
-	}
+	wantTarget(t, failed, "2.5.6")
 	runs(t, cluster, "2.5.6")
 }
 

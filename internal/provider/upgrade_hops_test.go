@@ -67,9 +67,7 @@ func TestSecondHopIsRefused(t *testing.T) {
 				done := p.apply(prior, config)
 				expect(t, done.diags, "")
 				runs(t, cluster, "2.7.8")
-				if n := cluster.BootstrapperRuns(); n != 2 {
-					t.Errorf("the bootstrapper ran %d times, want once for each hop", n)
-				}
+				wantBootstrapperRuns(t, cluster, 2)
 				steady(t, p, done, config)
 			})
 		}
@@ -106,9 +104,7 @@ func TestRunStopsWaitingAtASecondHop(t *testing.T) {
 			stopped := p.apply(state(cluster, "2.5.6"), config)
 			expect(t, stopped.diags, "Reason: Terraform was interrupted.\n")
 			seen(t, stopped, cluster)
-			if target := stopped.text("target_version"); target != "2.5.6" {
-				t.Errorf("target_version in the state is %s", target)
-			}
+			wantTarget(t, stopped, "2.5.6")
 			if c.stops {
 				atFirstStop(t, stopped, cluster)
 			}
@@ -118,12 +114,8 @@ func TestRunStopsWaitingAtASecondHop(t *testing.T) {
 			done := p.apply(stopped.values(), config)
 			expect(t, done.diags, "")
 			runs(t, cluster, "2.7.8")
-			if n := cluster.BootstrapperRuns(); n != 2 {
-				t.Errorf("the bootstrapper ran %d times, want once for each hop", n)
-			}
-			if n := len(migrations(cluster)); n != 1 {
-				t.Errorf("there are %d migration jobs", n)
-			}
+			wantBootstrapperRuns(t, cluster, 2)
+			wantMigrations(t, cluster, 1)
 			steady(t, p, done, config)
 		})
 	}
@@ -151,7 +143,5 @@ func TestTerraformSecondHop(t *testing.T) {
 		Steps: []resource.TestStep{adopted, refused, refusedAgain, done},
 	})
 	runs(t, cluster, "2.7.8")
-	if n := cluster.BootstrapperRuns(); n != 2 {
-		t.Errorf("the bootstrapper ran %d times, want once for each hop", n)
-	}
+	wantBootstrapperRuns(t, cluster, 2)
 }

@@ -53,9 +53,7 @@ func TestRunStopsWaiting(t *testing.T) {
 					t.Error("a create that was interrupted saved a state")
 				}
 				if kind == "update" {
-					if target := stopped.text("target_version"); target != "2.5.6" {
-						t.Errorf("target_version in the state is %s", target)
-					}
+					wantTarget(t, stopped, "2.5.6")
 					seen(t, stopped, cluster)
 					prior = stopped.values()
 				}
@@ -66,12 +64,8 @@ func TestRunStopsWaiting(t *testing.T) {
 				done := p.apply(prior, config)
 				expect(t, done.diags, "")
 				runs(t, cluster, "2.6.15")
-				if n := cluster.BootstrapperRuns(); n != 1 {
-					t.Errorf("the bootstrapper ran %d times", n)
-				}
-				if n := len(migrations(cluster)); n != 1 {
-					t.Errorf("there are %d migration jobs", n)
-				}
+				wantBootstrapperRuns(t, cluster, 1)
+				wantMigrations(t, cluster, 1)
 				steady(t, p, done, config)
 			})
 		}
@@ -97,9 +91,7 @@ func TestTwoAppliesAtOnce(t *testing.T) {
 		seen(t, r, cluster)
 	}
 	runs(t, cluster, "2.6.15")
-	if n := cluster.BootstrapperRuns(); n != 1 {
-		t.Errorf("the bootstrapper ran %d times", n)
-	}
+	wantBootstrapperRuns(t, cluster, 1)
 }
 
 // TestRunThroughOutages holds that an apply outlasts an outage of what it asks,
@@ -122,9 +114,7 @@ func TestRunThroughOutages(t *testing.T) {
 				done := p.apply(nil, config)
 				expect(t, done.diags, "")
 				runs(t, cluster, "2.6.15")
-				if n := cluster.BootstrapperRuns(); n != 1 {
-					t.Errorf("the bootstrapper ran %d times", n)
-				}
+				wantBootstrapperRuns(t, cluster, 1)
 			})
 		}
 		t.Run("long, "+service, func(t *testing.T) {
@@ -153,9 +143,7 @@ func TestRunThroughOutages(t *testing.T) {
 			done := p.apply(nil, config)
 			expect(t, done.diags, "")
 			runs(t, cluster, "2.6.15")
-			if n := cluster.BootstrapperRuns(); n != 1 {
-				t.Errorf("the bootstrapper ran %d times", n)
-			}
+			wantBootstrapperRuns(t, cluster, 1)
 		})
 	}
 }

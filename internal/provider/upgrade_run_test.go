@@ -133,9 +133,7 @@ func TestRunFailures(t *testing.T) {
 				case kind == "create" && failed.state != nil:
 					t.Error("a create that failed saved a state")
 				case kind == "update":
-					if target := failed.text("target_version"); target != "2.5.6" {
-						t.Errorf("target_version in the state is %s", target)
-					}
+					wantTarget(t, failed, "2.5.6")
 					if !failed.state["last_upgrade"].IsNull() {
 						t.Error("last_upgrade is set")
 					}
@@ -158,12 +156,8 @@ func TestRunFailures(t *testing.T) {
 					t.Errorf("current_version is %s", current)
 				}
 				runs(t, cluster, "2.6.15")
-				if n := cluster.BootstrapperRuns(); n != c.runs {
-					t.Errorf("the bootstrapper ran %d times, want %d", n, c.runs)
-				}
-				if n := len(migrations(cluster)); n != c.jobs {
-					t.Errorf("there are %d migration jobs, want %d", n, c.jobs)
-				}
+				wantBootstrapperRuns(t, cluster, c.runs)
+				wantMigrations(t, cluster, c.jobs)
 				seen(t, done, cluster)
 				steady(t, p, done, config)
 			})
@@ -185,6 +179,14 @@ func distinct(c *simulator.Cluster) []string {
 // migrations are the migration jobs of a cluster.
 func migrations(c *simulator.Cluster) []simulator.Job {
 	return slices.DeleteFunc(c.Jobs(), func(j simulator.Job) bool { return j.Action != "metadatastoremigration" })
+}
+
+// wantTarget checks a state's target_version.
+func wantTarget(t testing.TB, a applied, want string) {
+	t.Helper()
+	if got := a.text("target_version"); got != want {
+		t.Errorf("target_version in the state is %s, want %s", got, want)
+	}
 }
 
 // seen checks that a state tells what runs.

@@ -89,9 +89,7 @@ func TestTerraformUpgradeInPlace(t *testing.T) {
 			return nil
 		},
 	})
-	if n := cluster.BootstrapperRuns(); n != 3 {
-		t.Errorf("the bootstrapper ran %d times, want 3", n)
-	}
+	wantBootstrapperRuns(t, cluster, 3)
 }
 
 // TestTerraformRefusals holds what a user sees of a refused transition, and
@@ -171,9 +169,7 @@ func TestTerraformDrift(t *testing.T) {
 			},
 		},
 	})
-	if n := cluster.BootstrapperRuns(); n != 1 {
-		t.Errorf("the bootstrapper ran %d times, want 1", n)
-	}
+	wantBootstrapperRuns(t, cluster, 1)
 }
 
 func TestTerraformImport(t *testing.T) {
@@ -346,9 +342,7 @@ func TestTerraformFailures(t *testing.T) {
 			},
 		},
 	})
-	if n := cluster.BootstrapperRuns(); n != 4 {
-		t.Errorf("the bootstrapper ran %d times, want 4", n)
-	}
+	wantBootstrapperRuns(t, cluster, 4)
 }
 
 // TestTerraformWithoutRefresh plans and applies with -refresh=false.

@@ -113,9 +113,7 @@ func TestApplyOutsideOfTheWindow(t *testing.T) {
 				t.Error("a create that was refused saved a state")
 			case kind == "update":
 				seen(t, refused, cluster)
-				if target := refused.text("target_version"); target != "2.5.6" {
-					t.Errorf("target_version in the state is %s", target)
-				}
+				wantTarget(t, refused, "2.5.6")
 				prior = refused.values()
 			}
 
@@ -145,9 +143,7 @@ func TestWindowClosesBetweenHops(t *testing.T) {
 	done := p.apply(stopped.values(), config)
 	expect(t, done.diags, "")
 	runs(t, cluster, "2.7.8")
-	if n := cluster.BootstrapperRuns(); n != 2 {
-		t.Errorf("the bootstrapper ran %d times, want once for each hop", n)
-	}
+	wantBootstrapperRuns(t, cluster, 2)
 	w.set(byDay)
 	steady(t, p, done, config)
 }
@@ -234,9 +230,7 @@ func TestTerraformWindow(t *testing.T) {
 		Steps:                    []resource.TestStep{early, first, late, second},
 	})
 	runs(t, cluster, "2.7.8")
-	if n := cluster.BootstrapperRuns(); n != 2 {
-		t.Errorf("the bootstrapper ran %d times, want once for each hop", n)
-	}
+	wantBootstrapperRuns(t, cluster, 2)
 }
 
 // atFirstStop checks the state of an update from 2.5.6 by way of 2.6.15 that did
@@ -245,9 +239,7 @@ func atFirstStop(t *testing.T, stopped applied, c *simulator.Cluster) {
 	t.Helper()
 	runs(t, c, "2.6.15")
 	seen(t, stopped, c)
-	if target := stopped.text("target_version"); target != "2.5.6" {
-		t.Errorf("target_version in the state is %s", target)
-	}
+	wantTarget(t, stopped, "2.5.6")
 	if last := stopped.state["last_upgrade"]; !last.IsNull() {
 		t.Errorf("last_upgrade is %s", last)
 	}
