@@ -280,8 +280,7 @@ func imageVersion(image string) *semver.Version {
 // has ended.
 func (r *run) detached(ctx context.Context, err error) error {
 	err = wait.Detached(ctx, Step, err)
-	var detached *wait.DetachedError
-	if errors.As(err, &detached) {
+	if detached, ok := errors.AsType[*wait.DetachedError](err); ok {
 		detached.Step, detached.Name = Step, r.o.Name
 	}
 	return err

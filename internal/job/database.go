@@ -168,8 +168,8 @@ func (u *databaseUpdate) waitForOther(ctx context.Context) error {
 	tflog.Info(ctx, "Another update of the vulnerability database is waited for", map[string]any{"job_id": u.first})
 	w := u.waiter()
 	return u.failed(ctx, w.Wait(ctx, func(context.Context) (bool, error) {
-		orphaned := w.State.Job.Status.Orphaned()
-		return w.State.Phase != Running || w.Overdue() != nil || !orphaned && u.o.File == "", nil
+		orphaned, late := w.State.Job.Status.Orphaned(), w.Waited() > u.pace.MigrationStart
+		return w.State.Phase != Running || orphaned && late || !orphaned && u.o.File == "", nil
 	}))
 }
 

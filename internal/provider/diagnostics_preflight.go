@@ -11,8 +11,7 @@ import (
 )
 
 func preflightDiagnostics(err error) diag.Diagnostics {
-	var failed *preflight.FailedError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*preflight.FailedError](err); ok {
 		return findings(failed.Findings.Errors())
 	}
 	return nil

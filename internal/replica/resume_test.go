@@ -79,18 +79,20 @@ func interruptedJoin(t *testing.T, sim *simulator.Cluster, c cluster.Cluster, no
 // does not lose track of a replica that a join has made and nobody has saved.
 func TestJoinThatWasForgottenIsTakenUp(t *testing.T) {
 	t.Parallel()
-	for name, meanwhile := range map[string]func(c cluster.Cluster) error{
-		"after nothing": func(cluster.Cluster) error { return nil },
-		"after a join":  func(c cluster.Cluster) error { return clustertest.Second(Join(context.Background(), c, on("worker5"))) }, //nolint:usetesting // it is limited by the test
-		"after an upgrade": func(c cluster.Cluster) error {
-			return clustertest.Second(upgrade.Run(context.Background(), c, to("2.6.9")))
-		}, //nolint:usetesting // likewise
+	for name, meanwhile := range map[string]func(context.Context, cluster.Cluster) error{
+		"after nothing": func(context.Context, cluster.Cluster) error { return nil },
+		"after a join": func(ctx context.Context, c cluster.Cluster) error {
+			return clustertest.Second(Join(ctx, c, on("worker5")))
+		},
+		"after an upgrade": func(ctx context.Context, c cluster.Cluster) error {
+			return clustertest.Second(upgrade.Run(ctx, c, to("2.6.9")))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, c := clustertest.Roomy(t, 3)
 			id := interruptedJoin(t, sim, c, "worker4")
-			if err := meanwhile(c); err != nil {
+			if err := meanwhile(clustertest.Limited(t), c); err != nil {
 				t.Fatal(err)
 			}
 			before := sim.Runs(cluster.CommandJoin)

@@ -78,13 +78,13 @@ func (p *performance) next(ctx context.Context) (done bool, err error) {
 	if err := p.waitForPhase2(ctx); err != nil {
 		return false, wait.Fail(err)
 	}
-	found := false
-	if p.container, found, err = p.Find(ctx); err != nil {
-		return false, wait.Fail(err)
-	}
-	if found {
+	var found bool
+	p.container, found, err = p.Find(ctx)
+	switch {
+	case err != nil:
+	case found:
 		done, err = p.goOn(ctx)
-	} else {
+	default:
 		done, err = p.begin(ctx)
 	}
 	if err != nil {
