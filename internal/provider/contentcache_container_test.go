@@ -23,10 +23,10 @@ func TestCacheContainerFails(t *testing.T) {
 		"it crashes": {func(c *simulator.Cluster) func() {
 			c.SetCrashing(cacheAfter, true)
 			return func() { c.SetCrashing(cacheAfter, false) }
-		}, "State: container dtr-cache is exited, its exit status is 1\nThe container from before was put back and runs again."},
+		}, "State: container dtr-cache is exited, its exit status is 1\nThe previous container was put back and runs again."},
 		"it does not answer": {func(c *simulator.Cluster) func() {
 			return c.Inject(simulator.Fault{Service: simulator.ServiceCache, Status: 503})
-		}, "The container from before was put back and runs again."},
+		}, "The previous container was put back and runs again."},
 		"it cannot be made": {func(c *simulator.Cluster) func() {
 			return c.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: "/containers/create", Status: 500, Body: `{"message":"no space left on device"}`})
 		}, "no space left on device"},
@@ -75,7 +75,7 @@ func TestCacheContainersNotOurs(t *testing.T) {
 		"on two nodes": {func(c *simulator.Cluster) {
 			c.AddCacheContainer(cacheContainer, cacheBefore, "worker1")
 			c.AddCacheContainer(cacheContainer, cacheBefore, "worker2")
-		}, "Nodes: worker1, worker2\n\nSet node to the one that is meant."},
+		}, "Nodes: worker1, worker2\n\nName the right one in node."},
 		"nowhere": {func(*simulator.Cluster) {}, "There is no container dtr-cache."},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -136,7 +136,7 @@ func TestCacheOutOfStep(t *testing.T) {
 	cluster := start(t, "2.6.15")
 	cluster.AddCacheService(simulator.CacheService{Image: cacheBefore})
 	done := cachePlanner(t, cluster).apply(nil, onService(cluster, "2.7.8"))
-	expect(t, done.diags, "Warning: Content cache main is out of step with DTR\n  at version\n\nThe cache runs 2.7.8, and DTR runs 2.6.15.")
+	expect(t, done.diags, "Warning: Content cache main does not run the version of DTR\n  at version\n\nThe cache runs 2.7.8, and DTR runs 2.6.15.")
 }
 
 // TestCacheImageChoice holds where the image of another version comes from.

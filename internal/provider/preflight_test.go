@@ -59,7 +59,7 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 				c.StartForeignBootstrapper("2.6.15")
 				<-c.Reached(simulator.ReplicaStarted(1))
 			},
-			want: "Somebody else runs the DTR bootstrapper\n",
+			want: "Another DTR bootstrapper is running\n",
 		},
 		"pending migration": {
 			from: "2.6.15", target: "2.7.8",
@@ -100,14 +100,14 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 		},
 		"bootstrapper's image": {
 			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.RemoveFromRegistry("mirantis/dtr:2.6.15") },
-			want:     "Images of DTR 2.6.15 cannot be had\n  at image\n\nMissing: mirantis/dtr:2.6.15\n", skip: "image",
+			want:     "Images of DTR 2.6.15 are not available\n  at image\n\nMissing: mirantis/dtr:2.6.15\n", skip: "image",
 		},
 		"component's image on a node": {
 			obstacle: func(_ *testing.T, c *simulator.Cluster) {
 				c.AddImage("mirantis/dtr-nginx:2.6.15", "worker1", "worker3")
 				c.RemoveFromRegistry("mirantis/dtr-nginx:2.6.15")
 			},
-			want: "Images of DTR 2.6.15 cannot be had\n  at image\n\nMissing: mirantis/dtr-nginx:2.6.15 on worker2\n", skip: "image",
+			want: "Images of DTR 2.6.15 are not available\n  at image\n\nMissing: mirantis/dtr-nginx:2.6.15 on worker2\n", skip: "image",
 		},
 		"content trust": {
 			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.SetContentTrust(true) },

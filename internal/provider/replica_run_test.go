@@ -139,8 +139,8 @@ func TestReplicaFailures(t *testing.T) {
 		"dies in the middle": {simulator.BootstrapperFaults{DieAtReplica: 1}, "Error: The DTR bootstrapper failed\n", "Error: The DTR bootstrapper failed\n"},
 		"lies": {
 			simulator.BootstrapperFaults{SkipReplica: 1},
-			"Error: The cluster is not whole with the replica on node worker4\n",
-			"Error: The cluster is not whole without replica ",
+			"Error: The cluster is not complete with the replica on node worker4\n",
+			"Error: The cluster is not complete without replica ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

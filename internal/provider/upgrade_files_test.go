@@ -51,7 +51,7 @@ func TestPlanOfFiles(t *testing.T) {
 		"archive":                 {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": bundle}}}, "", "archive", false},
 		"archive is not there":    {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": nowhere}}}, "Error: The image archive of DTR 2.6.15 cannot be used\n  at image.archives[\"2.6.15\"]\n\nFile: " + nowhere + "\n", "", true},
 		"archive is a directory":  {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": dir}}}, "is not a regular file", "", true},
-		"archive is none":         {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": taken}}}, "It is no archive of images", "", true},
+		"archive is none":         {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": taken}}}, "It is not an archive of images", "", true},
 		"archive is not due":      {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.14": nowhere}}}, "", "archive", false},
 		"archive not known":       {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": unknown{}}}}, "", "archive", false},
 		"archive cannot be skipped": {values{

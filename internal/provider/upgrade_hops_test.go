@@ -30,7 +30,7 @@ var refusals = map[string]struct {
 	"image gone": {
 		func(c *simulator.Cluster) { c.RemoveFromRegistry("mirantis/dtr-nginx:2.7.8") },
 		func(c *simulator.Cluster) { c.AddImage("mirantis/dtr-nginx:2.7.8") },
-		"Error: Images of DTR 2.7.8 cannot be had\n",
+		"Error: Images of DTR 2.7.8 are not available\n",
 	},
 }
 

@@ -92,7 +92,7 @@ func TestReadWithoutALook(t *testing.T) {
 		"provider not connected": {config: func(v values) { v["url"] = unknown{} }},
 		"nobody answers":         {fault: simulator.Fault{Reset: true}, want: "does not answer"},
 		"DTR is starting":        {fault: simulator.Fault{Service: simulator.ServiceDTR, Status: 503}, want: "Error: DTR answers with an error\n"},
-		"DTR talks nonsense":     {fault: simulator.Fault{Service: simulator.ServiceDTR, Garbage: true}, want: "Error: The answer of DTR makes no sense\n"},
+		"DTR talks nonsense":     {fault: simulator.Fault{Service: simulator.ServiceDTR, Garbage: true}, want: "Error: DTR sent an unexpected response\n"},
 		"UCP is out of order":    {fault: simulator.Fault{Service: simulator.ServiceUCP, Status: 502}, want: "Error: UCP answers with an error\n"},
 		"one page is missing": {
 			fault: simulator.Fault{Service: simulator.ServiceDTR, Path: "/api/v0/meta/settings", Status: 404},

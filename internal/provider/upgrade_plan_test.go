@@ -212,7 +212,7 @@ func TestPlanOfDestroyForgets(t *testing.T) {
 	got := p.plan(state(cluster, "2.6.15"), nil)
 	want := `Warning: Destroying this resource leaves DTR as it is
 
-DTR at dtr.example.com goes on running 2.6.15. Terraform only forgets it.
+DTR at dtr.example.com goes on running 2.6.15. Terraform only removes it from the state.
 
 To manage it again, import it.
 `

@@ -157,7 +157,7 @@ func TestForeignBootstrapper(t *testing.T) {
 	cluster.StartForeignBootstrapper("2.6.15")
 	<-cluster.Reached(simulator.ReplicaReplaced(1))
 	got := planner(t, cluster).plan(nil, values{"target_version": "2.6.15"})
-	expect(t, got.diags, "Error: Somebody else runs the DTR bootstrapper\n")
+	expect(t, got.diags, "Error: Another DTR bootstrapper is running\n")
 }
 
 // TestAdoption holds that a cluster that is at the target already is taken over

@@ -61,17 +61,17 @@ func TestRunFailures(t *testing.T) {
 			fault: func(c *simulator.Cluster) {
 				c.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2, ClaimSuccess: true})
 			},
-			want: "did not come up whole at 2.6.15", mixed: true, runs: 2, jobs: 1,
+			want: "is not completely at 2.6.15", mixed: true, runs: 2, jobs: 1,
 		},
 		"bootstrapper leaves a replica out": {
 			option: impatient,
 			fault:  func(c *simulator.Cluster) { c.SetBootstrapper(simulator.BootstrapperFaults{SkipReplica: 3}) },
-			want:   "did not come up whole at 2.6.15\n", mixed: true, runs: 2, jobs: 1,
+			want:   "is not completely at 2.6.15\n", mixed: true, runs: 2, jobs: 1,
 		},
 		"bootstrapper leaves a part out": {
 			option: impatient,
 			fault:  func(c *simulator.Cluster) { c.SetBootstrapper(simulator.BootstrapperFaults{LeaveOldPart: "nginx"}) },
-			want:   "Error: DTR did not come up whole at 2.6.15\n", mixed: true, runs: 2, jobs: 1,
+			want:   "Error: DTR is not completely at 2.6.15\n", mixed: true, runs: 2, jobs: 1,
 		},
 		"fatal record and exit status 0": {
 			fault: func(c *simulator.Cluster) {
@@ -105,7 +105,7 @@ func TestRunFailures(t *testing.T) {
 			mend: func(c *simulator.Cluster) {
 				c.SetDigest("docker.io/mirantis/dtr:2.6.15", "sha256:"+strings.Repeat("0", 64))
 			},
-			want: "Error: The bootstrapper's image is not the one that was asked for\n  at image.digests\n", runs: 1, jobs: 1,
+			want: "Error: The bootstrapper's image does not have the expected digest\n  at image.digests\n", runs: 1, jobs: 1,
 		},
 	} {
 		for _, kind := range []string{"create", "update"} {
