@@ -141,33 +141,3 @@ func (p *checks) archives() {
 		p.findings = append(p.findings, archiveFinding(version, p.o.Images.Archives[version], preflight.Sentence(err), archiveAdvice))
 	}
 }
-
-// backupImage checks that the bootstrapper of the version that takes a backup, the
-// one that runs, is available.
-func (p *checks) backupImage(hop transition.Hop) {
-	version := hop.From.String()
-	image := p.o.Images.Bootstrapper(hop.From)
-	state, asked := p.obs.Images.States[image]
-	if !asked || state.Present {
-		return
-	}
-	if p.o.Images.FromArchive(image) {
-		if err := p.obs.Images.Archives[version]; err != nil {
-			p.findings = append(p.findings, archiveFinding(version, p.o.Images.Archives[version], preflight.Sentence(err), archiveAdvice))
-		}
-		return
-	}
-	if p.obs.Images.Available(image) {
-		return
-	}
-	seen := "Missing: " + image
-	if state.Remote != nil {
-		seen += "\n" + state.Remote.Error()
-	}
-	p.find(preflight.Finding{
-		Check: preflight.Image, Severity: preflight.Error, Attribute: "image",
-		Summary: "The image that takes the backup is not available", Seen: seen,
-		Todo:   "A backup is taken with the version that runs. Load its image on the replicas' nodes.",
-		Advice: []preflight.Advice{{Kind: preflight.AddArchive, Value: version}},
-	})
-}

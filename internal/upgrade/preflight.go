@@ -45,7 +45,7 @@ func runChecks(obs *Observation, o Options, s stage) (Plan, preflight.Findings) 
 	}
 	for _, check := range []func(){
 		p.foreignUpgrade, p.pendingMigration, p.replicaHealth, p.existingReplica, p.replicaCount, p.garbageCollection,
-		p.memory, p.images, p.archives, p.contentTrust, p.ucpVersion, p.engineVersions, p.backup, p.advisories, p.window,
+		p.memory, p.images, p.archives, p.contentTrust, p.ucpVersion, p.engineVersions, backupChecks{p}.run, p.advisories, p.window,
 	} {
 		check()
 	}

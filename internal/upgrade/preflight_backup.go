@@ -10,8 +10,10 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
-// backup checks what is asked for in the way of a backup.
-func (p *checks) backup() {
+// backupChecks are the checks of what is asked for in the way of a backup.
+type backupChecks struct{ *checks }
+
+func (p backupChecks) run() {
 	if p.stage.backedUp {
 		return
 	}
@@ -22,16 +24,16 @@ func (p *checks) backup() {
 	switch {
 	case progress == hopTried && p.triedWithoutBackup():
 	case len(hops) == 0:
-		p.noBackupUnderWay()
+		p.noneUnderWay()
 	case p.o.Backup == nil:
-		p.noBackupConfigured(hops)
+		p.noneConfigured(hops)
 	case p.o.Backup.File != "":
-		p.backupFile(hops)
+		p.file(hops)
 	}
 }
 
 // progress is how far the first hop of the plan has come.
-func (p *checks) progress() hopProgress {
+func (p backupChecks) progress() hopProgress {
 	if p.Resume != nil || len(p.Hops) == 0 {
 		return hopNotBegun
 	}
@@ -41,29 +43,29 @@ func (p *checks) progress() hopProgress {
 
 // triedWithoutBackup finds a bootstrapper that was started, and has replaced
 // nothing, before the backup was taken that is configured by now.
-func (p *checks) triedWithoutBackup() bool {
+func (p backupChecks) triedWithoutBackup() bool {
 	name, from := p.o.backupFile(), p.Hops[0].From
 	container, _ := p.obs.BackupContainer()
 	if name == "" || labelsMatchBackup(container.Labels, name, from) {
 		return false
 	}
 	ours, _ := p.obs.UpgradeContainer()
-	p.findBackup(preflight.Error, "The upgrade was tried before there was a backup",
+	p.add(preflight.Error, "The upgrade was tried before there was a backup",
 		fmt.Sprintf("Container: %s\nImage: %s\nStatus: %s\nEvery container of DTR still runs %s, but the database may have been changed already.",
 			ours.Name, ours.Image, ours.Status, from),
 		"To go on without a backup, do not ask for one. To take one of the database as it is now, remove that container.")
 	return true
 }
 
-func (p *checks) noBackupUnderWay() {
+func (p backupChecks) noneUnderWay() {
 	if name := p.o.backupFile(); name != "" && !p.obs.Backup.Exists {
-		p.findBackup(preflight.Warning, "No backup is taken of an upgrade that is under way",
+		p.add(preflight.Warning, "No backup is taken of an upgrade that is under way",
 			fmt.Sprintf("The file %s does not exist, and the hop to %s was begun.", name, p.o.Target),
 			"Look for the backup on the machine that began the upgrade.")
 	}
 }
 
-func (p *checks) noBackupConfigured(hops []transition.Hop) {
+func (p backupChecks) noneConfigured(hops []transition.Hop) {
 	i := slices.IndexFunc(hops, func(h transition.Hop) bool {
 		return h.Rule == transition.MinorUpgrade || h.Rule == transition.MajorUpgrade
 	})
@@ -79,9 +81,9 @@ func (p *checks) noBackupConfigured(hops []transition.Hop) {
 	})
 }
 
-// backupFile checks that the backup can be written. What is under way is finished
+// file checks that the backup can be written. What is under way is finished
 // in any case: the backup is then a matter of the hop after it.
-func (p *checks) backupFile(hops []transition.Hop) {
+func (p backupChecks) file(hops []transition.Hop) {
 	name, seen := p.o.Backup.File, p.obs.Backup
 	container, _ := p.obs.BackupContainer()
 	taken, problem := preflight.Error, preflight.Error
@@ -94,18 +96,48 @@ func (p *checks) backupFile(hops []transition.Hop) {
 	case backupWritten(seen, container.Labels, name, hops[0].From):
 		return
 	case seen.Exists:
-		p.findBackup(taken, "The file of the backup exists already",
+		p.add(taken, "The file of the backup exists already",
 			fmt.Sprintf("File: %s\nLast changed: %s\nIt was not written for this upgrade, or more than a day ago.", name, seen.Modified.UTC().Format(time.RFC3339)),
 			"No file is overwritten. Move it away, or name another.")
 	case seen.Problem != nil:
-		p.findBackup(problem, "The backup cannot be written", fmt.Sprintf("File: %s\n%s", name, preflight.Sentence(seen.Problem)),
+		p.add(problem, "The backup cannot be written", fmt.Sprintf("File: %s\n%s", name, preflight.Sentence(seen.Problem)),
 			"Its directory must exist on the machine that applies.")
 	}
 	if taken == preflight.Error {
-		p.backupImage(hops[0])
+		p.image(hops[0])
 	}
 }
 
-func (p *checks) findBackup(s preflight.Severity, summary, seen, todo string) {
+func (p backupChecks) add(s preflight.Severity, summary, seen, todo string) {
 	p.find(preflight.Finding{Check: preflight.Backup, Severity: s, Attribute: "backup.file", Summary: summary, Seen: seen, Todo: todo})
+}
+
+// image checks that the bootstrapper of the version that takes a backup, the
+// one that runs, is available.
+func (p backupChecks) image(hop transition.Hop) {
+	version := hop.From.String()
+	image := p.o.Images.Bootstrapper(hop.From)
+	state, asked := p.obs.Images.States[image]
+	if !asked || state.Present {
+		return
+	}
+	if p.o.Images.FromArchive(image) {
+		if err := p.obs.Images.Archives[version]; err != nil {
+			p.findings = append(p.findings, archiveFinding(version, p.o.Images.Archives[version], preflight.Sentence(err), archiveAdvice))
+		}
+		return
+	}
+	if p.obs.Images.Available(image) {
+		return
+	}
+	seen := "Missing: " + image
+	if state.Remote != nil {
+		seen += "\n" + state.Remote.Error()
+	}
+	p.find(preflight.Finding{
+		Check: preflight.Image, Severity: preflight.Error, Attribute: "image",
+		Summary: "The image that takes the backup is not available", Seen: seen,
+		Todo:   "A backup is taken with the version that runs. Load its image on the replicas' nodes.",
+		Advice: []preflight.Advice{{Kind: preflight.AddArchive, Value: version}},
+	})
 }
