@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -238,4 +239,51 @@ func TestRemovalIsNotBelieved(t *testing.T) {
 			clustertest.WantMembers(t, sim, 2)
 		})
 	}
+}
+
+// TestLookMakesFourRequests holds what a join and a removal are judged by, and that
+// nothing else is asked for.
+func TestLookMakesFourRequests(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Roomy(t, 3)
+	if _, err := c.UCP.Engine(t.Context()); err != nil { // logs in, and agrees on a version
+		t.Fatal(err)
+	}
+	sim.ResetRequests()
+	if _, err := cluster.Look(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	version := regexp.MustCompile(`^/v1\.\d+`)
+	for _, r := range sim.Requests() {
+		asked = append(asked, r.Method+" "+version.ReplaceAllString(r.Path, ""))
+	}
+	slices.Sort(asked)
+	want := []string{"GET /api/v0/meta/cluster_status", "GET /api/v0/meta/settings", "GET /containers/json", "GET /nodes"}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+}
+
+// TestReplicaWorkWithoutWhatItDoesNotNeed has a replica join and leave while DTR does
+// not list its jobs nor its features, and UCP does not tell its version.
+func TestReplicaWorkWithoutWhatItDoesNotNeed(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Roomy(t, 3)
+	for service, paths := range map[string][]string{
+		simulator.ServiceDTR:    {"/api/v0/jobs", "/api/v0/meta/features"},
+		simulator.ServiceEngine: {"/version"},
+	} {
+		for _, path := range paths {
+			sim.Inject(simulator.Fault{Service: service, Path: path, Status: 500})
+		}
+	}
+	m, err := Join(clustertest.Limited(t), c, on("worker4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Remove(clustertest.Limited(t), c, without(m.ID)); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.WantMembers(t, sim, 3)
 }
