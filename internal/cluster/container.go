@@ -139,9 +139,9 @@ func (i *Inventory) ours(match func(ucp.Container) bool) (ucp.Container, bool) {
 	return ours[max(0, slices.IndexFunc(ours, ucp.Container.Running))], true
 }
 
-// AddBootstrappers adds the bootstrappers among the containers of an engine that
+// addBootstrappers adds the bootstrappers among the containers of an engine that
 // UCP does not show: that engine need not be one of UCP's.
-func (i *Inventory) AddBootstrappers(containers []ucp.Container) {
+func (i *Inventory) addBootstrappers(containers []ucp.Container) {
 	for _, c := range containers {
 		known := slices.ContainsFunc(i.Bootstrappers, func(b ucp.Container) bool { return b.ID == c.ID })
 		if isBootstrapper(c) && !known {

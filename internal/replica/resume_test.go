@@ -9,6 +9,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
@@ -222,4 +223,39 @@ func TestReplicaWorkLooksAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestJoinIsAdoptedFromAnotherEngine has an engine that UCP knows nothing of hold the
+// container of a join that went well, and refuses to begin beside a bootstrapper
+// that runs there.
+func TestJoinIsAdoptedFromAnotherEngine(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Roomy(t, 3)
+	elsewhere, _ := clustertest.Roomy(t, 3)
+	m, err := Join(clustertest.Limited(t), c, on("worker4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
+	elsewhere.AddImage("docker/dtr:2.6.8")
+	join := hosted(t, c, on("worker4"))
+	left := clustertest.Must[runner.Container](t)(join.runner.Create(t.Context(), ucp.CreateSpec{
+		Name: join.runner.ContainerName(), Image: "docker/dtr:2.6.8", Args: []string{"--help"},
+		Labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: m.ID, cluster.LabelNode: "worker4"},
+	}))
+	if err := left.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.AwaitEnd(t, elsewhere)
+	again, err := Join(clustertest.Limited(t), c, on("worker4"))
+	if err != nil || again.ID != m.ID || sim.Runs(cluster.CommandJoin) != 1 {
+		t.Errorf("it is replica %s and not %s after %d joins, error %v", again.ID, m.ID, sim.Runs(cluster.CommandJoin), err)
+	}
+
+	release := elsewhere.Hold(simulator.BootstrapperStarted)
+	defer release()
+	elsewhere.StartForeignBootstrapper("2.6.9")
+	<-elsewhere.Reached(simulator.BootstrapperStarted)
+	err = clustertest.Second(Join(clustertest.Limited(t), c, on("worker5")))
+	clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.ForeignUpgrade)
 }

@@ -53,7 +53,8 @@ func (t Task) checkBeforeStart(ctx context.Context) error {
 // Perform has the bootstrapper do the task: it adopts the one that is at work, or
 // starts one. The container stays until the caller has verified the task. It is
 // the lock against a second run, and tells a later run what this one was for. It
-// is returned, unless the task was done without one.
+// is returned, unless the task was done without one; beside an error it is the one
+// that was looked at last, if any.
 func (r *Runner) Perform(ctx context.Context, t Task) (Container, error) {
 	p := &performance{Runner: r, task: t, starting: r.NewStarting()}
 	err := wait.Until(ctx, r.Pace, p.next)
@@ -179,7 +180,7 @@ func (p *performance) settled(ctx context.Context, c Container) (bool, error) {
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		inventory, err := cluster.Inspect(ctx, p.Cluster)
 		if err != nil {
-			return false, err
+			return false, wait.Fail(err)
 		}
 		problems = p.task.Problems(c, inventory)
 		return len(problems) == 0 || time.Since(began) >= patience, nil
@@ -246,10 +247,10 @@ func (p *performance) waitForBackup(ctx context.Context) error {
 	starting := p.NewStarting()
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		backup, found, err := p.FindNamed(ctx, cluster.BackupName(p.Host))
-		if foreign := (*ForeignContainerError)(nil); errors.As(err, &foreign) {
+		if err != nil {
 			return false, wait.Fail(err)
 		}
-		return err == nil && (!found || !starting.Is(backup)), err
+		return !found || !starting.Is(backup), nil
 	})
 	return wait.Detached(ctx, p.task.Step, err)
 }

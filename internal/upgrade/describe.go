@@ -47,7 +47,10 @@ func Describe(ctx context.Context, c cluster.Cluster) (*Description, error) {
 	var features dtr.Features
 	var jobs []dtr.Job
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { d.Snapshot, err = cluster.Look(ctx, c); return err })
+	group.Go(func() (err error) { // no bootstrapper is shown, so that its engine need not answer
+		d.Snapshot, err = cluster.Look(ctx, cluster.Cluster{DTR: c.DTR, UCP: c.UCP})
+		return err
+	})
 	group.Go(func() (err error) { features, err = c.DTR.Features(ctx); return err })
 	group.Go(func() (err error) { d.Caches, err = c.DTR.Caches().List(ctx); return err })
 	group.Go(func() (err error) {

@@ -201,3 +201,27 @@ func TestRunRemembersAMigratedStore(t *testing.T) {
 		t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
 	}
 }
+
+// TestRetriggerOfALaggingList has DTR show the failed attempt for a while after its
+// job was started again.
+func TestRetriggerOfALaggingList(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	failed := job.State{Phase: job.GaveUp, Job: migrationJob("a", "error", 0, time.Hour), Attempts: 3}
+	reads := 0
+	m := &migration{retriggers: 2, Waiter: &job.Waiter{
+		Step: stepMigration, Action: metadataStoreMigration, Client: c.DTR, Pace: clustertest.Pace,
+		Read: func(context.Context) (job.State, error) {
+			if reads++; reads > 4 {
+				return job.State{Phase: job.Done, Job: migrationJob("b", "done", 0, time.Hour), Attempts: 4}, nil
+			}
+			return failed, nil
+		},
+	}}
+	if err := m.wait(clustertest.Limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := clustertest.Posts(sim); n != 1 {
+		t.Errorf("the job was posted %d times", n)
+	}
+}

@@ -182,7 +182,7 @@ func (m *migration) wait(ctx context.Context) error {
 	if err == nil || errors.As(err, &detached) {
 		return err
 	}
-	if errors.Is(err, job.ErrNotListed) {
+	if errors.Is(err, job.ErrNotListed) && m.Job.ID == "" {
 		err = nil // that DTR never started the job is said by the error itself
 	}
 	return (*MigrationError)(m.Failure(ctx, err))

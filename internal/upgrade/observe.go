@@ -46,11 +46,15 @@ func Observe(parent context.Context, c cluster.Cluster, o Options) (*Observation
 	if name := o.backupFile(); name != "" {
 		obs.Backup = backup.Look(name)
 	}
-	var direct []ucp.Container
 	group, ctx := errgroup.WithContext(parent)
 	group.Go(func() error {
 		seen, err := cluster.Look(ctx, c)
 		obs.Snapshot = seen
+		if seen.Inventory != nil { // that it is another cluster explains all else
+			if err := cluster.CheckHost(o.Host, seen.Host); err != nil {
+				return err
+			}
+		}
 		return err
 	})
 	group.Go(func() (err error) { obs.Features, err = c.DTR.Features(ctx); return err })
@@ -86,15 +90,10 @@ func Observe(parent context.Context, c cluster.Cluster, o Options) (*Observation
 		if c.Docker == nil {
 			return nil
 		}
-		group.Go(func() (err error) { direct, err = engine.Containers(ctx, nil); return err })
 		group.Go(func() (err error) { obs.RunnerMemory, err = engine.Memory(ctx); return err })
 		return nil
 	})
 	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	obs.AddBootstrappers(direct)
-	if err := cluster.CheckHost(o.Host, obs.Host); err != nil {
 		return nil, err
 	}
 	if err := obs.lookForBackupImage(parent, c, o); err != nil {

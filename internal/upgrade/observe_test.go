@@ -129,3 +129,19 @@ func TestObserveAsksForNoImageThatIsNotNeeded(t *testing.T) {
 		}
 	}
 }
+
+// TestObserveNamesAnotherCluster holds that another DTR than the one that is meant is
+// said first, also where UCP shows nothing of it.
+func TestObserveNamesAnotherCluster(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: "/containers/json", Status: http.StatusOK, Body: "[]"})
+	o := to("2.6.15")
+	_, err := Observe(t.Context(), c, o)
+	_ = clustertest.AsError[*cluster.NoReplicasError](t, err)
+	o.Host = "other.example.com"
+	_, err = Observe(t.Context(), c, o)
+	if other := clustertest.AsError[*cluster.OtherClusterError](t, err); other.Want != o.Host {
+		t.Errorf("got %v", err)
+	}
+}

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 func TestPauseGrowsToItsLongest(t *testing.T) {
@@ -70,3 +73,33 @@ func TestOutage(t *testing.T) {
 
 // pass lets so much of the simulated time pass.
 func pass(d time.Duration) { <-time.After(d) }
+
+// TestUntilTellsARefusalFromAnOutage holds what is asked again, and what is not.
+func TestUntilTellsARefusalFromAnOutage(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("connection refused")
+	for name, tt := range map[string]struct {
+		err    error
+		looked int
+	}{
+		"an outage":             {broken, 3},
+		"a failure":             {Fail(broken), 1},
+		"DTR refuses the login": {&dtr.APIError{StatusCode: 401}, 1},
+		"DTR refuses the user":  {&dtr.APIError{StatusCode: 403}, 1},
+		"UCP refuses the login": {&ucp.APIError{Service: "UCP", StatusCode: 401}, 1},
+		"DTR is not up yet":     {&dtr.APIError{StatusCode: 503}, 3},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			looked := 0
+			err := Until(t.Context(), DefaultPace, func(context.Context) (bool, error) {
+				if looked++; looked < 3 {
+					return false, tt.err
+				}
+				return true, nil
+			})
+			if looked != tt.looked || (err == nil) != (tt.looked == 3) {
+				t.Errorf("%s: %d looks, error %v", name, looked, err)
+			}
+		})
+	}
+}
