@@ -1,6 +1,6 @@
-# A backup of DTR's metadata is taken before the first hop, and the upgrade is not
-# begun unless it is whole. The file is never overwritten, so its name says what
-# it was taken for. It holds no image layers: back the storage up by its own means.
+# A backup of DTR's metadata is taken before the first hop, and the upgrade does not
+# begin unless it is complete. The file is never overwritten, so its name says what
+# it was taken for. It holds no image layers: back up the storage separately.
 
 terraform {
   required_providers {

@@ -39,8 +39,8 @@ resource "dtr_upgrade" "main" {
   target_version = "2.6.15"
 }
 
-# A stack dtr-cache with the service cache. How its tasks are replaced is up to the
-# service's own update settings.
+# A stack dtr-cache with the service cache. How its tasks are replaced is set by the
+# service's update_config.
 resource "dtr_content_cache" "swarm" {
   name    = "region-asia"
   host    = "https://cache-asia.example.com"
@@ -52,7 +52,7 @@ resource "dtr_content_cache" "swarm" {
   }
 }
 
-# A container on a node of its own, out of reach from here.
+# A standalone container, which cannot be reached from where Terraform runs.
 resource "dtr_content_cache" "container" {
   name    = "region-europe"
   host    = "https://cache-europe.example.com:8443"
@@ -67,7 +67,7 @@ resource "dtr_content_cache" "container" {
   }
 }
 
-# Runs elsewhere: the registration alone.
+# Deployed elsewhere: only the registration is managed.
 resource "dtr_content_cache" "elsewhere" {
   name = "region-america"
   host = "https://cache-america.example.com"

@@ -1,4 +1,4 @@
-# The bootstrapper runs on a Docker Engine of your own, here over ssh, and not
+# The bootstrapper runs on a Docker Engine of your choice, here over ssh, and not
 # through UCP. The engine's host must reach UCP.
 
 terraform {

@@ -1,5 +1,5 @@
-# An upgrade that begins on Saturday nights alone: a run that is started before
-# waits, and each of its two hops is begun while the window is open.
+# An upgrade that begins on Saturday nights only: an apply that is started earlier
+# waits, and each of its two hops begins while the window is open.
 
 terraform {
   required_providers {

@@ -76,18 +76,18 @@ func (d *clusterDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 		return schema.ListNestedAttribute{Computed: true, MarkdownDescription: description, NestedObject: schema.NestedAttributeObject{Attributes: attributes}}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The DTR cluster as it is: versions, replicas, the metadata store's migration, the scanner and the caches. It changes nothing, and judges nothing.",
+		MarkdownDescription: "The DTR cluster as it is: versions, replicas, the metadata store's migration, the scanner and the caches. It changes nothing.",
 		Attributes: map[string]schema.Attribute{
 			"id":              text("DTR's external host, as DTR itself is configured."),
 			"current_version": text("The lowest version that runs in any container of any replica."),
-			"versions":        schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The versions that run in any container, ascending; more than one while an upgrade is under way or was cut short."},
+			"versions":        schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The versions that run in any container, ascending; more than one while an upgrade is running or was interrupted."},
 			"replicas": list("The replicas, by id.", map[string]schema.Attribute{
 				"id":             text("The replica's id."),
 				"node":           text("The UCP node that it runs on."),
 				"version":        text("The lowest version that runs in any of its containers; null when UCP shows none of them."),
-				"healthy":        flag("Whether it reports good health, and that not too long ago."),
+				"healthy":        flag("Whether it reports good health, and the report is not stale."),
 				"health":         text("Its health in DTR's words, `OK` or a reason; null when it does not report."),
-				"reported_at":    text("When it reported its health last (RFC 3339, UTC)."),
+				"reported_at":    text("When it last reported its health (RFC 3339, UTC)."),
 				"stale":          flag("Whether that report is older than 2 minutes by DTR's own clock."),
 				"engine_version": text("The version of its node's Docker Engine."),
 			}),
@@ -95,7 +95,7 @@ func (d *clusterDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 				Computed:            true,
 				MarkdownDescription: "The metadata store's migration, which belongs to the upgrade from 2.5 to 2.6.",
 				Attributes: map[string]schema.Attribute{
-					"state":  text("Where it stands: `pending`, `running`, `done`, `failed` (DTR does not try again) or `unknown`."),
+					"state":  text("Its state: `pending`, `running`, `done`, `failed` (DTR does not try again) or `unknown`."),
 					"job_id": text("The latest `metadatastoremigration` job; null when DTR lists none."),
 					"status": text("That job's status in DTR's words."),
 				},
@@ -104,9 +104,9 @@ func (d *clusterDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 				Computed:            true,
 				MarkdownDescription: "The image scanner and its vulnerability database.",
 				Attributes: map[string]schema.Attribute{
-					"enabled":            flag("Whether scanning is enabled; the other attributes are null where it is not."),
-					"database_version":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The version of the vulnerability database, as DTR counts."},
-					"updated_at":         text("When it was updated last (RFC 3339, UTC)."),
+					"enabled":            flag("Whether scanning is enabled; the other attributes are null if it is not."),
+					"database_version":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The version of the vulnerability database, as DTR numbers it."},
+					"updated_at":         text("When it was last updated (RFC 3339, UTC)."),
 					"last_update_failed": flag("Whether its last update failed."),
 				},
 			},
@@ -115,7 +115,7 @@ func (d *clusterDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 				"name": text("Its name."),
 				"host": text("Its address."),
 			}),
-			"gc_lock_holder": text("Who collects garbage right now; null when nobody does."),
+			"gc_lock_holder": text("The holder of the garbage collection lock; null if no garbage collection is running."),
 			"ucp_version":    text("The version of UCP."),
 		},
 	}

@@ -16,37 +16,37 @@ import (
 func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
 	limits, _ := timeouts.Attributes(ctx, timeouts.Opts{
 		Create: true, Read: true, Update: true, Delete: true,
-		CreateDescription: "How long the first apply waits for the cache; 30 minutes by default. What was started goes on after it, and the next apply waits for it.",
-		ReadDescription:   "How long a plan or a refresh looks at the cache; 2 minutes by default.",
-		UpdateDescription: "How long a later apply waits for the cache; 30 minutes by default. What was started goes on after it, and the next apply waits for it.",
+		CreateDescription: "How long the first apply waits for the cache; 30 minutes by default. What was started continues after that, and the next apply waits for it.",
+		ReadDescription:   "How long a plan or a refresh may read the cache; 2 minutes by default.",
+		UpdateDescription: "How long a later apply waits for the cache; 30 minutes by default. What was started continues after that, and the next apply waits for it.",
 		DeleteDescription: "How long the removal of the registration may take; 2 minutes by default.",
 	}).(schema.SingleNestedAttribute)
-	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them touches nothing on the cluster."
+	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them changes nothing on the cluster."
 
 	return map[string]schema.Attribute{
 		"name": schema.StringAttribute{
 			Required: true,
-			MarkdownDescription: "Name of the cache in DTR, which users choose it by. " +
-				"Changing it registers the cache anew: DTR cannot change a registration, and users who had chosen the old one have to choose again.",
+			MarkdownDescription: "Name of the cache in DTR, by which users choose it. " +
+				"Changing it replaces the registration, which DTR cannot change: users who had chosen the cache have to choose it again.",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 		},
 		"host": schema.StringAttribute{
 			Required: true,
-			MarkdownDescription: "Address of the cache: `https://cache.example.com`, with a port if need be. " +
-				"Changing it registers the cache anew, as changing `name` does.",
+			MarkdownDescription: "Address of the cache: `https://cache.example.com`, with a port if it is not the default. " +
+				"Changing it replaces the registration, as changing `name` does.",
 			Validators: []validator.String{cacheAddress()},
 		},
 
 		"version": schema.StringAttribute{
 			Optional: true,
-			MarkdownDescription: "The version that the cache is to run, `MAJOR.MINOR.PATCH`; best that of DTR, by a reference to `dtr_upgrade.<name>.current_version`. " +
-				"Changing it gives the service or the container the image of that version; without it the registration alone is managed.",
+			MarkdownDescription: "The version that the cache should run, `MAJOR.MINOR.PATCH`; usually that of DTR, by a reference to `dtr_upgrade.<name>.current_version`. " +
+				"Changing it updates the service or the container to the image of that version; without it only the registration is managed.",
 			Validators: []validator.String{version()},
 		},
 		"service": schema.SingleNestedAttribute{
 			Optional: true,
 			MarkdownDescription: "The swarm service that runs the cache; `version` needs this or `container`. " +
-				"Changing it says where to look, and touches no service but by `version`.",
+				"Changing it changes no service by itself: `version` does.",
 			Attributes: map[string]schema.Attribute{
 				"name": schema.StringAttribute{
 					Optional: true,
@@ -58,8 +58,8 @@ func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
 		},
 		"container": schema.SingleNestedAttribute{
 			Optional: true,
-			MarkdownDescription: "The container that runs the cache by itself; `version` needs this or `service`. " +
-				"Changing it says where to look, and touches no container but by `version`.",
+			MarkdownDescription: "The standalone container that runs the cache; `version` needs this or `service`. " +
+				"Changing it changes no container by itself: `version` does.",
 			Attributes: map[string]schema.Attribute{
 				"name": schema.StringAttribute{
 					Optional: true,
@@ -78,25 +78,25 @@ func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
 		"image": schema.SingleNestedAttribute{
 			Optional: true,
 			MarkdownDescription: "Where the cache's image comes from. " +
-				"Changing it gives the cache the image from there.",
+				"Changing it updates the cache to the image from there.",
 			Attributes: map[string]schema.Attribute{
 				"repository": schema.StringAttribute{
 					Optional: true,
 					MarkdownDescription: "Repository of the cache's image, without a tag, such as `registry.example.com/mirror/dtr-content-cache`. " +
-						"By default it stays the one that the cache has, except that the vendor's own is the one for the version: `docker/dtr-content-cache` or `mirantis/dtr-content-cache`.",
+						"By default it stays the one that the cache has; the vendor's own repository follows the version: `docker/dtr-content-cache` or `mirantis/dtr-content-cache`.",
 					Validators: []validator.String{repository()},
 				},
 			},
 		},
 		"probe": schema.SingleNestedAttribute{
 			Optional: true,
-			MarkdownDescription: "How the cache is asked whether it lives, before it is registered and after its image was changed: `GET <host>/v2/_catalog` has to answer with 200 or 401. " +
-				"Changing it matters to the next change only.",
+			MarkdownDescription: "The check that the cache works, before it is registered and after its image was changed: `GET <host>/v2/_catalog` has to answer with 200 or 401. " +
+				"Changing it affects the next change only.",
 			Attributes: map[string]schema.Attribute{
 				"enabled": schema.BoolAttribute{
 					Optional: true,
-					MarkdownDescription: "Whether the cache is asked; `true` by default. " +
-						"Set it to `false` where the cache cannot be reached from where Terraform runs.",
+					MarkdownDescription: "Whether the cache is probed; `true` by default. " +
+						"Set it to `false` if the cache cannot be reached from where Terraform runs.",
 				},
 				"ca_cert": schema.StringAttribute{
 					Optional: true,

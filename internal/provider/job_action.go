@@ -44,29 +44,29 @@ func (a *jobRunAction) Metadata(_ context.Context, req action.MetadataRequest, r
 
 func (a *jobRunAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *action.SchemaResponse) {
 	limits, _ := timeouts.AttributesWithOpts(ctx, timeouts.Opts{
-		InvokeDescription: "How long the job is waited for; 6 hours by default. The job goes on after it.",
+		InvokeDescription: "How long to wait for the job; 6 hours by default. The job continues after that.",
 	}).(schema.SingleNestedAttribute)
 	limits.MarkdownDescription = "Time limits, such as `\"90m\"`."
 
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Runs one job of DTR and waits for its end, the retries that DTR makes by itself included. " +
-			"A job of the same action and parameters that waits or runs already is joined instead of being started a second time. " +
-			"Needs Terraform 1.14. An upgrade is no action: see `dtr_upgrade`.",
+		MarkdownDescription: "Runs one job of DTR and waits for its end, including DTR's own retries. " +
+			"A job of the same action and parameters that is waiting or running already is adopted instead of starting a second one. " +
+			"Needs Terraform 1.14. To upgrade DTR, use `dtr_upgrade`.",
 		Attributes: map[string]schema.Attribute{
 			"action": schema.StringAttribute{
 				Required: true,
-				MarkdownDescription: "What the job does: `metadatastoremigration`, `onlinegc`, `onlinegc_metadata`, `onlinegc_joblogs`, `gc`, `update_vuln_db`, and whatever else the DTR knows. " +
-					"An action that DTR does not know is refused when the job is to be started.",
+				MarkdownDescription: "What the job does: `metadatastoremigration`, `onlinegc`, `onlinegc_metadata`, `onlinegc_joblogs`, `gc`, `update_vuln_db`, and any other action that this DTR knows. " +
+					"DTR refuses to start an action that it does not know.",
 				Validators: []validator.String{jobAction()},
 			},
 			"parameters": schema.MapAttribute{
 				Optional:            true,
 				ElementType:         types.StringType,
-				MarkdownDescription: "What the job is started with; it depends on the action. Without any, whatever job of the action is at work is joined.",
+				MarkdownDescription: "What the job is started with; it depends on the action. Without any, a job of that action that is waiting or running is adopted, whatever its parameters.",
 			},
 			"wait": schema.BoolAttribute{
 				Optional:            true,
-				MarkdownDescription: "Whether the job's end is waited for; `true` by default. With `false` its outcome is not known: read it with the data source `dtr_job`.",
+				MarkdownDescription: "Whether to wait for the job's end; `true` by default. With `false` its result is not known: read it with the data source `dtr_job`.",
 			},
 			"timeouts": limits,
 		},

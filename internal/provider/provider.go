@@ -78,7 +78,7 @@ func (p *dtrProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 		Attributes: map[string]schema.Attribute{
 			"url": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "Address of DTR, that of its load balancer where there is one: `https://dtr.example.com`. " +
+				MarkdownDescription: "Address of DTR, or of the load balancer in front of it: `https://dtr.example.com`. " +
 					"Environment: `DTR_URL`.",
 				Validators: []validator.String{address(dtrService)},
 			},
@@ -116,7 +116,7 @@ func ucpSchema() schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
 		Optional: true,
 		MarkdownDescription: "The Universal Control Plane that DTR runs on. " +
-			"It shows which containers run on which node, and is where the upgrade's bootstrapper does its work.",
+			"It shows which containers run on which node, and the bootstrapper works through it.",
 		Attributes: map[string]schema.Attribute{
 			"url": schema.StringAttribute{
 				Optional: true,
@@ -133,7 +133,7 @@ func ucpSchema() schema.SingleNestedAttribute {
 			"password": schema.StringAttribute{
 				Optional:  true,
 				Sensitive: true,
-				MarkdownDescription: "Password of that administrator. The bootstrapper is given it too, in its environment. " +
+				MarkdownDescription: "Password of that administrator. The bootstrapper gets it too, in its environment. " +
 					"Environment: `UCP_PASSWORD`.",
 				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
@@ -157,7 +157,7 @@ func dockerSchema() schema.SingleNestedAttribute {
 		Optional: true,
 		MarkdownDescription: "The Docker Engine that runs the bootstrapper. " +
 			"Without it the bootstrapper runs through UCP, and no engine is needed where Terraform runs. " +
-			"`docker = {}` is the engine of the environment: `DOCKER_HOST`, `DOCKER_CERT_PATH`, `DOCKER_TLS_VERIFY`.",
+			"`docker = {}` takes the engine from the environment: `DOCKER_HOST`, `DOCKER_CERT_PATH`, `DOCKER_TLS_VERIFY`.",
 		Attributes: map[string]schema.Attribute{
 			"host": schema.StringAttribute{
 				Optional: true,
@@ -184,7 +184,7 @@ func dockerSchema() schema.SingleNestedAttribute {
 			"network_mode": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "Network mode of the bootstrapper's container: `host`, `bridge` or the name of a network. " +
-					"UCP must be within reach from there; by default it is the engine's default network.",
+					"UCP must be reachable from there; by default it is the engine's default network.",
 				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 		},

@@ -52,7 +52,7 @@ func (d *releasesDataSource) Schema(_ context.Context, _ datasource.SchemaReques
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The releases of DTR that this version of the provider knows, and those that a registry has images of. " +
-			"A version that is missing from the list is unknown to the provider, not invalid. Without `repository` it asks no network.",
+			"A version that is missing from the list is unknown to the provider, not invalid. Without `repository` it contacts no network.",
 		Attributes: map[string]schema.Attribute{
 			"line": schema.StringAttribute{
 				Optional:            true,
@@ -62,13 +62,13 @@ func (d *releasesDataSource) Schema(_ context.Context, _ datasource.SchemaReques
 			"repository": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "The repository of the bootstrapper's image whose tags are read, such as `docker/dtr` or `registry.example.com/mirror/dtr`. " +
-					"In the DTR that the provider is configured for the provider's login is used, anywhere else none.",
+					"For the DTR that the provider is configured for, the provider's login is used; for any other registry, none.",
 				Validators: []validator.String{repository()},
 			},
 			"ca_cert": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "The CA that signed the registry's certificate, as PEM text; it is then the only one trusted. " +
-					"Without it the system's CAs are, and for the provider's own DTR those of the provider.",
+					"Without it the system's CAs are, and for the provider's own DTR the provider's `ca_cert`.",
 				Validators: []validator.String{certificates(), stringvalidator.AlsoRequires(path.MatchRoot("repository"))},
 			},
 			"lines": schema.ListNestedAttribute{
@@ -110,7 +110,7 @@ func (d *releasesDataSource) Read(ctx context.Context, req datasource.ReadReques
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
 
-// fill takes over the releases of the line, or of all.
+// fill sets the releases of the line, or of all.
 func (m *releasesModel) fill(releases []transition.Release) {
 	m.Lines, m.Latest = []releaseModel{}, types.StringNull()
 	var all, ofLine []*semver.Version
@@ -157,7 +157,7 @@ func (d *releasesDataSource) registry(m releasesModel) registry.Config {
 	return c
 }
 
-// sameAddress says whether DTR's address is a registry's host.
+// sameAddress reports whether DTR's address is a registry's host.
 func sameAddress(address, host string) bool {
 	if _, after, ok := strings.Cut(address, "://"); ok {
 		address = after

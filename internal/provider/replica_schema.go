@@ -21,17 +21,17 @@ func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
 		Create:            true,
 		Read:              true,
 		Delete:            true,
-		CreateDescription: "How long an apply waits for the replica to join, its turn included; 2 hours by default. What was started on the cluster goes on after it, and the next apply waits for it.",
-		ReadDescription:   "How long a plan or a refresh looks at the cluster; 2 minutes by default.",
-		DeleteDescription: "How long an apply waits for the replica to be removed, its turn included; 2 hours by default. What was started on the cluster goes on after it, and the next apply waits for it.",
+		CreateDescription: "How long an apply waits for the replica to join, its turn included; 2 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
+		ReadDescription:   "How long a plan or a refresh may read the cluster; 2 minutes by default.",
+		DeleteDescription: "How long an apply waits for the replica to be removed, its turn included; 2 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
 	}).(schema.SingleNestedAttribute)
-	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them touches nothing on the cluster."
+	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them changes nothing on the cluster."
 
 	return map[string]schema.Attribute{
 		"node": schema.StringAttribute{
 			Required: true,
 			MarkdownDescription: "The UCP node that the replica runs on, by its host name: a Linux worker without a replica. " +
-				"Changing it joins a replica on the other node and removes this one; with `create_before_destroy` in that order, so that the cluster never has fewer.",
+				"Changing it joins a replica on the other node and removes this one; with `create_before_destroy` in that order, so that the cluster never has fewer replicas.",
 			Validators:    []validator.String{stringvalidator.LengthAtLeast(1)},
 			PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()}, // a replica's data cannot be moved
 		},
@@ -39,7 +39,7 @@ func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
 		"existing_replica_id": schema.StringAttribute{
 			Optional: true,
 			MarkdownDescription: "The replica that the bootstrapper connects to, and on whose node it runs; by default the first healthy one by id. " +
-				"Changing it touches nothing; a removal passes over one that is gone.",
+				"Changing it changes nothing on the cluster; a removal ignores one that no longer exists.",
 			Validators: []validator.String{replicaID()},
 		},
 		"replica_http_port":  portAttribute("HTTP", "80"),
@@ -47,12 +47,12 @@ func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
 		"image": schema.SingleNestedAttribute{
 			Optional: true,
 			MarkdownDescription: "Where the bootstrapper's image comes from. " +
-				"Changing it matters to the removal only.",
+				"Changing it affects the removal only.",
 			Attributes: map[string]schema.Attribute{
 				"repository": schema.StringAttribute{
 					Optional: true,
 					MarkdownDescription: "Repository of the bootstrapper's image, without a tag; by default the vendor's for the version that the cluster runs. " +
-						"With a mirror, `registry.example.com/mirror/dtr`, the other images are expected beside it.",
+						"With a mirror, `registry.example.com/mirror/dtr`, the other images are expected next to it.",
 					Validators: []validator.String{repository()},
 				},
 				"pull": schema.StringAttribute{

@@ -24,10 +24,10 @@ func (transitionFunction) Metadata(_ context.Context, _ function.MetadataRequest
 
 func (transitionFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
-		Summary: "Says which rule a version transition falls under",
-		MarkdownDescription: "Says which rule the transition from one DTR version to another falls under, and whether it is supported in one step. " +
+		Summary: "Returns the rule that a version transition falls under",
+		MarkdownDescription: "Returns the rule that the transition from one DTR version to another falls under, and whether it is supported in one step. " +
 			"The result is an object: `rule` (an id such as `minor-upgrade`), `supported` (bool) and `summary` (a sentence). " +
-			"It asks no cluster and no network.",
+			"It contacts no cluster and no network.",
 		Parameters: []function.Parameter{
 			function.StringParameter{
 				Name:                "from",
@@ -35,7 +35,7 @@ func (transitionFunction) Definition(_ context.Context, _ function.DefinitionReq
 			},
 			function.StringParameter{
 				Name:                "to",
-				MarkdownDescription: "The version that is to run: `MAJOR.MINOR.PATCH`, or a pre-release.",
+				MarkdownDescription: "The version that should run: `MAJOR.MINOR.PATCH`, or a pre-release.",
 			},
 		},
 		Return: function.ObjectReturn{AttributeTypes: map[string]attr.Type{

@@ -22,10 +22,10 @@ func (upgradePathFunction) Metadata(_ context.Context, _ function.MetadataReques
 
 func (upgradePathFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
-		Summary: "Lists the versions on the way from one version to another",
-		MarkdownDescription: "Lists the DTR versions to go through after `from`, `to` included, by the shortest supported way and with the latest known patch of each minor version in between. " +
-			"Equal versions give an empty list; a way that does not exist is an error. " +
-			"It asks no cluster and no network.",
+		Summary: "Lists the versions to go through from one version to another",
+		MarkdownDescription: "Lists the DTR versions to go through after `from`, `to` included, by the shortest supported path and with the latest known patch of each minor version in between. " +
+			"Equal versions give an empty list; a path that does not exist is an error. " +
+			"It contacts no cluster and no network.",
 		Parameters: []function.Parameter{
 			function.StringParameter{
 				Name:                "from",
@@ -33,7 +33,7 @@ func (upgradePathFunction) Definition(_ context.Context, _ function.DefinitionRe
 			},
 			function.StringParameter{
 				Name:                "to",
-				MarkdownDescription: "The version to arrive at: `MAJOR.MINOR.PATCH`.",
+				MarkdownDescription: "The version to reach: `MAJOR.MINOR.PATCH`.",
 			},
 		},
 		Return: function.ListReturn{ElementType: types.StringType},

@@ -45,8 +45,8 @@ func newUpgradeResource() resource.Resource {
 
 func (r *upgradeResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "The version of one DTR cluster. Changing it upgrades the cluster, one replica at a time, and follows the migrations that belong to it. " +
-			"Transitions that DTR does not support are errors of the plan. Destroying the resource only forgets the cluster.",
+		MarkdownDescription: "The version of one DTR cluster. Changing it upgrades the cluster, one replica at a time, and waits for the migrations that belong to it. " +
+			"Transitions that DTR does not support are errors at plan. Destroying the resource only removes it from the state.",
 		Attributes: upgradeAttributes(ctx),
 	}
 }

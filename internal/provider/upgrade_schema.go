@@ -27,16 +27,16 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 		Create:            true,
 		Read:              true,
 		Update:            true,
-		CreateDescription: "How long the first apply waits for an upgrade; 6 hours by default. What was started on the cluster goes on after it, and the next apply waits for it.",
-		ReadDescription:   "How long a plan or a refresh looks at the cluster; 2 minutes by default.",
-		UpdateDescription: "How long a later apply waits for an upgrade; 6 hours by default. What was started on the cluster goes on after it, and the next apply waits for it.",
+		CreateDescription: "How long the first apply waits for an upgrade; 6 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
+		ReadDescription:   "How long a plan or a refresh may read the cluster; 2 minutes by default.",
+		UpdateDescription: "How long a later apply waits for an upgrade; 6 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
 	}).(schema.SingleNestedAttribute)
-	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them touches nothing on the cluster."
+	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them changes nothing on the cluster."
 
 	return map[string]schema.Attribute{
 		"target_version": schema.StringAttribute{
 			Required: true,
-			MarkdownDescription: "The version that every replica is to run: `MAJOR.MINOR.PATCH`. " +
+			MarkdownDescription: "The version that every replica should run: `MAJOR.MINOR.PATCH`. " +
 				"Raising it upgrades the cluster in place; lowering it is refused.",
 			Validators: []validator.String{version()},
 		},
@@ -45,24 +45,24 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 			Optional:    true,
 			ElementType: types.StringType,
 			MarkdownDescription: "The versions to stop at on the way, in order, when one step cannot reach the target: `[\"2.6.15\"]`. " +
-				"Stops that the cluster has passed are ignored, so the list may stay as it is after the upgrade.",
+				"Stops that the cluster has passed are ignored, so the list may stay after the upgrade.",
 			Validators: []validator.List{listvalidator.ValueStringsAre(version())},
 		},
 		"existing_replica_id": schema.StringAttribute{
 			Optional: true,
 			MarkdownDescription: "The replica that the bootstrapper connects to, and on whose node it runs; by default the first healthy one by id. " +
-				"Changing it matters to the next upgrade only.",
+				"Changing it affects the next upgrade only.",
 			Validators: []validator.String{replicaID()},
 		},
 		"image": schema.SingleNestedAttribute{
 			Optional: true,
 			MarkdownDescription: "Where DTR's images come from. " +
-				"Changing it matters to the next upgrade only.",
+				"Changing it affects the next upgrade only.",
 			Attributes: map[string]schema.Attribute{
 				"repository": schema.StringAttribute{
 					Optional: true,
 					MarkdownDescription: "Repository of the bootstrapper's image, without a tag; by default the vendor's for the version, such as `docker/dtr`. " +
-						"With a mirror, `registry.example.com/mirror/dtr`, the other images are expected beside it.",
+						"With a mirror, `registry.example.com/mirror/dtr`, the other images are expected next to it.",
 					Validators: []validator.String{repository()},
 				},
 				"pull": schema.StringAttribute{
@@ -75,14 +75,14 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional:    true,
 					ElementType: types.StringType,
 					MarkdownDescription: "The digest that the bootstrapper's image must have, by version: `{ \"2.6.15\" = \"sha256:...\" }`. " +
-						"An image with another digest is not run. An image out of an archive has none.",
+						"An image with another digest is not run. An image from an archive has none.",
 					Validators: []validator.Map{mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(imageDigest())},
 				},
 				"archives": schema.MapAttribute{
 					Optional:    true,
 					ElementType: types.StringType,
-					MarkdownDescription: "Files that `docker save` wrote, by the version whose images they hold: `{ \"2.6.15\" = \"dtr_images_2.6.15.tar.gz\" }`. " +
-						"They are read on the machine that runs Terraform and loaded on all nodes, where images are lacking; nothing is pulled for these versions.",
+					MarkdownDescription: "Archives written by `docker save`, by the version whose images they hold: `{ \"2.6.15\" = \"dtr_images_2.6.15.tar.gz\" }`. " +
+						"They are read on the machine that runs Terraform and loaded on all nodes where images are missing; nothing is pulled for these versions.",
 					Validators: []validator.Map{mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
 				},
 			},
@@ -90,70 +90,70 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 		"backup": schema.SingleNestedAttribute{
 			Optional: true,
 			MarkdownDescription: "A backup of DTR's metadata that is taken before the first hop; none by default. " +
-				"Changing it matters to the next upgrade only.",
+				"Changing it affects the next upgrade only.",
 			Attributes: map[string]schema.Attribute{
 				"file": schema.StringAttribute{
 					Required: true,
 					MarkdownDescription: "The file that the backup is written to, on the machine that runs Terraform. " +
-						"It is never overwritten: give every upgrade a name of its own.",
+						"It is never overwritten: use another name for each upgrade.",
 					Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				},
 			},
 		},
 		"maintenance_window": schema.SingleNestedAttribute{
 			Optional: true,
-			MarkdownDescription: "When the bootstrapper may be started, outside of peak hours; without it at any time. It is looked at before each hop; a hop that was begun is finished. " +
-				"Changing it matters to the next upgrade only.",
+			MarkdownDescription: "When the bootstrapper may be started, such as outside of peak hours; at any time by default. It is checked before each hop; a hop that has begun is finished. " +
+				"Changing it affects the next upgrade only.",
 			Attributes: map[string]schema.Attribute{
 				"schedule": schema.StringAttribute{
 					Required: true,
-					MarkdownDescription: "When the window opens, in cron's five fields: minute, hour, day of month, month, day of week. `\"0 22 * * 6\"` is each Saturday at 22:00. " +
-						"`@daily`, `@weekly` and `@monthly` are understood as well.",
+					MarkdownDescription: "When the window opens, in cron's five fields: minute, hour, day of month, month, day of week. `\"0 22 * * 6\"` is every Saturday at 22:00. " +
+						"`@daily`, `@weekly` and `@monthly` are accepted as well.",
 					Validators: []validator.String{windowSchedule()},
 				},
 				"duration": schema.StringAttribute{
 					Required: true,
-					MarkdownDescription: "How long the window stays open: `\"4h\"`, a minute at least and a week at most. " +
-						"A longer one lets a later hop begin.",
+					MarkdownDescription: "How long the window stays open: `\"4h\"`, at least a minute and at most a week. " +
+						"No hop begins after that; one that has begun is finished.",
 					Validators: []validator.String{windowDuration()},
 				},
 				"timezone": schema.StringAttribute{
 					Optional: true,
-					MarkdownDescription: "IANA name of the time zone that the schedule is meant in, such as `Europe/Berlin`; `UTC` by default. " +
-						"A time that a change of the clocks skips opens the window right after the change; one that comes twice opens it the first time.",
+					MarkdownDescription: "IANA name of the schedule's time zone, such as `Europe/Berlin`; `UTC` by default. " +
+						"The schedule follows local (wall-clock) time: a time that is skipped when clocks go forward opens the window right after the change, one that comes twice opens it the first time.",
 					Validators: []validator.String{windowZone()},
 				},
 				"wait": schema.BoolAttribute{
 					Optional: true,
-					MarkdownDescription: "Whether an apply outside of the window waits for it, within its `timeouts`; `false` by default: it is refused. " +
-						"After a wait all checks are made again.",
+					MarkdownDescription: "Whether an apply outside the window waits for it, within its `timeouts`; `false` by default: the apply is refused. " +
+						"After the wait all checks are made again.",
 				},
 			},
 		},
 		"migration": schema.SingleNestedAttribute{
 			Optional: true,
-			MarkdownDescription: "How migration jobs are dealt with. " +
-				"Changing it matters to the next upgrade only.",
+			MarkdownDescription: "How failed migration jobs are handled. " +
+				"Changing it affects the next upgrade only.",
 			Attributes: map[string]schema.Attribute{
 				"retriggers": schema.Int64Attribute{
 					Optional: true,
 					MarkdownDescription: "How often a migration job is started again after DTR's own two retries have failed; `1` by default. " +
-						"After that the apply fails, and the next one starts the job anew.",
+						"After that the apply fails, and the next one starts the job again.",
 					Validators: []validator.Int64{int64validator.AtLeast(0)},
 				},
 			},
 		},
 		"max_interruption": schema.StringAttribute{
 			Optional: true,
-			MarkdownDescription: "The longest interruption of DTR during an upgrade that passes without a warning; `\"30s\"` by default, `\"0s\"` is no limit. " +
-				"Changing it matters to the next upgrade only.",
+			MarkdownDescription: "The longest interruption of DTR during an upgrade that passes without a warning; `\"30s\"` by default, `\"0s\"` means no limit. " +
+				"Changing it affects the next upgrade only.",
 			Validators: []validator.String{duration()},
 		},
 		"skip_checks": schema.SetAttribute{
 			Optional:    true,
 			ElementType: types.StringType,
-			MarkdownDescription: "Preflight checks whose findings are to be warnings instead of errors: " + skippable("`", ", ") + ". " +
-				"Changing it matters to the next upgrade only.",
+			MarkdownDescription: "Preflight checks whose findings are warnings instead of errors: " + skippable("`", ", ") + ". " +
+				"Changing it affects the next upgrade only.",
 			Validators: []validator.Set{setvalidator.ValueStringsAre(stringvalidator.OneOf(strings.Split(skippable("", ","), ",")...))},
 		},
 
@@ -183,7 +183,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 		},
 		"last_upgrade": schema.SingleNestedAttribute{
 			Computed:            true,
-			MarkdownDescription: "The last upgrade that this resource made; null while it has made none.",
+			MarkdownDescription: "The last upgrade that this resource made; null if it has made none.",
 			Attributes: map[string]schema.Attribute{
 				"from":                    schema.StringAttribute{Computed: true, MarkdownDescription: "The version before it."},
 				"to":                      schema.StringAttribute{Computed: true, MarkdownDescription: "The version after it."},
@@ -194,7 +194,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 				"migration_attempts":      schema.Int64Attribute{Computed: true, MarkdownDescription: "How often migration jobs were attempted, DTR's own retries included."},
 				"probes":                  schema.Int64Attribute{Computed: true, MarkdownDescription: "How often DTR's availability was probed."},
 				"failed_probes":           schema.Int64Attribute{Computed: true, MarkdownDescription: "How many of the probes failed."},
-				"longest_interruption_ms": schema.Int64Attribute{Computed: true, MarkdownDescription: "The longest time without a good answer, in milliseconds."},
+				"longest_interruption_ms": schema.Int64Attribute{Computed: true, MarkdownDescription: "The longest time without a healthy response, in milliseconds."},
 			},
 		},
 

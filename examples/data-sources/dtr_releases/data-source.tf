@@ -1,9 +1,9 @@
-# What the provider knows; no network is asked.
+# The releases that the provider knows; no network is needed.
 data "dtr_releases" "line" {
   line = "2.6"
 }
 
-# What a mirror has of it.
+# The ones that a mirror has.
 data "dtr_releases" "mirror" {
   line       = "2.6"
   repository = "registry.example.com/mirror/dtr"

@@ -1,6 +1,6 @@
-# Step 1 of 2: put the replicas that there are under Terraform's control, and join
-# one on each of the new workers. DTR serves all the while. When this is applied
-# and all is well, go on with step 2 in the same working directory.
+# Step 1 of 2: import the existing replicas, and join one on each of the new workers.
+# DTR keeps serving. When the apply has succeeded, continue with step 2 in the same
+# working directory.
 
 terraform {
   required_providers {
@@ -58,7 +58,7 @@ resource "dtr_replica" "old" {
   node     = each.key
 }
 
-# They join one after another, each once the one before it has proved itself.
+# They join one after another, each once the one before it is verified.
 resource "dtr_replica" "new" {
   for_each = toset(local.new_workers)
   node     = each.key

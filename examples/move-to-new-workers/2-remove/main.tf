@@ -1,5 +1,5 @@
 # Step 2 of 2: without dtr_replica.old in the configuration, the old replicas are
-# removed, one after another, and none while one that stays is not healthy.
+# removed, one after another, and only while all that stay are healthy.
 
 terraform {
   required_providers {
