@@ -227,7 +227,7 @@ func (i *Inventory) Problems(target *semver.Version) []Problem {
 			case !ok:
 				problems = append(problems, Problem{r.ID, name, "is missing"})
 			case c.Version == nil:
-				problems = append(problems, Problem{r.ID, name, "does not tell its version"})
+				problems = append(problems, Problem{r.ID, name, "runs an unknown version"})
 			case !c.Version.Equal(target):
 				problems = append(problems, Problem{r.ID, name, "runs " + c.Version.String()})
 			}

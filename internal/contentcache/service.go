@@ -14,7 +14,7 @@ import (
 )
 
 // updateAttempts bounds how often an update is sent that the engine has not taken:
-// somebody else was faster, or its answer was lost.
+// another client was faster, or its answer was lost.
 const updateAttempts = 5
 
 // observeService says what a service runs.
@@ -49,7 +49,7 @@ func (r *run) service(ctx context.Context, engine *ucp.Engine) (ucp.Service, []u
 }
 
 // runningVersion is the lowest version of the tasks that run; nil when one of them
-// does not tell its own, or when none runs of those that should.
+// has no known version, or when none runs of those that should.
 func runningVersion(s ucp.Service, tasks []ucp.Task) *semver.Version {
 	var lowest *semver.Version
 	wanted := 0
@@ -145,7 +145,7 @@ func (r *run) updateService(ctx context.Context, engine *ucp.Engine) error {
 			if ctx.Err() != nil || !answerLost(err) {
 				return err
 			}
-			// Also how the engine says that somebody else was faster.
+			// Also how the engine reports that another client was faster.
 			tflog.Info(ctx, "The service's update was not confirmed; it is looked at again", map[string]any{"service": s.Name, "error": err.Error()})
 			sent, lost = true, err
 			attempt++
@@ -157,7 +157,7 @@ func (r *run) updateService(ctx context.Context, engine *ucp.Engine) error {
 	return lost
 }
 
-// answerLost says whether an engine may have done what it did not confirm.
+// answerLost reports whether an engine may have done what it did not confirm.
 func answerLost(err error) bool {
 	var api *ucp.APIError
 	return !errors.As(err, &api) || api.StatusCode >= 500
@@ -192,7 +192,7 @@ func (r *run) awaitService(ctx context.Context, engine *ucp.Engine, image string
 			}
 		case "", ucp.UpdateCompleted:
 			if !has {
-				return failed("somebody else gave it "+s.Image, nil)
+				return failed("it was changed to "+s.Image+" by another client", nil)
 			}
 		default:
 			return failed(fmt.Sprintf("unknown state %q", s.UpdateState), nil)

@@ -68,7 +68,7 @@ func contentCacheDiagnostics(err error) diag.Diagnostics {
 	case errors.As(err, &lost):
 		m = message{
 			Summary: "It is not known whether DTR registered the content cache", Seen: preflight.Sentence(err),
-			Todo: "Apply again: an existing registration is taken over, and no second one is made.",
+			Todo: "Apply again: an existing registration is adopted, and no second one is created.",
 		}
 	default:
 		return nil

@@ -43,7 +43,7 @@ func findings(found preflight.Findings) diag.Diagnostics {
 func advice(a preflight.Advice) string {
 	switch a.Kind {
 	case preflight.SkipCheck:
-		return fmt.Sprintf("To go on regardless, add %q to skip_checks.", a.Value)
+		return fmt.Sprintf("To continue regardless, add %q to skip_checks.", a.Value)
 	case preflight.UpgradeTo:
 		return fmt.Sprintf("Set target_version to %q, or name that version in via, and apply.", a.Value)
 	case preflight.RepeatMigration:

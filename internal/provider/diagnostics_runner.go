@@ -31,7 +31,7 @@ func bootstrapperFailed(e *runner.BootstrapperError) message {
 	if e.Missing {
 		return message{
 			Summary: "The DTR bootstrapper's container was removed",
-			Seen:    strings.Join(lines, "\n") + "\nIt was removed by somebody else before its exit status could be read.",
+			Seen:    strings.Join(lines, "\n") + "\nIt was removed, not by this provider, before its exit status could be read.",
 			Todo:    "Make sure that nothing cleans up containers during the upgrade. " + adviceApplyAgain,
 		}
 	}

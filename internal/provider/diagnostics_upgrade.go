@@ -27,7 +27,7 @@ func upgradeDiagnostics(err error) diag.Diagnostics {
 	case errors.As(err, &changed):
 		return message{
 			Summary: "The cluster has changed since it was looked at", Seen: preflight.Sentence(err),
-			Todo: "Nothing was started. Plan again: somebody else is upgrading this cluster, or has.",
+			Todo: "Nothing was started. Plan again: another upgrade of this cluster is running, or has finished.",
 		}.failures()
 	}
 	return nil
@@ -59,7 +59,7 @@ func windowClosed(e *upgrade.ClosedWindowError) message {
 	m := message{
 		Attribute: "maintenance_window", Summary: "The maintenance window is closed",
 		Seen: fmt.Sprintf("Window: %s\nOpens next: %s\nThe hop from %s to %s was not begun.", e.Window, e.Opens.Format(time.RFC3339), e.Hop.From, e.Hop.To),
-		Todo: "Apply again then, or set wait of maintenance_window to true. To go on at once, leave maintenance_window out.",
+		Todo: "Apply again then, or set wait of maintenance_window to true. To upgrade at once, remove maintenance_window.",
 	}
 	if e.TooLate {
 		m.Todo = "The time limit of this apply passes before that. Apply again then, or raise create and update of timeouts."

@@ -35,7 +35,7 @@ func waitDiagnostics(err error) diag.Diagnostics {
 		if len(e.Seen) > 0 {
 			m.Seen += "\nLast seen:\n  " + strings.Join(e.Seen, "\n  ")
 		}
-		m.Todo = "What was started on the cluster goes on by itself; it was not stopped. Apply again to wait for it."
+		m.Todo = "What was started on the cluster continues by itself; it was not stopped. Apply again to wait for it."
 	case !e.Opens.IsZero():
 		m.Summary = "Terraform stopped waiting for the maintenance window"
 		m.Seen = fmt.Sprintf("Opens next: %s\nReason: %s\nNo hop was begun meanwhile.", e.Opens.Format(time.RFC3339), reason(e.Cause))
@@ -49,14 +49,14 @@ func waitDiagnostics(err error) diag.Diagnostics {
 		m.Todo = adviceAdopt
 	case e.Job != "":
 		m.Summary = "Terraform stopped waiting for the migration job"
-		m.Seen += fmt.Sprintf("\nJob: %s\nThe job goes on by itself; it was not stopped.", e.Job)
+		m.Seen += fmt.Sprintf("\nJob: %s\nThe job continues by itself; it was not stopped.", e.Job)
 		m.Todo = "Apply again to wait for it."
 	}
 	return m.failures()
 }
 
 const (
-	bootstrapperGoesOn = "The bootstrapper goes on by itself; it was not stopped."
+	bootstrapperGoesOn = "The bootstrapper continues by itself; it was not stopped."
 	adviceAdopt        = "Apply again to wait for it: the run is adopted, and no second one is started."
 )
 
@@ -71,7 +71,7 @@ func stoppedWaitingForJob(e *wait.DetachedError) message {
 		m.Todo = where + ". Run Terraform again: it looks for the job first."
 		return m
 	}
-	m.Seen += fmt.Sprintf("\nJob: %s\nThe job goes on by itself; it was not stopped.", e.Job)
-	m.Todo = where + " to see how it ends, or run Terraform again: while the job is at work it is waited for."
+	m.Seen += fmt.Sprintf("\nJob: %s\nThe job continues by itself; it was not stopped.", e.Job)
+	m.Todo = where + " to see how it ends, or run Terraform again, which waits for the job while it runs."
 	return m
 }

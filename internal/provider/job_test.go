@@ -113,7 +113,7 @@ func TestJobActionIsInterrupted(t *testing.T) {
 	})
 	text := render(diags)
 	for _, want := range []string{
-		"Error: Terraform stopped waiting for a job of DTR\n", "Terraform was interrupted.", "The job goes on by itself", cluster.Jobs()[0].ID, "System > Job Logs",
+		"Error: Terraform stopped waiting for a job of DTR\n", "Terraform was interrupted.", "The job continues by itself", cluster.Jobs()[0].ID, "System > Job Logs",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("progress %q; got:\n%s\nwant %q", said, text, want)

@@ -193,7 +193,7 @@ func TestReplicaStopsWaiting(t *testing.T) {
 		}()
 		stopped := work(&q)
 		expect(t, stopped.diags, want+"\n\nStep: ")
-		expect(t, stopped.diags, "The bootstrapper goes on by itself")
+		expect(t, stopped.diags, "The bootstrapper continues by itself")
 		release()
 	}
 	config := values{"node": "worker4", "replica_https_port": 8443}

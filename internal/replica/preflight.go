@@ -222,7 +222,7 @@ func (p *checks) oneVersion(except string) {
 		p.add(preflight.Finding{
 			Check: preflight.MixedVersions, Severity: preflight.Error,
 			Summary: "The version of the cluster is not known",
-			Seen:    "UCP shows no container of the other replicas that tells it.",
+			Seen:    "UCP shows no container of the other replicas whose version is known.",
 			Todo:    "Bring them back, then plan again.",
 		})
 		return

@@ -31,7 +31,7 @@ type BootstrapperError struct {
 func (e *BootstrapperError) Error() string {
 	switch {
 	case e.Missing:
-		return fmt.Sprintf("bootstrapper %s: container %s was removed by somebody else", e.Image, e.Container)
+		return fmt.Sprintf("bootstrapper %s: container %s was removed, not by this provider", e.Image, e.Container)
 	case e.Fatal != "":
 		return fmt.Sprintf("bootstrapper %s: exit status %d: %s", e.Image, e.ExitCode, e.Fatal)
 	}

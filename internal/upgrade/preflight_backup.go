@@ -53,7 +53,7 @@ func (p backupChecks) triedWithoutBackup() bool {
 	p.add(preflight.Error, "The upgrade was tried before there was a backup",
 		fmt.Sprintf("Container: %s\nImage: %s\nStatus: %s\nEvery container of DTR still runs %s, but the database may have been changed already.",
 			ours.Name, ours.Image, ours.Status, from),
-		"To go on without a backup, do not ask for one. To take one of the database as it is now, remove that container.")
+		"To continue without a backup, configure none. To back up the database as it is now, remove that container.")
 	return true
 }
 

@@ -212,7 +212,7 @@ func (p *checks) memory() {
 		p.find(preflight.Finding{
 			Check:   preflight.Memory,
 			Summary: "The memory of the upgrade's node is not known",
-			Seen:    fmt.Sprintf("UCP does not tell how much memory it has: %s.", where),
+			Seen:    fmt.Sprintf("UCP does not report how much memory it has: %s.", where),
 			Todo:    "Make sure that 16 GB of memory are available there.",
 		})
 	case memory < minMemory:
@@ -220,7 +220,7 @@ func (p *checks) memory() {
 			Check: preflight.Memory, Severity: preflight.Error,
 			Summary: "Too little memory for the upgrade",
 			Seen: fmt.Sprintf("%s has %.1f GB in all; the vendor asks for 16 GB of available memory on the node that runs the upgrade. "+
-				"Only the total is checked: no Docker Engine tells how much of it is available.", where, float64(memory)/1e9),
+				"Only the total is checked: no Docker Engine reports how much of it is available.", where, float64(memory)/1e9),
 			Todo:   "Run the upgrade from a larger node.",
 			Advice: []preflight.Advice{{Kind: preflight.RunElsewhere}},
 		})
