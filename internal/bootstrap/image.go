@@ -116,7 +116,7 @@ func CacheImage(repository, running string, v *semver.Version) string {
 	return repository + ":" + v.String()
 }
 
-// isVendors says whether a repository is one of the public ones.
+// isVendors reports whether a repository is one of the public ones.
 func isVendors(repository string) bool {
 	if repository == firstRepository {
 		return true

@@ -1,4 +1,4 @@
-// Package contentcache keeps a content cache of DTR as it is to be: its
+// Package contentcache brings a content cache of DTR to its wanted state: its
 // registration in DTR, and the image of the swarm service or the container that
 // runs it.
 //
@@ -23,16 +23,16 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// Options is what a content cache is to be.
+// Options are the wanted state of a content cache.
 type Options struct {
-	Name, Host string // as DTR is to have it registered
+	Name, Host string // of the registration
 	// DTRHost is the external host of the DTR that has it; "" accepts any.
 	DTRHost string
 
-	// Version is what the cache is to run; nil leaves it as it is.
+	// Version is the one that the cache should run; nil leaves it as it is.
 	Version *semver.Version
-	// Applied is the version that the last run that succeeded has seen to, nil when
-	// there was none. Another one is not believed before the cache has answered.
+	// Applied is the version of the last run that succeeded, nil when there was
+	// none. At any other version the cache must answer the probe first.
 	Applied *semver.Version
 	// Service is the swarm service that runs it, Container the container that does,
 	// on Node if that is not empty. At most one of the two is set.
@@ -44,14 +44,14 @@ type Options struct {
 	Pace wait.Pace
 }
 
-// State is a content cache as it is.
+// State is a content cache as DTR and UCP show it.
 type State struct {
 	DTRHost    string             // DTR's external host
 	Registered []dtr.ContentCache // all that DTR has
 	Workload   Workload
 }
 
-// Workload is what runs a content cache.
+// Workload is the swarm service or the container that runs a content cache.
 type Workload struct {
 	// Version is the lowest that runs; nil when none does, or when its image does
 	// not tell.
@@ -298,7 +298,7 @@ func (r *run) until(ctx context.Context, seen func() []string, look func(context
 // since is how long something has been the case.
 type since struct{ begun time.Time }
 
-// longer says whether it has been so for longer than the limit.
+// longer reports whether it has been so for longer than the limit.
 func (s *since) longer(limit time.Duration, so bool) bool {
 	switch {
 	case !so:

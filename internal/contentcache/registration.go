@@ -11,7 +11,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 )
 
-// CheckName says whether the registration that is wanted can be made: a
+// CheckName reports whether the registration that is wanted can be made: a
 // *TakenError when another one has its name, for another host. The id is
 // that of the registration that there is, or "".
 func CheckName(registered []dtr.ContentCache, o Options, id string) error {
@@ -70,7 +70,7 @@ func (r *run) registerAnew(ctx context.Context, ours dtr.ContentCache) (id strin
 	return added.ID, nil
 }
 
-// refused says whether DTR does not want what it was sent.
+// refused reports whether DTR has refused the request as it was sent.
 func refused(err error) bool {
 	var api *dtr.APIError
 	return errors.As(err, &api) && (api.StatusCode == http.StatusBadRequest || api.StatusCode == http.StatusConflict)

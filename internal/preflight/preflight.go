@@ -48,7 +48,7 @@ func Skippable() []Check {
 	return []Check{ReplicaHealth, GarbageCollection, Memory, Image, ContentTrust}
 }
 
-// Severity says whether a finding stops the run.
+// Severity tells whether a finding stops the run.
 type Severity int
 
 // The severities.

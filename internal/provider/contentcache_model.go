@@ -56,7 +56,7 @@ const (
 	defaultCacheContainer = "dtr-cache"
 )
 
-// deployed says whether it is configured what runs the cache.
+// deployed reports whether a service or a container is configured.
 func (m *cacheModel) deployed() bool { return !m.Service.IsNull() || !m.Container.IsNull() }
 
 // check finds what one attribute demands of another. What is not known yet passes.
@@ -138,7 +138,7 @@ func (m *cacheModel) setRegistration(c dtr.ContentCache) {
 	}
 }
 
-// observe takes over what runs.
+// observe sets the computed values to what runs.
 func (m *cacheModel) observe(w contentcache.Workload) {
 	m.CurrentVersion = types.StringNull()
 	if w.Version != nil {
@@ -146,12 +146,12 @@ func (m *cacheModel) observe(w contentcache.Workload) {
 	}
 }
 
-// registrationChanged reports whether the registration of prior has to be made anew.
+// registrationChanged reports whether the registration of prior has to be replaced.
 func (m *cacheModel) registrationChanged(prior *cacheModel) bool {
 	return !m.Name.Equal(prior.Name) || !contentcache.SameHost(m.Host.ValueString(), prior.Host.ValueString())
 }
 
-// runBySame says whether the same service or container runs the cache.
+// runBySame reports whether the same service or container runs the cache.
 func (m *cacheModel) runBySame(other *cacheModel) bool {
 	return m.Service.Equal(other.Service) && m.Container.Equal(other.Container)
 }

@@ -66,7 +66,7 @@ type cachePlan struct {
 	seen       *contentcache.State
 }
 
-// registration decides on the id: a registration that is made anew gets another.
+// registration decides on the id: a registration that is replaced gets another.
 func (p *cachePlan) registration() {
 	if p.prior == nil {
 		return
@@ -76,7 +76,7 @@ func (p *cachePlan) registration() {
 	}
 }
 
-// setObserved takes over what was seen, or says why nothing was.
+// setObserved sets the computed values to what was seen, or reports why nothing was.
 func (p *cachePlan) setObserved(seen *contentcache.State, err error) diag.Diagnostics {
 	p.seen = seen
 	switch {

@@ -47,11 +47,11 @@ func (m *replicaModel) options(ctx context.Context) (replica.Options, diag.Diagn
 	}, diags
 }
 
-// observe takes over what the cluster shows of the replica. What it does not show
-// stays as it was seen last.
+// observe sets the computed values to what the cluster shows of the replica. What it
+// does not show stays as it was seen last.
 func (m *replicaModel) observe(seen replica.Member) {
 	m.ID = types.StringValue(seen.ID)
-	if m.Cluster.ValueString() == "" { // else the same, but for upper and lower case perhaps
+	if m.Cluster.ValueString() == "" { // else the same, apart from upper and lower case
 		m.Cluster = types.StringValue(seen.Host)
 	}
 	m.Health = types.StringValue(seen.Health)
@@ -88,7 +88,7 @@ func (m *replicaModel) keepPlannedPorts(plan *replicaModel) diag.Diagnostics {
 	return diags
 }
 
-// nullUnknowns makes null of what the cluster has not told: nothing is unknown in a
+// nullUnknowns makes null of what the cluster has not shown: nothing is unknown in a
 // state.
 func (m *replicaModel) nullUnknowns() {
 	if m.Version.IsUnknown() {

@@ -99,7 +99,7 @@ func (r *replicaResource) Read(ctx context.Context, req resource.ReadRequest, re
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
 
-// Update takes over what matters to a later removal only.
+// Update stores attributes that only a later removal reads.
 func (r *replicaResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	var m replicaModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)

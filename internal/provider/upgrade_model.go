@@ -231,8 +231,8 @@ func known(m types.Map) map[string]string {
 	return texts
 }
 
-// observe takes over what the cluster looks like. A replica that DTR lists and
-// UCP does not show keeps the version that it was last seen with.
+// observe sets the computed values to what the cluster shows. A replica that DTR
+// lists and UCP does not show keeps the version that it was last seen with.
 func (m *upgradeModel) observe(seen *cluster.Inventory, before types.Map) {
 	if v := seen.CurrentVersion(); v != nil {
 		m.CurrentVersion = types.StringValue(v.String())

@@ -77,7 +77,7 @@ func newChange(c cluster.Cluster, o Options) *change {
 
 // Join has a replica join the cluster, at the version that the cluster runs, and
 // returns it once it is verified. What an earlier join on the node has made is
-// taken over, and nothing is made twice. The error is an *Error around those of
+// adopted, and nothing is made twice. The error is an *Error around those of
 // the packages below.
 func Join(ctx context.Context, c cluster.Cluster, o Options) (Member, error) {
 	member, err := newChange(c, o).join(ctx)

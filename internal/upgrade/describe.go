@@ -37,7 +37,7 @@ const (
 	MigrationPending MigrationState = "pending" // it belongs to the upgrade to 2.6, or DTR is about to start it
 	MigrationRunning MigrationState = "running"
 	MigrationDone    MigrationState = "done"
-	MigrationFailed  MigrationState = "failed"  // for good: DTR does not try again
+	MigrationFailed  MigrationState = "failed"  // DTR does not try again
 	MigrationUnknown MigrationState = "unknown" // a status word that nobody published, or no trace of it
 )
 

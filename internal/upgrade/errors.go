@@ -54,11 +54,11 @@ func (e *BackupError) Error() string {
 
 func (e *BackupError) Unwrap() error { return e.Cause }
 
-// ClusterChangedError says that the cluster is no longer where a hop begins:
-// somebody else has changed it, or is at work on it. The hop was not begun.
+// ClusterChangedError says that the cluster is no longer where a hop begins: it was
+// changed, or another bootstrapper is at work on it. The hop was not begun.
 type ClusterChangedError struct {
 	Hop          transition.Hop
-	Versions     []*semver.Version // that run; nil when that was not what told
+	Versions     []*semver.Version // that run; nil when the change was found otherwise
 	Bootstrapper string            // that is at work: its container, or the version that it leads to; or ""
 }
 

@@ -100,8 +100,8 @@ func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.
 	return spec, nil
 }
 
-// stillNeeded looks whether the hop is still to be made. A *ClusterChangedError says
-// that the cluster is somewhere else by now, or that somebody else is at work on it.
+// stillNeeded reports whether the hop is still to be made. A *ClusterChangedError says
+// that the cluster has changed, or that another bootstrapper is at work on it.
 func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (bool, error) {
 	inventory, err := cluster.Inspect(ctx, r.cluster)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
-// Preflight judges an observation: what is left to do, and everything that
-// speaks against it at once. When nothing is due there are no findings, but for
-// a replica that UCP does not show: what it runs is not known.
+// Preflight returns what is left to do by an observation, and all findings against
+// it at once. When nothing is due the only findings are of containers that UCP does
+// not show or whose version is not known.
 func Preflight(obs *Observation, o Options) (Plan, preflight.Findings) {
 	return runChecks(obs, o, stage{})
 }

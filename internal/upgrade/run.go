@@ -106,7 +106,7 @@ func (r *run) run(ctx context.Context) error {
 	return nil
 }
 
-// hops works on the next hop until none is left, and plans anew after each: what
+// hops works on the next hop until none is left, and plans again after each: what
 // is next is read off the cluster, not remembered.
 func (r *run) hops(ctx context.Context, obs *Observation, plan Plan) error {
 	// More than stops for a hop to resume, a half-done replica, a migration; and

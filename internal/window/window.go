@@ -106,7 +106,7 @@ func loadZone(name string) (*time.Location, error) {
 // String is the window as it was written.
 func (w *Window) String() string { return w.text }
 
-// Open says whether the window is open at a time and, where it is not, when it
+// Open reports whether the window is open at a time and, where it is not, when it
 // opens next.
 //
 // The schedule follows local (wall-clock) time. A time that the clock skips opens
