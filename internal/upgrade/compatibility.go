@@ -31,13 +31,6 @@ func (p *checks) compatibleRelease() (compatibleRelease, bool) {
 	return compatibleReleases[i], true
 }
 
-// minor is the first two numbers of a version as it is written: Engine 18.09 is
-// no semantic version.
-func minor(version string) string {
-	parts := strings.SplitN(version, ".", 3)
-	return strings.Join(parts[:min(2, len(parts))], ".")
-}
-
 const upgradeOrder = "Upgrade the Engines first, then UCP, then DTR."
 
 func (p *checks) ucpVersion() {

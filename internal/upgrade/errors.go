@@ -72,3 +72,5 @@ func (e *ClusterChangedError) Error() string {
 	}
 	return fmt.Sprintf("hop %s was not begun: the cluster runs %s by now", hopName(e.Hop), strings.Join(versions, ", "))
 }
+
+func hopName(hop transition.Hop) string { return hop.From.String() + " -> " + hop.To.String() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -22,6 +23,10 @@ const (
 	metadataStoreMigration = "metadatastoremigration"
 	metadataStoreVersion   = "2.6"
 )
+
+// labelMigrated on the bootstrapper's container says that the metadata store had
+// been migrated before the hop: DTR then has no migration to start.
+const labelMigrated = "com.github.dtr-upgrade.metadata-store-migrated"
 
 // migrationJobs are the jobs that move data from one minor version's form to the
 // next one's, with the version that they lead to.
@@ -201,4 +206,11 @@ func (m *migration) retrigger(ctx context.Context) error {
 	tflog.Info(ctx, "Migration job is started again", map[string]any{"action": m.Action, "job_id": started.ID, "retriggers_left": m.retriggers})
 	m.Since, m.failed = time.Now(), m.State.Job.ID
 	return nil
+}
+
+// minor is the first two numbers of a version as it is written: Engine 18.09 is
+// no semantic version.
+func minor(version string) string {
+	parts := strings.SplitN(version, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
 }

@@ -70,8 +70,6 @@ func newHop(from, to *semver.Version) *transition.Hop {
 	}
 }
 
-func hopName(hop transition.Hop) string { return hop.From.String() + " -> " + hop.To.String() }
-
 // isForHop reports whether a container with the labels was made for a hop.
 func isForHop(labels map[string]string, hop transition.Hop) bool {
 	to := cluster.LabelledVersion(labels, cluster.LabelTo)

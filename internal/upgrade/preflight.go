@@ -3,10 +3,7 @@ package upgrade
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-
-	"github.com/Masterminds/semver/v3"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
@@ -18,21 +15,6 @@ import (
 // not show or whose version is not known.
 func Preflight(obs *Observation, o Options) (Plan, preflight.Findings) {
 	return runChecks(obs, o, stage{})
-}
-
-// stage is how far a run has come that is checked.
-type stage struct {
-	applying bool // on the machine whose files count
-	backedUp bool // by this run
-}
-
-// checks are the checks of one observation.
-type checks struct {
-	Plan
-	obs      *Observation
-	o        Options
-	stage    stage
-	findings preflight.Findings
 }
 
 func runChecks(obs *Observation, o Options, s stage) (Plan, preflight.Findings) {
@@ -52,31 +34,6 @@ func runChecks(obs *Observation, o Options, s stage) (Plan, preflight.Findings) 
 	return p.Plan, p.findings
 }
 
-// find reports what a check found. A check that may be skipped, and is, warns.
-func (p *checks) find(f preflight.Finding) {
-	if f.Severity == preflight.Error && slices.Contains(preflight.Skippable(), f.Check) {
-		if p.o.SkipChecks[f.Check] || p.adopts() {
-			f.Severity = preflight.Warning
-		} else {
-			f.Advice = append(f.Advice, preflight.Advice{Kind: preflight.SkipCheck, Value: string(f.Check)})
-		}
-	}
-	p.findings = append(p.findings, f)
-}
-
-// adopts reports whether the bootstrapper of the next hop is at work. No check that
-// may be skipped must then keep the run from waiting for it.
-func (p *checks) adopts() bool {
-	ours, found := p.obs.UpgradeContainer()
-	return found && ours.Running() && p.Due() && isForHop(ours.Labels, p.next())
-}
-
-// finishes reports whether the next hop is one that is under way already.
-func (p *checks) finishes() bool {
-	_, found := p.obs.UpgradeContainer()
-	return p.Due() && (found || p.Resume != nil || len(p.obs.Versions()) > 1)
-}
-
 // transition plans the hops.
 func (p *checks) transition() {
 	hops, err := transition.PlanMixed(p.obs.Versions(), p.o.stops())
@@ -89,20 +46,6 @@ func (p *checks) transition() {
 		refused.Check = preflight.MixedVersions
 	}
 	p.find(refused)
-}
-
-// The attributes that name versions.
-const (
-	attributeTarget = "target_version"
-	attributeVia    = "via"
-)
-
-// attributeOf is the attribute that names the version.
-func (p *checks) attributeOf(v *semver.Version) string {
-	if slices.ContainsFunc(p.o.Via, v.Equal) {
-		return attributeVia
-	}
-	return attributeTarget
 }
 
 // containerVersions finds containers whose version is not known.

@@ -12,7 +12,6 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -22,34 +21,6 @@ const stepPreflight = "preflight"
 // lastLook limits the look at the cluster after a run, also after one that was
 // cancelled.
 const lastLook = 30 * time.Second
-
-// Report is what a run did and saw.
-type Report struct {
-	From, To              string
-	StartedAt, FinishedAt time.Time
-	Hops                  []transition.Hop // that were due at the start
-	Resumed               bool             // an earlier run's hop was seen to its end
-
-	BootstrapperRuns  int // started or adopted
-	MigrationAttempts int // of all migration jobs of this run's hops
-
-	Probes, FailedProbes int
-	LongestInterruption  time.Duration
-
-	Warnings  preflight.Findings
-	Inventory *cluster.Inventory // as it was at the end; nil when the cluster did not answer
-}
-
-// Worked reports whether there was anything to do.
-func (r *Report) Worked() bool { return r.Resumed || len(r.Hops) > 0 }
-
-type run struct {
-	cluster  cluster.Cluster
-	o        Options
-	runner   *runner.Runner
-	report   *Report
-	backedUp bool // there is a backup of before this run's hops
-}
 
 // Run takes the cluster to the target. It returns a report in every case: also
 // next to an error it tells what was seen. Errors: *preflight.FailedError when
@@ -76,13 +47,6 @@ func Run(ctx context.Context, c cluster.Cluster, o Options) (*Report, error) {
 		r.report.Inventory = inventory
 	}
 	return r.report, err
-}
-
-func newRun(c cluster.Cluster, o Options) *run {
-	return &run{
-		cluster: c, o: o, report: &Report{},
-		runner: &runner.Runner{Cluster: c, ProviderVersion: o.ProviderVersion, Pace: o.Pace.OrDefault()},
-	}
 }
 
 func (r *run) run(ctx context.Context) error {

@@ -1,0 +1,63 @@
+package upgrade
+
+import (
+	"slices"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+)
+
+// stage is how far a run has come that is checked.
+type stage struct {
+	applying bool // on the machine whose files count
+	backedUp bool // by this run
+}
+
+// checks are the checks of one observation.
+type checks struct {
+	Plan
+	obs      *Observation
+	o        Options
+	stage    stage
+	findings preflight.Findings
+}
+
+// find reports what a check found. A check that may be skipped, and is, warns.
+func (p *checks) find(f preflight.Finding) {
+	if f.Severity == preflight.Error && slices.Contains(preflight.Skippable(), f.Check) {
+		if p.o.SkipChecks[f.Check] || p.adopts() {
+			f.Severity = preflight.Warning
+		} else {
+			f.Advice = append(f.Advice, preflight.Advice{Kind: preflight.SkipCheck, Value: string(f.Check)})
+		}
+	}
+	p.findings = append(p.findings, f)
+}
+
+// adopts reports whether the bootstrapper of the next hop is at work. No check that
+// may be skipped must then keep the run from waiting for it.
+func (p *checks) adopts() bool {
+	ours, found := p.obs.UpgradeContainer()
+	return found && ours.Running() && p.Due() && isForHop(ours.Labels, p.next())
+}
+
+// finishes reports whether the next hop is one that is under way already.
+func (p *checks) finishes() bool {
+	_, found := p.obs.UpgradeContainer()
+	return p.Due() && (found || p.Resume != nil || len(p.obs.Versions()) > 1)
+}
+
+// The attributes that name versions.
+const (
+	attributeTarget = "target_version"
+	attributeVia    = "via"
+)
+
+// attributeOf is the attribute that names the version.
+func (p *checks) attributeOf(v *semver.Version) string {
+	if slices.ContainsFunc(p.o.Via, v.Equal) {
+		return attributeVia
+	}
+	return attributeTarget
+}

@@ -1,0 +1,55 @@
+package upgrade
+
+import (
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+)
+
+// StepBackup is the step before the first hop.
+const StepBackup = "backup"
+
+// The steps of a hop, besides the images and the verification.
+const (
+	stepUpgrade   = "upgrade"
+	stepMigration = "migration"
+	stepTidy      = "tidy"
+)
+
+// Report is what a run did and saw.
+type Report struct {
+	From, To              string
+	StartedAt, FinishedAt time.Time
+	Hops                  []transition.Hop // that were due at the start
+	Resumed               bool             // an earlier run's hop was seen to its end
+
+	BootstrapperRuns  int // started or adopted
+	MigrationAttempts int // of all migration jobs of this run's hops
+
+	Probes, FailedProbes int
+	LongestInterruption  time.Duration
+
+	Warnings  preflight.Findings
+	Inventory *cluster.Inventory // as it was at the end; nil when the cluster did not answer
+}
+
+// Worked reports whether there was anything to do.
+func (r *Report) Worked() bool { return r.Resumed || len(r.Hops) > 0 }
+
+type run struct {
+	cluster  cluster.Cluster
+	o        Options
+	runner   *runner.Runner
+	report   *Report
+	backedUp bool // there is a backup of before this run's hops
+}
+
+func newRun(c cluster.Cluster, o Options) *run {
+	return &run{
+		cluster: c, o: o, report: &Report{},
+		runner: &runner.Runner{Cluster: c, ProviderVersion: o.ProviderVersion, Pace: o.Pace.OrDefault()},
+	}
+}
