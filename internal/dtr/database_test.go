@@ -56,8 +56,9 @@ func TestDatabaseUpdate(t *testing.T) {
 				t.Parallel()
 				sim := simulatortest.Start(t, simulator.Options{Version: "2.6.15", Replicas: 1})
 				if name != "nothing wrong" {
-					c.fault.Method, c.fault.Path, c.fault.Times = http.MethodPut, updatePath, 1
-					sim.Inject(c.fault)
+					fault := c.fault // the other query has it too
+					fault.Method, fault.Path, fault.Times = http.MethodPut, updatePath, 1
+					sim.Inject(fault)
 				}
 				err := update(t, connect(t, sim))
 				if _, unsure := errors.AsType[*dtr.LostJobError](err); unsure != (c.lost && query == "online=false") || !unsure && err != nil {
