@@ -305,7 +305,7 @@ func TestBootstrapperLies(t *testing.T) {
 	if err == nil {
 		t.Fatal("the apply ended well")
 	}
-	for _, says := range []string{"is not whole at 2.6.15", "dtr-rethinkdb-" + rig.Replica(3)} {
+	for _, says := range []string{"is not completely at 2.6.15", "dtr-rethinkdb-" + rig.Replica(3)} {
 		if !strings.Contains(strings.Join(strings.Fields(err.Error()), " "), says) {
 			t.Errorf("the error does not say %q:\n%v", says, err)
 		}
