@@ -38,7 +38,7 @@ var knownFailures = []knownFailure{
 	{
 		texts:  []string{"failed to pick existing replica", "connection reset by peer"},
 		cause:  "The connection between the bootstrapper and UCP broke.",
-		remedy: "A second attempt often succeeds; if it happens again, turn debug logging on.",
+		remedy: "Check that the node that runs the bootstrapper reaches UCP, and that no proxy in between closes connections.",
 	},
 	{
 		texts:  []string{"could not find any nodes on which the container could be created"},

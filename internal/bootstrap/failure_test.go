@@ -39,7 +39,7 @@ func TestDiagnose(t *testing.T) {
 		{
 			"UCP connection",
 			[]string{`level=fatal msg="Failed to pick existing replica: Get https://ucp.example.com: read: connection reset by peer"`},
-			"Failed to pick existing replica", "connection between the bootstrapper and UCP", "debug",
+			"Failed to pick existing replica", "connection between the bootstrapper and UCP", "reaches UCP",
 		},
 		{
 			"scheduling",
