@@ -39,6 +39,7 @@ type Report struct {
 // Worked reports whether there was anything to do.
 func (r *Report) Worked() bool { return r.Resumed || len(r.Hops) > 0 }
 
+// run is one run of an upgrade, from its first look to its report.
 type run struct {
 	cluster  cluster.Cluster
 	o        Options

@@ -23,7 +23,7 @@ var tellings = map[string]func(field map[string]string) string{
 		return fmt.Sprintf("replica %s on %s runs %s (%s of %s)", f["replica_id"], f["node"], f["version"], f["replicas_at_target"], f["replicas"])
 	},
 	"Step begins": func(f map[string]string) string { return "step " + f["step"] },
-	"Migration job changed": func(f map[string]string) string {
+	"Job of DTR changed": func(f map[string]string) string {
 		return fmt.Sprintf("%s, attempt %s: %s", f["action"], f["attempt"], f["status"])
 	},
 }
