@@ -25,6 +25,10 @@ type Fault struct {
 	Method  string
 	Path    string // pattern of path.Match; Engine API paths without the /vX.Y prefix
 
+	// Matches, which may be nil, looks at what the other matchers let through, at a
+	// query for instance.
+	Matches func(*http.Request) bool
+
 	// Bootstrapper makes the fault happen to the bootstrapper's own requests,
 	// and to no others. Without it they are left alone.
 	Bootstrapper bool
@@ -36,6 +40,10 @@ type Fault struct {
 	Garbage  bool // answer 200 with a body that is not JSON
 	Truncate bool // announce the whole answer, send half of it, close
 
+	// Rewrite carries the request out and changes the answer. It must not be used
+	// on requests whose answer is a stream.
+	Rewrite func(status int, body []byte) (int, []byte)
+
 	// AfterEffect carries the request out and loses the answer: the connection
 	// is reset unless Status, Garbage or Truncate says otherwise.
 	AfterEffect bool
@@ -44,14 +52,14 @@ type Fault struct {
 	Times int // how often; 0 is until removed
 }
 
-func (f Fault) matches(service, method, p string, bootstrapper bool) bool {
-	if f.Bootstrapper != bootstrapper ||
-		f.Service != "" && f.Service != service ||
-		f.Method != "" && f.Method != method {
+func (f Fault) matches(req *Request, r *http.Request) bool {
+	if f.Bootstrapper != req.Bootstrapper() ||
+		f.Service != "" && f.Service != req.Service ||
+		f.Method != "" && f.Method != req.Method {
 		return false
 	}
-	ok, _ := path.Match(f.Path, p)
-	return ok || f.Path == ""
+	ok, _ := path.Match(f.Path, withoutVersion(req.Path))
+	return (ok || f.Path == "") && (f.Matches == nil || f.Matches(r))
 }
 
 // happen answers the request as the fault demands.
@@ -66,7 +74,7 @@ func (f Fault) happen(w http.ResponseWriter, r *http.Request, next http.Handler)
 		}
 	}
 	answer := &answerBuffer{header: http.Header{}, status: http.StatusOK}
-	if f.AfterEffect || f.Truncate {
+	if f.AfterEffect || f.Truncate || f.Rewrite != nil {
 		next.ServeHTTP(answer, r)
 	}
 	switch {
@@ -77,6 +85,12 @@ func (f Fault) happen(w http.ResponseWriter, r *http.Request, next http.Handler)
 		_, _ = w.Write(answer.body.Bytes()[:answer.body.Len()/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
+	case f.Rewrite != nil:
+		status, body := f.Rewrite(answer.status, answer.body.Bytes())
+		maps.Copy(w.Header(), answer.header)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(status)
+		_, _ = w.Write(body)
 	case f.Garbage:
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte("<html>\x00 this is not JSON"))
@@ -120,11 +134,11 @@ func (i *injector) inject(f Fault) (remove func()) {
 	}
 }
 
-func (i *injector) pick(service, method, p string, bootstrapper bool) (Fault, bool) {
+func (i *injector) pick(req *Request, r *http.Request) (Fault, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for n, f := range i.faults {
-		if !f.matches(service, method, p, bootstrapper) {
+		if !f.matches(req, r) {
 			continue
 		}
 		if f.Skip > 0 {

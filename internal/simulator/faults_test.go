@@ -41,6 +41,14 @@ func TestFaultsOfAnswers(t *testing.T) {
 	if got, err := meet(simulator.Fault{Truncate: true}); err == nil || got.status != 200 || len(got.body) == 0 || json.Valid(got.body) {
 		t.Errorf("truncated: %v %d %s", err, got.status, got.body)
 	}
+	rewrite := func(status int, body []byte) (int, []byte) { return status + 3, append([]byte("was "), body...) }
+	if got, err := meet(simulator.Fault{Rewrite: rewrite}); err != nil || got.status != 203 || !strings.HasPrefix(string(got.body), `was {"jobs"`) {
+		t.Errorf("rewritten: %v %d %s", err, got.status, got.body)
+	}
+	other := func(r *http.Request) bool { return r.URL.Query().Has("action") }
+	if got, err := meet(simulator.Fault{Status: 500, Matches: other}); err != nil || got.status != 200 {
+		t.Errorf("a request that does not match: %v %d", err, got.status)
+	}
 	began := time.Now()
 	if got, err := meet(simulator.Fault{Delay: 30 * time.Millisecond}); err != nil || got.status != 200 || time.Since(began) < 30*time.Millisecond {
 		t.Errorf("delay: %v %d after %v", err, got.status, time.Since(began))

@@ -90,7 +90,7 @@ func (t *traffic) wrap(service func(path string) string, next http.Handler) http
 			defer t.mu.Unlock()
 			req.Status = status
 		}}
-		fault, ok := t.pick(req.Service, req.Method, withoutVersion(req.Path), req.Bootstrapper())
+		fault, ok := t.pick(req, r)
 		if !ok {
 			next.ServeHTTP(sw, r)
 			return
