@@ -10,7 +10,8 @@ import (
 
 // accounts are the users of UCP, who are also those of DTR.
 type accounts struct {
-	admin string // the name of the administrator
+	admin string           // the name of the administrator
+	now   func() time.Time // by DTR's clock
 
 	mu     sync.Mutex
 	users  map[string]*user
@@ -51,7 +52,7 @@ func (a *accounts) checkDTR(name, secret string) (user, bool) {
 	defer a.mu.Unlock()
 	for _, t := range a.tokens {
 		if u := a.users[name]; u != nil && t.owner == name && t.token == secret {
-			t.used = time.Now()
+			t.used = a.now()
 			return *u, true
 		}
 	}
@@ -60,7 +61,7 @@ func (a *accounts) checkDTR(name, secret string) (user, bool) {
 
 func (a *accounts) newToken(owner, label string) accessToken {
 	token := newID()
-	t := &accessToken{owner: owner, token: token, hashed: release.StableID("token", token), label: label, created: time.Now()}
+	t := &accessToken{owner: owner, token: token, hashed: release.StableID("token", token), label: label, created: a.now()}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tokens = append(a.tokens, t)

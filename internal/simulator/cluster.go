@@ -133,7 +133,11 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 	dtr := c.simulateDTR(ctx, o, version, metaAPI{
 		host: cmp.Or(o.Host, dtrListener.Addr().String()), ucpHost: ucpListener.Addr().String(), caPEM: caPEM,
 	})
-	ucp := newUCP(c.accounts, caPEM, apiVersion, docker)
+	now := time.Now
+	if engines != nil {
+		now = engines.engine.now
+	}
+	ucp := newUCP(c.accounts, caPEM, apiVersion, docker, now, cmp.Or(o.Sessions, 10))
 	c.ucp = ucp
 	if engines == nil {
 		c.unwatch = o.Engines.Watch(dtr.observe)
@@ -170,12 +174,14 @@ func (c *Cluster) simulateEngines(ctx context.Context, o Options, version *semve
 // simulateDTR sets up DTR; meta brings what its API shows of its surroundings.
 func (c *Cluster) simulateDTR(ctx context.Context, o Options, version *semver.Version, meta metaAPI) *dtr {
 	mu, speed := &sync.Mutex{}, clock.Clock(o.Speed)
-	members := &members{mu: mu, clock: speed, reports: map[string]*report{}}
+	now := func() time.Time { return time.Now().Add(o.DTRClockAhead) }
+	c.accounts.now = now
+	members := &members{mu: mu, clock: speed, now: now, reports: map[string]*report{}}
 	caches := &contentCaches{mu: mu}
 	queue := &jobQueue{mu: mu, ctx: ctx, clock: speed, points: &c.points, members: members}
 	migrated := !version.LessThan(semver.MustParse("2.6"))
 	migration := &migration{mu: mu, queue: queue, members: members, optedIn: migrated, done: migrated}
-	scanner := &scanner{mu: mu, queue: queue, members: members, version: 1200, updated: time.Now().Add(-24 * time.Hour)}
+	scanner := &scanner{mu: mu, queue: queue, members: members, version: 1200, updated: now().Add(-24 * time.Hour)}
 	queue.kinds = map[string]jobKind{
 		actionMigration: migration.kind(), actionUpdateDB: scanner.kind(), actionUpdateOldDB: scanner.kind(),
 	}

@@ -23,6 +23,7 @@ type ctr struct {
 	created           time.Time
 	started, finished time.Time
 	state             container.ContainerState
+	lastKnown         container.ContainerState // what UCP still shows while the engine is gone
 	exitCode          int
 	networks          []string // besides that of its network mode
 	restarts          bool     // when the engine of its node comes back
@@ -30,6 +31,14 @@ type ctr struct {
 	stop              context.CancelFunc // ends the program that runs in it
 	exited            chan struct{}      // closed when it stops running
 	removed           chan struct{}      // closed when it is gone
+}
+
+// shown is the state as it is listed: what was known last of a node that is gone.
+func (c *ctr) shown() container.ContainerState {
+	if c.node.down && c.lastKnown != "" {
+		return c.lastKnown
+	}
+	return c.state
 }
 
 // upgrades reports whether the container runs an upgrade's first phase.

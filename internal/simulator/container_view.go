@@ -20,26 +20,28 @@ func (c *ctr) passes(filter map[string][]string) bool {
 	anyOf := func(term string, f func(v string) bool) bool {
 		return len(filter[term]) == 0 || slices.ContainsFunc(filter[term], f)
 	}
-	for _, label := range filter["label"] {
-		key, value, exact := strings.Cut(label, "=")
-		if got, ok := c.config.Labels[key]; !ok || exact && got != value {
-			return false
-		}
-	}
-	return anyOf("id", func(v string) bool { return strings.HasPrefix(c.id, v) }) &&
+	return c.hasLabels(filter["label"]) && anyOf("id", func(v string) bool { return strings.HasPrefix(c.id, v) }) &&
 		anyOf("name", func(v string) bool { ok, _ := regexp.MatchString(v, c.name); return ok || "/"+c.name == v }) &&
 		anyOf("status", func(v string) bool { return v == string(c.state) }) &&
 		anyOf("ancestor", func(v string) bool { return release.NormalRef(v) == release.NormalRef(c.config.Image) }) &&
-		anyOf("network", func(v string) bool { return v == string(c.host.NetworkMode) }) &&
-		anyOf("node", func(v string) bool { return v == c.node.name })
+		anyOf("network", func(v string) bool { return v == string(c.host.NetworkMode) })
+}
+
+// hasLabels reports whether the container has every label, key or key=value.
+func (c *ctr) hasLabels(labels []string) bool {
+	return !slices.ContainsFunc(labels, func(label string) bool {
+		key, value, exact := strings.Cut(label, "=")
+		got, ok := c.config.Labels[key]
+		return !ok || exact && got != value
+	})
 }
 
 // summary is the container in a list of containers.
 func (c *ctr) summary(s scope, clk clock.Clock) container.Summary {
 	sum := container.Summary{
 		ID: c.id, Names: []string{"/" + c.name}, Image: c.config.Image, ImageID: c.imageID,
-		Command: strings.Join(c.config.Cmd, " "), Created: c.created.Unix(),
-		Labels: c.labels(), State: c.state, Status: c.statusText(clk),
+		Command: strings.Join(c.config.Cmd, " "), Created: c.node.date(c.created).Unix(),
+		Labels: c.labels(), State: c.shown(), Status: c.statusText(clk),
 		Ports: []container.PortSummary{}, Mounts: []container.MountPoint{},
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: c.endpoints()},
 	}
@@ -123,7 +125,7 @@ func (c *ctr) inspect(clk clock.Clock) container.InspectResponse {
 	}
 	state := &container.State{
 		Status: c.state, Running: c.state == container.StateRunning, ExitCode: c.exitCode,
-		StartedAt: stamp(c.started), FinishedAt: stamp(c.finished),
+		StartedAt: stamp(c.node.date(c.started)), FinishedAt: stamp(c.node.date(c.finished)),
 	}
 	if h := c.health(clk); h != "" && state.Running {
 		state.Health = &container.Health{Status: h}
@@ -135,7 +137,7 @@ func (c *ctr) inspect(clk clock.Clock) container.InspectResponse {
 		args = config.Cmd[1:]
 	}
 	return container.InspectResponse{
-		ID: c.id, Created: stamp(c.created), Args: args, State: state, Image: c.imageID,
+		ID: c.id, Created: stamp(c.node.date(c.created)), Args: args, State: state, Image: c.imageID,
 		Name: "/" + c.name, Driver: "overlay2", Platform: "linux", HostConfig: &host,
 		Mounts: []container.MountPoint{}, Config: &config,
 		NetworkSettings: &container.NetworkSettings{Networks: c.endpoints()},

@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/Masterminds/semver/v3"
 )
@@ -35,7 +34,7 @@ type dtr struct {
 func (d *dtr) observe() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := time.Now() // taken first: reports that were due by then tell of the time before the change
+	now := d.members.now() // taken first: reports that were due by then tell of the time before the change
 	d.members.observe(d.inventory.List(), now)
 	d.migration.watch(d.inventory.Ended())
 	d.queue.watchWorkers()
@@ -61,6 +60,7 @@ func (d *dtr) handler() http.Handler {
 		writeDTRError(w, errNotFound)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", httpDate(d.members.now()))
 		replica, ok := d.balance()
 		if !ok {
 			http.Error(w, "503 Service Unavailable: no replica is available to handle this request.", http.StatusServiceUnavailable)
@@ -167,7 +167,7 @@ func (d *dtr) answer(rt dtrRoute, c *call) (status int, body any, err error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.members.refresh(time.Now())
+	d.members.refresh(d.members.now())
 	return rt.serve(c)
 }
 

@@ -60,11 +60,6 @@ type job struct {
 	orphan context.CancelFunc // called when that container is gone
 }
 
-// setStatus changes the status, and when that was. The lock must be held.
-func (j *job) setStatus(word string) {
-	j.Status, j.LastUpdated = word, time.Now().UTC()
-}
-
 // logf adds a line to the log. The lock must be held.
 func (j *job) logf(format string, args ...any) {
 	j.log = append(j.log, fmt.Sprintf(format, args...))

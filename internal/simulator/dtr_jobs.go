@@ -115,7 +115,7 @@ func (a jobAPI) cancel(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	j.cancel()
-	j.setStatus(statusCanceled)
+	a.queue.setStatus(j, statusCanceled)
 	return http.StatusNoContent, nil, nil
 }
 

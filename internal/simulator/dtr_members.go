@@ -29,6 +29,7 @@ type report struct {
 type members struct {
 	mu    *sync.Mutex // DTR's
 	clock clock.Clock
+	now   func() time.Time // by DTR's clock
 
 	seen    []Container          // as of the last observe
 	parts   map[partOf]Container // those of the replicas

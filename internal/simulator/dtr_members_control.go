@@ -1,9 +1,5 @@
 package simulator
 
-import (
-	"time"
-)
-
 // ReplicaIDs lists the ids of the replicas in ascending order, which is the order
 // of the bootstrapper too, and of the nodes of those that were there at the start.
 func (m *members) ReplicaIDs() []string {
@@ -16,7 +12,7 @@ func (m *members) ReplicaIDs() []string {
 func (m *members) changeReport(id string, f func(r *report)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.refresh(time.Now())
+	m.refresh(m.now())
 	r := m.reports[id]
 	if r == nil {
 		panic("simulator: no replica " + id)

@@ -3,7 +3,6 @@ package simulator
 import (
 	"cmp"
 	"net/http"
-	"time"
 )
 
 // metaAPI is the part of DTR's API about the cluster itself.
@@ -94,7 +93,7 @@ func (a metaAPI) features(c *call) (int, any, error) {
 func (a metaAPI) alerts(*call) (int, any, error) { return http.StatusOK, []object{}, nil }
 
 func (a metaAPI) clusterStatus(*call) (int, any, error) {
-	now := time.Now()
+	now := a.members.now()
 	a.members.refresh(now) // what is judged by this time was reported by then
 	health, timestamps, readonly := object{}, object{}, object{}
 	for _, id := range a.members.replicas() {

@@ -118,7 +118,7 @@ func (m *migration) SetMigration(f MigrationFaults) {
 	m.faults = f
 	if f.AlreadyDone && !m.done {
 		m.optedIn, m.done = true, true
-		opted := time.Now().UTC().Add(-24 * time.Hour) // long before whatever happens now
+		opted := m.members.now().UTC().Add(-24 * time.Hour) // long before whatever happens now
 		j := &job{Job: Job{
 			ID: newUUID(), Action: actionMigration, Status: statusDone, ScheduledAt: opted, LastUpdated: opted,
 			CapacityMap: map[string]int{}, Parameters: map[string]string{},

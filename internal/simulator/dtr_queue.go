@@ -32,7 +32,7 @@ type jobKind struct {
 // schedule adds a waiting job and starts it. The lock must be held.
 func (q *jobQueue) schedule(job0 Job) *job {
 	j := &job{Job: job0}
-	j.ID, j.ScheduledAt = newUUID(), time.Now().UTC()
+	j.ID, j.ScheduledAt = newUUID(), q.members.now().UTC()
 	if j.RetryFromID == "" {
 		j.RetryFromID = j.ID
 	}
@@ -42,7 +42,7 @@ func (q *jobQueue) schedule(job0 Job) *job {
 	if j.Parameters == nil {
 		j.Parameters = map[string]string{}
 	}
-	j.setStatus(statusWaiting)
+	q.setStatus(j, statusWaiting)
 	j.ctx, j.cancel = context.WithCancel(q.ctx)
 	q.jobs = append(q.jobs, j)
 	q.done.Go(func() {
@@ -88,7 +88,7 @@ func (q *jobQueue) runJob(j *job) {
 			return
 		case ctx.Err() != nil:
 			j.logf("the worker %s is gone", j.WorkerID)
-			j.setStatus(statusWorkerDead)
+			q.setStatus(j, statusWorkerDead)
 			q.mu.Unlock()
 			continue
 		}
@@ -113,10 +113,10 @@ func (q *jobQueue) claim(j *job) (context.Context, bool) {
 		}
 		j.WorkerID = id
 		if stuck := q.kinds[j.Action].stuck; stuck != nil && stuck() != "" {
-			j.setStatus(stuck())
+			q.setStatus(j, stuck())
 			return nil, true
 		}
-		j.setStatus(statusRunning)
+		q.setStatus(j, statusRunning)
 		j.logf("%s started on worker %s", j.Action, id)
 		ctx, orphan := context.WithCancel(j.ctx)
 		j.runner, j.orphan = runner.ID, orphan
@@ -164,7 +164,7 @@ func (q *jobQueue) finish(j *job, failure string) {
 	}
 	if failure != "" {
 		j.logf("%s failed: %s", j.Action, failure)
-		j.setStatus(statusErrored)
+		q.setStatus(j, statusErrored)
 		if j.RetriesLeft > 0 {
 			q.schedule(Job{
 				Action: j.Action, RetryFromID: j.ID, RetriesLeft: j.RetriesLeft - 1, RetriesTotal: j.RetriesTotal,
@@ -174,7 +174,12 @@ func (q *jobQueue) finish(j *job, failure string) {
 		return
 	}
 	j.logf("%s finished", j.Action)
-	j.setStatus(statusDone)
+	q.setStatus(j, statusDone)
+}
+
+// setStatus changes a job's status, and when that was. The lock must be held.
+func (q *jobQueue) setStatus(j *job, word string) {
+	j.Status, j.LastUpdated = word, q.members.now().UTC()
 }
 
 // Jobs lists every job, newest first.

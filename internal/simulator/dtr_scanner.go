@@ -121,6 +121,6 @@ func (s *scanner) loaded(failure string) {
 	s.failed = failure != ""
 	if failure == "" && !s.faults.Same {
 		s.version++
-		s.updated = time.Now()
+		s.updated = s.members.now()
 	}
 }

@@ -61,13 +61,16 @@ func (e *engine) nodeByName(name string) *node {
 // find looks a container up by id, beginning of the id, name, or
 // <node>/<name> through UCP. The lock must be held.
 func (e *engine) find(s scope, ref string) (*ctr, error) {
+	if s.cluster() {
+		return e.findInSwarm(ref)
+	}
 	name := strings.TrimPrefix(ref, "/")
 	var prefixed []*ctr
 	for _, c := range e.containers {
 		if !s.covers(c.node) {
 			continue
 		}
-		if c.id == ref || c.name == name || s.cluster() && c.node.name+"/"+c.name == name {
+		if c.id == ref || c.name == name {
 			return c, nil
 		}
 		if strings.HasPrefix(c.id, ref) {
@@ -76,7 +79,7 @@ func (e *engine) find(s scope, ref string) (*ctr, error) {
 	}
 	switch len(prefixed) {
 	case 0:
-		return nil, errorf(http.StatusNotFound, "No such container: %s", ref)
+		return nil, s.noSuchContainer(ref)
 	case 1:
 		return prefixed[0], nil
 	default:
@@ -88,7 +91,7 @@ func (e *engine) find(s scope, ref string) (*ctr, error) {
 func (e *engine) reachable(s scope, ref string) (*ctr, error) {
 	c, err := e.find(s, ref)
 	if err == nil && c.node.down {
-		return nil, errorf(http.StatusInternalServerError, "Cannot connect to the docker engine endpoint of node %s", c.node.name)
+		return nil, swarmErrorf(http.StatusInternalServerError, "Container %s running on unhealthy node %s", ref, c.node.name)
 	}
 	return c, err
 }
@@ -223,6 +226,9 @@ func (e *engine) finish(w http.ResponseWriter, f func() error) error {
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
+
+// now is the time by the clock of the swarm's manager, which UCP runs on.
+func (e *engine) now() time.Time { return e.nodes[0].date(time.Now()).UTC() }
 
 // known is nodeByName for nodes that must exist.
 func (e *engine) known(nodeName string) (*node, error) {

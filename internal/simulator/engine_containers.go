@@ -18,25 +18,33 @@ type containerAPI struct{ engine *engine }
 
 func (a containerAPI) routes() []engineRoute {
 	return []engineRoute{
-		{"GET", "/containers/json", a.list},
-		{"POST", "/containers/create", a.create},
-		{"GET", "/containers/*/json", a.inspect},
-		{"POST", "/containers/*/rename", a.rename},
+		{"GET", "/containers/json", a.list, answered},
+		{"POST", "/containers/create", a.create, answered},
+		{"GET", "/containers/*/json", a.inspect, answered},
+		{"POST", "/containers/*/rename", a.rename, answered},
 	}
 }
 
 func (a containerAPI) list(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
-	filter, err := filters(r, "id", "name", "label", "status", "health", "ancestor", "network", "node")
+	filter, err := filters(r)
+	if err == nil && !s.cluster() {
+		err = checkFilters(filter, "id", "name", "label", "status", "health", "ancestor", "network")
+	}
 	if err != nil {
 		return err
 	}
-	all := isSet(r, "all") || len(filter["status"]) > 0
+	all := isSet(r, "all")
 	a.engine.mu.Lock()
 	list := []container.Summary{}
 	for _, c := range a.engine.containers {
-		// UCP still lists the containers of a node that does not answer, with a
-		// status of their own (see summary).
-		if s.covers(c.node) && (all || c.state == container.StateRunning && !c.node.down) && c.passes(filter) {
+		if !s.covers(c.node) {
+			continue
+		}
+		shown := c.passes(filter) && (all || len(filter["status"]) > 0 || c.state == container.StateRunning)
+		if s.cluster() {
+			shown = c.listed(filter, all)
+		}
+		if shown {
 			list = append(list, c.summary(s, a.engine.clock))
 		}
 	}
@@ -92,10 +100,8 @@ func (a containerAPI) create(s scope, w http.ResponseWriter, r *http.Request, _ 
 	}
 	var id string
 	err := a.engine.change(func() error {
-		for _, c := range a.engine.containers {
-			if s.covers(c.node) && c.name == name {
-				return errorf(http.StatusConflict, "Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", "/"+name, c.id)
-			}
+		if err := a.engine.nameTaken(s, name); err != nil {
+			return err
 		}
 		n, err := a.place(s, req.Config)
 		if err != nil {
@@ -169,13 +175,11 @@ func (a containerAPI) rename(s scope, w http.ResponseWriter, r *http.Request, na
 		if err != nil {
 			return err
 		}
-		for _, other := range a.engine.containers {
-			if s.covers(other.node) && other.name == next {
-				return errorf(http.StatusConflict, "Conflict. The container name %q is already in use by container %q.", "/"+next, other.id)
-			}
+		if err := a.engine.nameTaken(s, next); err != nil {
+			return err
 		}
 		if c.state == container.StateRunning && string(c.host.NetworkMode) == release.OverlayNetwork {
-			return errorf(http.StatusInternalServerError, "Could not add service state for endpoint %s to cluster on rename: cannot create entry in table endpoint_table, already exists.", next) // Engine 20.10 does
+			return s.refused(errorf(http.StatusInternalServerError, "Could not add service state for endpoint %s to cluster on rename: cannot create entry in table endpoint_table, already exists.", next)) // Engine 20.10 does
 		}
 		c.name = next
 		return nil

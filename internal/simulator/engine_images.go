@@ -27,23 +27,24 @@ type imageAPI struct {
 
 func (a imageAPI) routes() []engineRoute {
 	return []engineRoute{
-		{"GET", "/images/json", a.list},
-		{"GET", "/images/*/json", a.inspect},
-		{"POST", "/images/create", a.pull},
-		{"POST", "/images/load", a.load},
-		{"GET", "/distribution/*/json", a.distribution},
+		{"GET", "/images/json", a.list, answered},
+		{"GET", "/images/*/json", a.inspect, answered},
+		{"POST", "/images/create", a.pull, answered},
+		{"POST", "/images/load", a.load, answered},
+		{"GET", "/distribution/*/json", a.distribution, answered},
 	}
 }
 
 func (a imageAPI) list(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
-	filter, err := filters(r, "node", "reference", "dangling", "label")
+	filter, err := knownFilters(r, "node", "reference", "dangling", "label")
 	if err != nil {
 		return err
 	}
 	byRef := map[string]image{}
 	a.engine.mu.Lock()
 	for _, n := range a.engine.nodes {
-		if !s.covers(n) || n.down || len(filter["node"]) > 0 && !slices.Contains(filter["node"], n.name) {
+		// Of a node that is gone, UCP knows the images still.
+		if !s.covers(n) || len(filter["node"]) > 0 && !slices.Contains(filter["node"], n.name) {
 			continue
 		}
 		for ref, img := range n.images {
@@ -97,9 +98,6 @@ func (a imageAPI) inspect(s scope, w http.ResponseWriter, _ *http.Request, name 
 	return errorf(http.StatusNotFound, "no such image: %s: %v", name, missing)
 }
 
-// pull pulls on every node of the scope. Docker reports a missing image with an
-// error status; UCP has already sent its status by then, and puts the error into the
-// stream.
 func (a imageAPI) pull(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
 	ref := r.URL.Query().Get("fromImage")
 	if tag := r.URL.Query().Get("tag"); tag != "" {
@@ -108,54 +106,60 @@ func (a imageAPI) pull(s scope, w http.ResponseWriter, r *http.Request, _ string
 	repository, tag := release.SplitRef(ref)
 	ref = repository + ":" + tag
 	digest, found := a.registry.digest(ref)
-	missing := errorf(http.StatusNotFound, "manifest for %s not found: manifest unknown: manifest unknown", ref)
-	if !found && !s.cluster() {
-		return missing
-	}
-	out := messageStream{w}
-	a.engine.mu.Lock()
-	nodes := slices.DeleteFunc(slices.Clone(a.engine.nodes), func(n *node) bool { return !s.covers(n) || n.down })
-	a.engine.mu.Unlock()
-	for _, n := range nodes {
-		out.send(jsonstream.Message{ID: n.name, Status: "Pulling " + ref + "..."})
-	}
-	if !found {
-		out.fail(missing)
+	bring := func(n *node) error {
+		switch {
+		case !found:
+			return errorf(http.StatusNotFound, "manifest for %s not found: manifest unknown: manifest unknown", ref)
+		case n.os == windows:
+			return errorf(http.StatusNotFound, `image operating system "linux" cannot be used on this platform`)
+		}
+		n.put(ref, digest)
 		return nil
 	}
-	if err := a.engine.clock.Sleep(r.Context(), imagePullTime); err != nil {
+	wait := func() error { return a.engine.clock.Sleep(r.Context(), imagePullTime) }
+	if s.cluster() {
+		return a.everywhere(w, transfer{"Pulling " + ref + "...", "downloaded", wait, bring})
+	}
+	if !found {
+		return bring(a.engine.nodeByName(s.node)) // with an error status: nothing was sent yet
+	}
+	out := messageStream{w}
+	out.send(jsonstream.Message{ID: tag, Status: "Pulling from " + repository})
+	if err := wait(); err != nil {
 		return err // the client has gone
 	}
-	a.engine.mu.Lock()
-	for _, n := range nodes {
-		n.put(ref, digest)
+	if err := a.engine.on(s.node, bring); err != nil {
+		out.fail(err)
+		return nil
 	}
-	a.engine.mu.Unlock()
 	out.send(jsonstream.Message{Status: "Digest: " + digest})
-	for _, n := range nodes {
-		out.send(jsonstream.Message{ID: n.name, Status: "Pulling " + ref + "... : downloaded"})
-	}
+	out.send(jsonstream.Message{Status: "Status: Downloaded newer image for " + ref})
 	return nil
 }
 
 // load loads an archive in the format of docker save, compressed or not.
 func (a imageAPI) load(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
 	refs, err := release.ArchiveTags(r.Body)
-	if err != nil {
-		return errorf(http.StatusInternalServerError, "Error processing tar file: %v", err)
-	}
-	out := messageStream{w}
-	a.engine.mu.Lock()
-	for _, n := range a.engine.nodes {
-		for _, ref := range refs {
-			if s.covers(n) && !n.down {
-				n.put(ref, "")
-			}
+	bring := func(n *node) error {
+		switch {
+		case err != nil:
+			return errorf(http.StatusInternalServerError, "Error processing tar file: %v", err)
+		case n.os == windows:
+			return errorf(http.StatusInternalServerError, "cannot load linux image on windows")
 		}
+		for _, ref := range refs {
+			n.put(ref, "")
+		}
+		return nil
 	}
-	a.engine.mu.Unlock()
+	if s.cluster() {
+		return a.everywhere(w, transfer{"Loading Image...", "", func() error { return nil }, bring})
+	}
+	if err := a.engine.on(s.node, bring); err != nil {
+		return err
+	}
 	for _, ref := range refs {
-		out.send(jsonstream.Message{Stream: "Loaded image: " + ref + "\n"})
+		messageStream{w}.send(jsonstream.Message{Stream: "Loaded image: " + ref + "\n"})
 	}
 	return nil
 }
@@ -185,6 +189,8 @@ func (s messageStream) send(m any) {
 }
 
 // fail sends an error in both forms that Docker's own messages have.
-func (s messageStream) fail(err error) {
-	s.send(map[string]any{"error": err.Error(), "errorDetail": jsonstream.Error{Message: err.Error()}})
+func (s messageStream) fail(err error) { s.failWith(jsonstream.Error{Message: err.Error()}) }
+
+func (s messageStream) failWith(err jsonstream.Error) {
+	s.send(map[string]any{"error": err.Message, "errorDetail": err})
 }

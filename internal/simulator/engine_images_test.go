@@ -112,7 +112,7 @@ func TestImages(t *testing.T) {
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	c := simulatortest.Start(t, simulator.Options{Version: "2.6.8"})
-	d := docker(t, c)
+	d := directDocker(t, c, "1.39")
 	const manifest = `[{"RepoTags":["reg.example.com/dtr/dtr:2.6.9","reg.example.com/dtr/dtr-nginx:2.6.9"]}]`
 	var archive bytes.Buffer
 	zipped := gzip.NewWriter(&archive)

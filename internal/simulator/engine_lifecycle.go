@@ -13,11 +13,11 @@ type lifecycleAPI struct{ engine *engine }
 
 func (a lifecycleAPI) routes() []engineRoute {
 	return []engineRoute{
-		{"POST", "/containers/*/start", a.start},
-		{"POST", "/containers/*/stop", a.stop},
-		{"POST", "/containers/*/kill", a.kill},
-		{"POST", "/containers/*/wait", a.wait},
-		{"DELETE", "/containers/*", a.remove},
+		{"POST", "/containers/*/start", a.start, answered},
+		{"POST", "/containers/*/stop", a.stop, passedOn},
+		{"POST", "/containers/*/kill", a.kill, passedOn},
+		{"POST", "/containers/*/wait", a.wait, passedOn},
+		{"DELETE", "/containers/*", a.remove, answered},
 	}
 }
 
@@ -31,6 +31,9 @@ func (a lifecycleAPI) start(s scope, w http.ResponseWriter, r *http.Request, nam
 			return err
 		}
 		if c.state == container.StateRunning {
+			if s.cluster() {
+				return nil // which takes the engine's 304 for a success
+			}
 			return errNotModified
 		}
 		a.engine.run(c)
@@ -79,7 +82,7 @@ func (a lifecycleAPI) remove(s scope, w http.ResponseWriter, r *http.Request, na
 		upgrade = c.upgrades()
 		if c.state == container.StateRunning {
 			if !isSet(r, "force") {
-				return errorf(http.StatusConflict, "You cannot remove a running container %s. Stop the container before attempting removal or force remove", c.id)
+				return s.refused(errorf(http.StatusConflict, "You cannot remove a running container %s. Stop the container before attempting removal or force remove", c.id))
 			}
 			a.engine.end(c, statusKilled)
 		}

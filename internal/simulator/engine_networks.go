@@ -17,10 +17,10 @@ type networkAPI struct{ engine *engine }
 
 func (a networkAPI) routes() []engineRoute {
 	return []engineRoute{
-		{"GET", "/networks", a.list},
-		{"GET", "/networks/*", a.inspect},
-		{"POST", "/networks/*/connect", a.connect},
-		{"GET", "/volumes", a.volumes},
+		{"GET", "/networks", a.list, answered},
+		{"GET", "/networks/*", a.inspect, answered},
+		{"POST", "/networks/*/connect", a.connect, answered},
+		{"GET", "/volumes", a.volumes, answered},
 	}
 }
 
@@ -39,7 +39,7 @@ func nodeNetworks() []network.Network {
 }
 
 func (a networkAPI) list(_ scope, w http.ResponseWriter, r *http.Request, _ string) error {
-	filter, err := filters(r, "name", "id", "driver", "scope", "label", "type")
+	filter, err := knownFilters(r, "name", "id", "driver", "scope", "label", "type")
 	if err != nil {
 		return err
 	}

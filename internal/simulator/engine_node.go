@@ -3,11 +3,15 @@ package simulator
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/swarm"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 )
+
+// windows is the operating system of nodes that cannot have DTR's images.
+const windows = "windows"
 
 // node is a machine with an engine.
 type node struct {
@@ -17,11 +21,20 @@ type node struct {
 	version        string
 	availability   string
 	os             string
+	ahead          time.Duration    // the node's clock
 	images         map[string]image // by reference
 }
 
 // image is one that a node has; digest is empty when it was loaded from a file.
 type image struct{ id, digest string }
+
+// date is a time of this machine as the node's clock has it. No time stays none.
+func (n *node) date(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(n.ahead)
+}
 
 // put puts an image on the node.
 func (n *node) put(ref, digest string) {

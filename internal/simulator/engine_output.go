@@ -18,8 +18,8 @@ type outputAPI struct{ engine *engine }
 
 func (a outputAPI) routes() []engineRoute {
 	return []engineRoute{
-		{"GET", "/containers/*/logs", a.logs},
-		{"POST", "/containers/*/attach", a.attach},
+		{"GET", "/containers/*/logs", a.logs, passedOn},
+		{"POST", "/containers/*/attach", a.attach, passedOn},
 	}
 }
 
@@ -42,7 +42,7 @@ func (a outputAPI) logs(s scope, w http.ResponseWriter, r *http.Request, name st
 		a.engine.mu.Unlock()
 		return err
 	}
-	log, tty, driver := c.log, c.config.Tty, c.host.LogConfig.Type
+	log, tty, driver, n := c.log, c.config.Tty, c.host.LogConfig.Type, c.node
 	follow := isSet(r, "follow") && c.state == container.StateRunning
 	a.engine.mu.Unlock()
 	if driver == logDriverNone {
@@ -57,13 +57,13 @@ func (a outputAPI) logs(s scope, w http.ResponseWriter, r *http.Request, name st
 	w.WriteHeader(http.StatusOK)
 	flush := http.NewResponseController(w).Flush
 	_ = flush()
-	_ = log.read(r.Context(), since, tail, follow, func(entry logEntry) error {
+	_ = log.read(r.Context(), since.Add(-n.ahead), tail, follow, func(entry logEntry) error {
 		if entry.stream == stdcopy.Stdout && !isSet(r, "stdout") || entry.stream == stdcopy.Stderr && !isSet(r, "stderr") {
 			return nil
 		}
 		data := entry.data
 		if isSet(r, "timestamps") {
-			data = append([]byte(entry.at.UTC().Format("2006-01-02T15:04:05.000000000Z07:00")+" "), data...)
+			data = append([]byte(n.date(entry.at).UTC().Format("2006-01-02T15:04:05.000000000Z07:00")+" "), data...)
 		}
 		if !tty {
 			data = append(streamHeader(entry.stream, len(data)), data...)

@@ -33,7 +33,7 @@ func isSet(r *http.Request, name string) bool {
 
 // filters reads the query parameter of that name: terms with their allowed values,
 // in either of the two forms that Docker has ever accepted.
-func filters(r *http.Request, known ...string) (map[string][]string, error) {
+func filters(r *http.Request) (map[string][]string, error) {
 	out := map[string][]string{}
 	raw := r.URL.Query().Get("filters")
 	if raw == "" {
@@ -49,12 +49,25 @@ func filters(r *http.Request, known ...string) (map[string][]string, error) {
 	} else if err := json.Unmarshal([]byte(raw), &out); err != nil {
 		return nil, errorf(http.StatusBadRequest, "invalid filters: %v", err)
 	}
-	for term := range out {
+	return out, nil
+}
+
+// knownFilters is filters for lists that refuse a term that they do not know.
+func knownFilters(r *http.Request, known ...string) (map[string][]string, error) {
+	filter, err := filters(r)
+	if err == nil {
+		err = checkFilters(filter, known...)
+	}
+	return filter, err
+}
+
+func checkFilters(filter map[string][]string, known ...string) error {
+	for term := range filter {
 		if !slices.Contains(known, term) {
-			return nil, errorf(http.StatusBadRequest, "Invalid filter '%s'", term)
+			return errorf(http.StatusBadRequest, "Invalid filter '%s'", term)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 var versionPrefix = regexp.MustCompile(`^/v([0-9]+\.[0-9]+)(/.*)$`)
@@ -67,11 +80,20 @@ func withoutVersion(path string) string {
 	return path
 }
 
+// passage is how a request comes to be answered that is made through UCP.
+type passage int
+
+const (
+	answered passage = iota // by UCP itself, whatever it asks the engines
+	passedOn                // by the engine of the container's node, with its headers
+)
+
 // engineRoute is one endpoint. A single * in the pattern stands for a name,
 // which may hold slashes.
 type engineRoute struct {
 	method, pattern string
 	serve           serveFunc
+	through         passage
 }
 
 // match compares a path with the route's pattern and returns the name in it.

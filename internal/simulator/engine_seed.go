@@ -34,6 +34,7 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 			memory:  cmp.Or(o.Nodes[name].MemoryBytes, 32<<30),
 			version: o.Nodes[name].EngineVersion, images: map[string]image{},
 			availability: cmp.Or(o.Nodes[name].Availability, string(swarm.NodeAvailabilityActive)), os: cmp.Or(o.Nodes[name].OS, "linux"),
+			ahead: o.Nodes[name].ClockAhead,
 		}
 		e.nodes = append(e.nodes, n)
 		return n

@@ -1,9 +1,11 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // engineServer serves the Docker Engine API.
@@ -40,6 +42,7 @@ func (s *engineServer) handler(covered scope) http.Handler {
 				continue
 			}
 			s.writeHeaders(w)
+			w.Header().Set("Date", s.date(covered, rt, name))
 			if err := rt.serve(covered, w, r, name); err != nil {
 				writeEngineError(w, err)
 			}
@@ -47,6 +50,19 @@ func (s *engineServer) handler(covered scope) http.Handler {
 		}
 		writeEngineError(w, errorf(http.StatusNotFound, "page not found"))
 	})
+}
+
+// date is when the answer is made, by the clock of the machine that makes it.
+func (s *engineServer) date(covered scope, rt engineRoute, name string) string {
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
+	answers := s.engine.nodeByName(cmp.Or(covered.node, managerName))
+	if rt.through == passedOn && covered.cluster() {
+		if c, err := s.engine.reachable(covered, name); err == nil {
+			answers = c.node
+		}
+	}
+	return httpDate(answers.date(time.Now()))
 }
 
 // headOfPing accepts HEAD /_ping from API 1.40 on, which brought it.

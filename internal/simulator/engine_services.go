@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/moby/moby/api/types/swarm"
 )
@@ -20,12 +19,12 @@ type serviceAPI struct {
 
 func (a serviceAPI) routes() []engineRoute {
 	return []engineRoute{
-		{"GET", "/services", onManager(a.list)},
-		{"POST", "/services/create", onManager(a.create)},
-		{"GET", "/services/*", onManager(a.inspect)},
-		{"POST", "/services/*/update", onManager(a.update)},
-		{"DELETE", "/services/*", onManager(a.remove)},
-		{"GET", "/tasks", onManager(a.tasks)},
+		{"GET", "/services", onManager(a.list), answered},
+		{"POST", "/services/create", onManager(a.create), answered},
+		{"GET", "/services/*", onManager(a.inspect), answered},
+		{"POST", "/services/*/update", onManager(a.update), answered},
+		{"DELETE", "/services/*", onManager(a.remove), answered},
+		{"GET", "/tasks", onManager(a.tasks), answered},
 	}
 }
 
@@ -40,7 +39,7 @@ func onManager(serve func(w http.ResponseWriter, r *http.Request, name string) e
 }
 
 func (a serviceAPI) list(w http.ResponseWriter, r *http.Request, _ string) error {
-	filter, err := filters(r, "id", "label", "mode", "name", "runtime")
+	filter, err := knownFilters(r, "id", "label", "mode", "name", "runtime")
 	if err != nil {
 		return err
 	}
@@ -100,7 +99,7 @@ func (a serviceAPI) update(w http.ResponseWriter, r *http.Request, name string) 
 	}
 	before := s.spec
 	s.previous, s.spec, s.status = &before, spec, nil
-	s.version, s.updated = a.swarm.nextVersion(), time.Now().UTC()
+	s.version, s.updated = a.swarm.nextVersion(), a.engine.now()
 	rollOut(a.swarm, s)
 	return writeJSON(w, http.StatusOK, map[string]any{"Warnings": nil})
 }
@@ -126,7 +125,7 @@ func (a serviceAPI) remove(w http.ResponseWriter, _ *http.Request, name string) 
 
 // tasks lists tasks; those that were replaced stay in the list.
 func (a serviceAPI) tasks(w http.ResponseWriter, r *http.Request, _ string) error {
-	filter, err := filters(r, "id", "name", "service", "node", "desired-state", "label", "runtime", "up-to-date")
+	filter, err := knownFilters(r, "id", "name", "service", "node", "desired-state", "label", "runtime", "up-to-date")
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,10 @@ type systemAPI struct{ engine *engine }
 
 func (a systemAPI) routes() []engineRoute {
 	return []engineRoute{
-		{"GET", "/_ping", a.ping},
-		{"GET", "/version", a.version},
-		{"GET", "/info", a.info},
-		{"GET", "/nodes", a.nodes},
+		{"GET", "/_ping", a.ping, answered},
+		{"GET", "/version", a.version, answered},
+		{"GET", "/info", a.info, answered},
+		{"GET", "/nodes", a.nodes, answered},
 	}
 }
 
@@ -45,7 +45,7 @@ func (a systemAPI) version(s scope, w http.ResponseWriter, _ *http.Request, _ st
 func (a systemAPI) info(s scope, w http.ResponseWriter, _ *http.Request, _ string) error {
 	a.engine.mu.Lock()
 	info := system.Info{
-		ID: "SIMULATED", Driver: "overlay2", MemoryLimit: true, SystemTime: time.Now().Format(time.RFC3339Nano),
+		ID: "SIMULATED", Driver: "overlay2", MemoryLimit: true, SystemTime: a.engine.now().Format(time.RFC3339Nano),
 		LoggingDriver: "json-file", KernelVersion: "4.15.0", OperatingSystem: "linux", OSType: "linux", Architecture: "x86_64",
 		ServerVersion: a.engine.version, Name: s.node, Swarm: swarm.Info{LocalNodeState: swarm.LocalNodeStateActive},
 	}

@@ -39,5 +39,8 @@ func resetConnection(w http.ResponseWriter) {
 // object is a JSON object with no type of its own.
 type object = map[string]any
 
+// httpDate is a time as the header Date shows it.
+func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+
 // formatTime is a time as the APIs show it.
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

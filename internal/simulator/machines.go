@@ -35,6 +35,9 @@ func (m *machines) StopEngine(nodeName string) {
 		}
 		n.down = true
 		for _, ct := range m.engine.containers {
+			if ct.node == n {
+				ct.lastKnown = ct.state
+			}
 			if ct.node == n && ct.state == container.StateRunning {
 				m.engine.end(ct, statusKilled)
 				ct.restarts = ct.host.RestartPolicy.Name == container.RestartPolicyUnlessStopped

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"time"
 )
 
 const (
@@ -32,6 +33,11 @@ type Options struct {
 	UCPVersion string
 	// Nodes says how nodes differ from the default, by name.
 	Nodes map[string]NodeOptions
+	// DTRClockAhead is how far DTR's clock is ahead of this machine's.
+	DTRClockAhead time.Duration
+	// Sessions is how many logins of a user UCP keeps; 10 if zero, which is UCP's
+	// default. One more, and that which was not used for longest no longer counts.
+	Sessions int
 	// Listen is the address of this machine that DTR and UCP are served on;
 	// 127.0.0.1 if empty.
 	Listen string
@@ -45,8 +51,9 @@ type Options struct {
 type NodeOptions struct {
 	MemoryBytes   int64 // 32 GiB
 	EngineVersion string
-	Availability  string // active
-	OS            string // linux
+	Availability  string        // active
+	OS            string        // linux
+	ClockAhead    time.Duration // of this machine's; UCP has the clock of its manager
 }
 
 func workerName(k int) string { return fmt.Sprintf("worker%d", k) }

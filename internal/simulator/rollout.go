@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"context"
-	"time"
 
 	"github.com/moby/moby/api/types/swarm"
 )
@@ -98,7 +97,7 @@ func (r *rollout) rollBack(ctx context.Context, failed *task) {
 
 // status records how far an update is. The lock must be held.
 func (r *rollout) status(state swarm.UpdateState, message string) {
-	now := time.Now().UTC()
+	now := r.engine.now()
 	started := &now
 	if r.s.status != nil {
 		started = r.s.status.StartedAt
@@ -191,7 +190,7 @@ func (r *rollout) shutDown(tasks []*task) {
 
 // addService creates a service and starts its tasks. The lock must be held.
 func addService(w *swarmState, spec serviceSpec) *service {
-	now := time.Now().UTC()
+	now := w.engine.now()
 	s := &service{id: newID()[:25], version: w.nextVersion(), created: now, updated: now, spec: spec}
 	w.services = append(w.services, s)
 	rollOut(w, s)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/swarm"
@@ -44,7 +43,7 @@ func (w *swarmState) findService(ref string) (*service, error) {
 
 // newTask adds a task that is not placed yet. The lock must be held.
 func (w *swarmState) newTask(s *service, slot int) *task {
-	now := time.Now().UTC()
+	now := w.engine.now()
 	t := &task{Task: swarm.Task{
 		ID: newID()[:25], ServiceID: s.id, Slot: slot, Spec: s.spec.TaskTemplate,
 		Meta:         swarm.Meta{Version: swarm.Version{Index: w.nextVersion()}, CreatedAt: now, UpdatedAt: now},
@@ -59,7 +58,7 @@ func (w *swarmState) newTask(s *service, slot int) *task {
 // The lock must be held.
 func (w *swarmState) startTask(s *service, t *task) {
 	end := func(state swarm.TaskState, text string) {
-		t.Status = swarm.TaskStatus{Timestamp: time.Now().UTC(), State: state, Message: string(state), Err: text}
+		t.Status = swarm.TaskStatus{Timestamp: w.engine.now(), State: state, Message: string(state), Err: text}
 	}
 	i := slices.IndexFunc(w.engine.nodes, func(n *node) bool { return !n.down && !n.manager && n.taskFits(t.Spec) })
 	if i < 0 {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // ucp is UCP: its own few endpoints, and the Docker Engine API of the cluster for
@@ -17,14 +18,15 @@ type ucp struct {
 	caPEM      string
 	apiVersion string
 	docker     http.Handler
+	now        func() time.Time
 
 	mu           sync.Mutex
-	tokens       map[string]bool
+	sessions     sessions
 	contentTrust bool
 }
 
-func newUCP(a *accounts, caPEM, apiVersion string, docker http.Handler) *ucp {
-	return &ucp{accounts: a, caPEM: caPEM, apiVersion: apiVersion, docker: docker, tokens: map[string]bool{}}
+func newUCP(a *accounts, caPEM, apiVersion string, docker http.Handler, now func() time.Time, limit int) *ucp {
+	return &ucp{accounts: a, caPEM: caPEM, apiVersion: apiVersion, docker: docker, now: now, sessions: sessions{limit: limit}}
 }
 
 // ucpService names the service that a path of UCP's address belongs to.
@@ -50,7 +52,10 @@ func (u *ucp) handler() http.Handler {
 	})
 	mux.Handle("GET /api/ucp/config-toml", u.authorised(http.HandlerFunc(u.serveConfig)))
 	mux.Handle("/", u.authorised(http.HandlerFunc(u.serveDocker)))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", httpDate(u.now()))
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (u *ucp) serveLogin(w http.ResponseWriter, r *http.Request) {
@@ -65,7 +70,7 @@ func (u *ucp) serveLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	token := newID()
 	u.mu.Lock()
-	u.tokens[token] = true
+	u.sessions.begin(token, login.Username)
 	u.mu.Unlock()
 	_ = writeJSON(w, http.StatusOK, map[string]string{"auth_token": token})
 }
@@ -74,7 +79,7 @@ func (u *ucp) authorised(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		u.mu.Lock()
-		ok := u.tokens[token]
+		ok := u.sessions.use(token)
 		u.mu.Unlock()
 		if !ok {
 			writeEngineError(w, errorf(http.StatusUnauthorized, "unauthorized"))
@@ -106,6 +111,7 @@ func (u *ucp) serveDocker(w http.ResponseWriter, r *http.Request) {
 		writeEngineError(w, errorf(http.StatusForbidden, "image did not meet required signing policy"))
 		return
 	}
+	w.Header().Del("Date") // that of whoever answers
 	u.docker.ServeHTTP(w, r)
 }
 
@@ -126,5 +132,5 @@ func (u *ucp) SetContentTrust(required bool) {
 func (u *ucp) ExpireTokens() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	clear(u.tokens)
+	u.sessions.used = nil
 }

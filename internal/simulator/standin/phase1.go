@@ -129,11 +129,36 @@ func (p phase1) ensureImages(ctx context.Context, nodes []string) error {
 	for _, part := range release.Parts {
 		required = append(required, part.Image(p.repository, version))
 	}
+	missing, err := p.missing(ctx, nodes, required)
+	if err != nil {
+		return err
+	}
+	failed := map[string]error{}
+	for _, ref := range missing {
+		p.log.debugf("pulling %s", ref)
+		pull, err := p.docker.ImagePull(ctx, ref, client.ImagePullOptions{})
+		if err == nil {
+			err = pull.Wait(ctx)
+		}
+		if err != nil {
+			failed[ref] = err
+		}
+	}
+	// UCP pulls on every node, and one that does not matter may have failed.
+	missing, err = p.missing(ctx, nodes, slices.Sorted(maps.Keys(failed)))
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("Failed to pull image %s: %w", missing[0], failed[missing[0]])
+	}
+	return err
+}
+
+// missing are the images that one of the nodes lacks, in the order of their names.
+func (p phase1) missing(ctx context.Context, nodes, required []string) ([]string, error) {
 	missing := map[string]bool{}
 	for _, node := range nodes {
 		onNode, err := p.docker.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("node", node)})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		present := map[string]bool{}
 		for _, img := range onNode.Items {
@@ -147,17 +172,7 @@ func (p phase1) ensureImages(ctx context.Context, nodes []string) error {
 			}
 		}
 	}
-	for _, ref := range slices.Sorted(maps.Keys(missing)) {
-		p.log.debugf("pulling %s", ref)
-		pull, err := p.docker.ImagePull(ctx, ref, client.ImagePullOptions{})
-		if err == nil {
-			err = pull.Wait(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("Failed to pull image %s: %w", ref, err)
-		}
-	}
-	return nil
+	return slices.Sorted(maps.Keys(missing)), nil
 }
 
 // executePhase2 runs the second phase on a node, relays what it writes, and
