@@ -2,7 +2,7 @@ package bootstrap
 
 import (
 	"regexp"
-	"time"
+	"strconv"
 
 	"github.com/Masterminds/semver/v3"
 )
@@ -14,83 +14,71 @@ type UCP struct {
 	Insecure                bool   // do not verify UCP's certificate
 }
 
-// UpgradeOptions are the choices of an upgrade. What the target version does not
-// know is left out.
-type UpgradeOptions struct {
-	ExistingReplicaID string // the replica that the bootstrapper connects to; empty: its own choice
-	UCP               UCP
-	Debug             bool
-	NoImageCheck      bool          // 2.6 only
-	MaxWait           time.Duration // 2.9 and later; 0: the bootstrapper's default
-}
-
-// flag is one flag of a command with the options O.
-type flag[O any] struct {
-	name     string
-	versions span
-	wanted   func(O) bool
-	value    func(O) string // nil: the flag is a switch
-}
-
-// upgradeFlags are those of an upgrade. One that the target does not know ends the
-// bootstrapper at once, hence the versions. Secrets are not among them: arguments can be read in the process
+// arguments are those of a command. Secrets are not among them: arguments can be read in the process
 // list, and in the container's inspection by more people than its environment.
-var upgradeFlags = append([]flag[UpgradeOptions]{
-	{
-		name:   "--debug",
-		wanted: func(o UpgradeOptions) bool { return o.Debug },
-	},
-	{
-		name:     "--nocolor",
-		versions: span{from: semver.MustParse("2.9.0")},
-		wanted:   func(UpgradeOptions) bool { return true },
-	},
-	{
-		name:     "--no-image-check",
-		versions: span{semver.MustParse("2.6.0"), semver.MustParse("2.7.0")},
-		wanted:   func(o UpgradeOptions) bool { return o.NoImageCheck },
-	},
-	{
-		name:     "--max-wait",
-		versions: span{from: semver.MustParse("2.9.0")},
-		wanted:   func(o UpgradeOptions) bool { return o.MaxWait > 0 },
-		value:    func(o UpgradeOptions) string { return o.MaxWait.String() },
-	},
-	text("--existing-replica-id", func(o UpgradeOptions) string { return o.ExistingReplicaID }),
-}, ucpFlags(func(o UpgradeOptions) UCP { return o.UCP })...)
+type arguments []string
 
-// ucpFlags are the flags by which every command reaches UCP.
-func ucpFlags[O any](login func(O) UCP) []flag[O] {
-	return []flag[O]{
-		text("--ucp-url", func(o O) string { return userInfo.ReplaceAllString(login(o).URL, "$1") }),
-		text("--ucp-username", func(o O) string { return login(o).Username }),
-		{
-			name:   "--ucp-insecure-tls",
-			wanted: func(o O) bool { return login(o).Insecure },
-		},
+// set gives a flag its value, unless that is empty.
+func (a *arguments) set(flag, value string) {
+	if value != "" {
+		*a = append(*a, flag, value)
 	}
 }
 
-// text is a flag that is given when it has a value.
-func text[O any](name string, value func(O) string) flag[O] {
-	return flag[O]{name: name, wanted: func(o O) bool { return value(o) != "" }, value: value}
+// on gives a switch if it is wanted.
+func (a *arguments) on(flag string, wanted bool) {
+	if wanted {
+		*a = append(*a, flag)
+	}
+}
+
+// reach gives the flags by which every command reaches the cluster.
+func (a *arguments) reach(u UCP) {
+	a.set("--ucp-url", userInfo.ReplaceAllString(u.URL, "$1"))
+	a.set("--ucp-username", u.Username)
+	a.on("--ucp-insecure-tls", u.Insecure)
 }
 
 // userInfo is a user and a password in a URL. It reaches to the last @, since a
 // password may hold one that is not escaped.
 var userInfo = regexp.MustCompile(`(?i)^([a-z]+://)?.*@`)
 
-// UpgradeCommand gives the arguments and the environment of the container that
-// upgrades a cluster to target. The password and the CA are in the environment
-// alone.
-func UpgradeCommand(target *semver.Version, o UpgradeOptions) (args, env []string) {
-	return command("upgrade", upgradeFlags, target, o), o.UCP.env()
+// env holds the password and the CA, which are in the environment alone.
+func (u UCP) env() (env []string) {
+	if u.CA != "" {
+		env = append(env, "UCP_CA="+u.CA)
+	}
+	if u.Password != "" {
+		env = append(env, "UCP_PASSWORD="+u.Password)
+	}
+	return env
 }
 
-// backupFlags are those by which a backup reaches the cluster; it has no others.
-var backupFlags = append([]flag[BackupOptions]{
-	text("--existing-replica-id", func(o BackupOptions) string { return o.ExistingReplicaID }),
-}, ucpFlags(func(o BackupOptions) UCP { return o.UCP })...)
+// UpgradeOptions are the choices of an upgrade. What the target version does not
+// know is left out.
+type UpgradeOptions struct {
+	ExistingReplicaID string // the replica that the bootstrapper connects to; empty: its own choice
+	UCP               UCP
+	NoImageCheck      bool // 2.6 only
+}
+
+// The versions that know a flag. One that the target does not know ends the
+// bootstrapper at once.
+var (
+	knowNoColor      = span{from: semver.MustParse("2.9.0")}
+	knowNoImageCheck = span{semver.MustParse("2.6.0"), semver.MustParse("2.7.0")}
+)
+
+// UpgradeCommand gives the arguments and the environment of the container that
+// upgrades a cluster to target.
+func UpgradeCommand(target *semver.Version, o UpgradeOptions) (args, env []string) {
+	a := arguments{"upgrade"}
+	a.on("--nocolor", knowNoColor.contains(target))
+	a.on("--no-image-check", o.NoImageCheck && knowNoImageCheck.contains(target))
+	a.set("--existing-replica-id", o.ExistingReplicaID)
+	a.reach(o.UCP)
+	return a, o.UCP.env()
+}
 
 // BackupOptions are the choices of a backup.
 type BackupOptions struct {
@@ -100,32 +88,57 @@ type BackupOptions struct {
 
 // BackupCommand gives the arguments and the environment of the container that
 // writes a backup of a cluster to its standard output, as a tar archive.
-func BackupCommand(running *semver.Version, o BackupOptions) (args, env []string) {
-	return command("backup", backupFlags, running, o), o.UCP.env()
+func BackupCommand(o BackupOptions) (args, env []string) {
+	a := arguments{"backup"}
+	a.set("--existing-replica-id", o.ExistingReplicaID)
+	a.reach(o.UCP)
+	return a, o.UCP.env()
 }
 
-func command[O any](name string, flags []flag[O], version *semver.Version, o O) []string {
-	args := []string{name}
-	for _, f := range flags {
-		if !f.versions.contains(version) || !f.wanted(o) {
-			continue
-		}
-		args = append(args, f.name)
-		if f.value != nil {
-			args = append(args, f.value(o))
-		}
-	}
-	return args
+// JoinOptions are the choices of a join.
+type JoinOptions struct {
+	ExistingReplicaID string // a replica of the cluster that is joined
+	ReplicaID         string // what the new replica is to be called; 12 hexadecimal digits
+	Node              string // the UCP node that it is to run on
+	HTTPPort          int    // that it serves on; 0: the bootstrapper's default, 80
+	HTTPSPort         int    // likewise, 443
+	UCP               UCP
 }
 
-func (u UCP) env() (env []string) {
-	for _, e := range []struct{ name, value string }{
-		{"UCP_CA", u.CA},
-		{"UCP_PASSWORD", u.Password},
-	} {
-		if e.value != "" {
-			env = append(env, e.name+"="+e.value)
-		}
+// JoinCommand gives the arguments and the environment of the container that has
+// a replica join a cluster. The vendor's pages on join and remove list the same
+// flags for all versions.
+func JoinCommand(o JoinOptions) (args, env []string) {
+	a := arguments{"join"}
+	a.set("--existing-replica-id", o.ExistingReplicaID)
+	a.set("--replica-id", o.ReplicaID)
+	a.set("--ucp-node", o.Node)
+	a.set("--replica-http-port", port(o.HTTPPort))
+	a.set("--replica-https-port", port(o.HTTPSPort))
+	a.reach(o.UCP)
+	return a, o.UCP.env()
+}
+
+func port(n int) string {
+	if n == 0 {
+		return ""
 	}
-	return env
+	return strconv.Itoa(n)
+}
+
+// RemoveOptions are the choices of a removal. It is never forced.
+type RemoveOptions struct {
+	ExistingReplicaID string // a replica that stays
+	ReplicaID         string // the replica to remove
+	UCP               UCP
+}
+
+// RemoveCommand gives the arguments and the environment of the container that
+// removes a replica from a cluster.
+func RemoveCommand(o RemoveOptions) (args, env []string) {
+	a := arguments{"remove"}
+	a.set("--existing-replica-id", o.ExistingReplicaID)
+	a.set("--replica-ids", o.ReplicaID)
+	a.reach(o.UCP)
+	return a, o.UCP.env()
 }

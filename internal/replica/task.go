@@ -65,7 +65,7 @@ func (c *change) joinSpec(ctx context.Context) (ucp.CreateSpec, error) {
 		return ucp.CreateSpec{}, err
 	}
 	id := newID()
-	args, env := bootstrap.JoinCommand(version, bootstrap.JoinOptions{
+	args, env := bootstrap.JoinCommand(bootstrap.JoinOptions{
 		ExistingReplicaID: existing.ID, ReplicaID: id, Node: c.o.Node, HTTPPort: c.o.HTTPPort, HTTPSPort: c.o.HTTPSPort, UCP: login,
 	})
 	return ucp.CreateSpec{
@@ -124,7 +124,7 @@ func (c *change) removeSpec(ctx context.Context) (ucp.CreateSpec, error) {
 	if err != nil {
 		return ucp.CreateSpec{}, err
 	}
-	args, env := bootstrap.RemoveCommand(version, bootstrap.RemoveOptions{
+	args, env := bootstrap.RemoveCommand(bootstrap.RemoveOptions{
 		ExistingReplicaID: existing.ID, ReplicaID: c.o.ReplicaID, UCP: login,
 	})
 	return ucp.CreateSpec{

@@ -233,7 +233,7 @@ func (b *backupStep) spec(ctx context.Context) (ucp.CreateSpec, error) {
 		return ucp.CreateSpec{}, err
 	}
 	replica, _ := b.obs.ExistingReplica(b.upgrade.o.ExistingReplicaID)
-	args, env := bootstrap.BackupCommand(b.hop.From, bootstrap.BackupOptions{ExistingReplicaID: replica.ID, UCP: login})
+	args, env := bootstrap.BackupCommand(bootstrap.BackupOptions{ExistingReplicaID: replica.ID, UCP: login})
 	return ucp.CreateSpec{
 		Name: cluster.BackupName(b.upgrade.runner.Host), Image: b.upgrade.o.Images.Bootstrapper(b.hop.From), Args: args, Env: env, Node: replica.Node,
 		Labels: map[string]string{

@@ -92,8 +92,8 @@ func TestBackupOfAKilledRun(t *testing.T) {
 			t.Parallel()
 			sim, c := small(t, "2.5.6")
 			o := backingUp(t, "2.6.15")
-			killed, obs, plan := looked(t, c, o)
-			args, env := bootstrap.BackupCommand(plan.next().From, bootstrap.BackupOptions{ExistingReplicaID: sim.ReplicaIDs()[0], UCP: c.Login})
+			killed, obs, _ := looked(t, c, o)
+			args, env := bootstrap.BackupCommand(bootstrap.BackupOptions{ExistingReplicaID: sim.ReplicaIDs()[0], UCP: c.Login})
 			sim.AddImage("docker/dtr:2.5.6")
 			left := clustertest.Must[runner.Container](t)(killed.runner.Create(t.Context(), ucp.CreateSpec{
 				Name: cluster.BackupName(killed.runner.Host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.bootstrapNode(obs),
