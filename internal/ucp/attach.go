@@ -11,25 +11,22 @@ import (
 
 // Attachment is a connection to what a container writes, which no log need keep.
 type Attachment struct {
-	engine   *Engine
-	id       string
-	terminal bool
-	conn     client.HijackedResponse
+	engine *Engine
+	id     string
+	conn   client.HijackedResponse
 }
 
-// Attach connects to a container's standard output and standard error. What it writes from then on waits to be read: attach before the start.
+// Attach connects to the standard output and standard error of a container, which has no terminal. What it writes from then on waits to be read: attach before the start.
 // The Attachment must be closed.
 func (e *Engine) Attach(ctx context.Context, id string) (*Attachment, error) {
-	// As for a log, the engine tells elsewhere whether there is a terminal. And this renews the login where it has expired:
-	// moby/client does not tell the refusal of a connection from other failures.
-	c, err := e.inspect(ctx, id)
-	if err != nil {
+	// This renews the login where it has expired: moby/client does not tell the refusal of a connection from other failures.
+	if _, err := e.inspect(ctx, id); err != nil {
 		return nil, err
 	}
-	a := &Attachment{engine: e, id: id, terminal: c.Config != nil && c.Config.Tty}
+	a := &Attachment{engine: e, id: id}
 	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, fmt.Errorf("it took more than %s", callLimit))
 	defer cancel()
-	err = e.connection.session.do(ctx, func(token string) error {
+	err := e.connection.session.do(ctx, func(token string) error {
 		c, err := e.connection.under(token)
 		if err != nil {
 			return err
@@ -48,12 +45,7 @@ func (e *Engine) Attach(ctx context.Context, id string) (*Attachment, error) {
 // a connection that is cut may look the same. An error of a writer ends it, and so does ctx.
 func (a *Attachment) Copy(ctx context.Context, stdout, stderr io.Writer) error {
 	defer context.AfterFunc(ctx, a.conn.Close)()
-	var err error
-	if a.terminal {
-		_, err = io.Copy(stdout, a.conn.Reader)
-	} else {
-		_, err = stdcopy.StdCopy(stdout, stderr, a.conn.Reader)
-	}
+	_, err := stdcopy.StdCopy(stdout, stderr, a.conn.Reader)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

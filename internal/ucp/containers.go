@@ -137,48 +137,38 @@ func (e *Engine) Create(ctx context.Context, s CreateSpec) (id string, err error
 
 // Start starts a created container.
 func (e *Engine) Start(ctx context.Context, id string) error {
-	_, err := call(ctx, e.connection, callLimit, "start container "+id, func(ctx context.Context, c *client.Client) (client.ContainerStartResult, error) {
-		return c.ContainerStart(ctx, id, client.ContainerStartOptions{})
-	})
-	return err
-}
-
-// Rename gives a container another name. cerrdefs.IsConflict holds when it is taken.
-func (e *Engine) Rename(ctx context.Context, id, name string) error {
-	_, err := call(ctx, e.connection, callLimit, "rename container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRenameResult, error) {
-		return c.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name})
-	})
-	return err
-}
-
-// Remove removes a container that does not run, and its volumes. It is never forced.
-func (e *Engine) Remove(ctx context.Context, id string) error {
-	_, err := call(ctx, e.connection, callLimit, "remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
-		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{RemoveVolumes: true})
-	})
-	return err
-}
-
-// Discard removes a container and its volumes, and kills it first if it runs. It is for what may end at any moment, which an upgrade may not.
-func (e *Engine) Discard(ctx context.Context, id string) error {
-	_, err := call(ctx, e.connection, callLimit, "kill and remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
-		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
-	})
-	return err
+	return act(ctx, e, "start", (*client.Client).ContainerStart, id, client.ContainerStartOptions{})
 }
 
 // Stop stops a container as its stop signal and time-out say. One that does not run is left as it is.
 func (e *Engine) Stop(ctx context.Context, id string) error {
-	_, err := call(ctx, e.connection, callLimit, "stop container "+id, func(ctx context.Context, c *client.Client) (client.ContainerStopResult, error) {
-		return c.ContainerStop(ctx, id, client.ContainerStopOptions{})
-	})
-	return err
+	return act(ctx, e, "stop", (*client.Client).ContainerStop, id, client.ContainerStopOptions{})
+}
+
+// Rename gives a container another name. cerrdefs.IsConflict holds when it is taken.
+func (e *Engine) Rename(ctx context.Context, id, name string) error {
+	return act(ctx, e, "rename", (*client.Client).ContainerRename, id, client.ContainerRenameOptions{NewName: name})
+}
+
+// Remove removes a container that does not run, and its volumes. It is never forced.
+func (e *Engine) Remove(ctx context.Context, id string) error {
+	return act(ctx, e, "remove", (*client.Client).ContainerRemove, id, client.ContainerRemoveOptions{RemoveVolumes: true})
 }
 
 // RemoveKeepingVolumes removes a container that does not run, and keeps its volumes. It is never forced.
 func (e *Engine) RemoveKeepingVolumes(ctx context.Context, id string) error {
-	_, err := call(ctx, e.connection, callLimit, "remove container "+id, func(ctx context.Context, c *client.Client) (client.ContainerRemoveResult, error) {
-		return c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
+	return act(ctx, e, "remove", (*client.Client).ContainerRemove, id, client.ContainerRemoveOptions{})
+}
+
+// Discard removes a container and its volumes, and kills it first if it runs. It is for what may end at any moment, which an upgrade may not.
+func (e *Engine) Discard(ctx context.Context, id string) error {
+	return act(ctx, e, "kill and remove", (*client.Client).ContainerRemove, id, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+}
+
+// act does one thing to a container.
+func act[O, R any](ctx context.Context, e *Engine, verb string, method func(*client.Client, context.Context, string, O) (R, error), id string, options O) error {
+	_, err := call(ctx, e.connection, callLimit, verb+" container "+id, func(ctx context.Context, c *client.Client) (R, error) {
+		return method(c, ctx, id, options)
 	})
 	return err
 }

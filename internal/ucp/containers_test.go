@@ -96,18 +96,6 @@ func TestRunning(t *testing.T) {
 	}
 }
 
-func TestLogsOfATerminal(t *testing.T) {
-	s := serveUCP(t, "1.37", handlers{
-		"GET /containers/x/json": always(200, `{"Id":"x","Config":{"Tty":true}}`),
-		"GET /containers/x/logs": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, "\x1b[34mINFO\x1b[0m[0000] hello\r\n")
-		},
-	})
-	if got, err := readLogs(s.engine().Logs(t.Context(), "x", time.Time{}, true)); err != nil || got != "\x1b[34mINFO\x1b[0m[0000] hello\r\n" {
-		t.Errorf("%q, error %v", got, err)
-	}
-}
-
 func TestLogsCutShort(t *testing.T) {
 	s := serveUCP(t, "1.37", handlers{
 		"GET /containers/x/json": file("container.json"),
@@ -127,35 +115,33 @@ func TestFollowEnds(t *testing.T) {
 		"with Close":       func(r io.Closer, _ context.CancelFunc) { _ = r.Close() },
 		"with the context": func(_ io.Closer, cancel context.CancelFunc) { cancel() },
 	} {
-		for _, terminal := range []string{"true", "false"} {
-			t.Run(name+", terminal "+terminal, func(t *testing.T) {
-				gone := make(chan struct{})
-				s := serveUCP(t, "1.37", handlers{
-					"GET /containers/x/json": always(200, `{"Config":{"Tty":`+terminal+`}}`),
-					"GET /containers/x/logs": func(w http.ResponseWriter, r *http.Request) {
-						_ = http.NewResponseController(w).Flush()
-						<-r.Context().Done()
-						close(gone)
-					},
-				})
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				r, err := s.engine().Logs(ctx, "x", time.Time{}, true)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer r.Close()
-				read := make(chan error)
-				go func() {
-					_, err := r.Read(make([]byte, 10))
-					read <- err
-				}()
-				end(r, cancel)
-				if err := <-read; err == nil {
-					t.Error("no error")
-				}
-				<-gone // the engine is not asked any more either
+		t.Run(name, func(t *testing.T) {
+			gone := make(chan struct{})
+			s := serveUCP(t, "1.37", handlers{
+				"GET /containers/x/json": file("container.json"),
+				"GET /containers/x/logs": func(w http.ResponseWriter, r *http.Request) {
+					_ = http.NewResponseController(w).Flush()
+					<-r.Context().Done()
+					close(gone)
+				},
 			})
-		}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r, err := s.engine().Logs(ctx, "x", time.Time{}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			read := make(chan error)
+			go func() {
+				_, err := r.Read(make([]byte, 10))
+				read <- err
+			}()
+			end(r, cancel)
+			if err := <-read; err == nil {
+				t.Error("no error")
+			}
+			<-gone // the engine is not asked any more either
+		})
 	}
 }

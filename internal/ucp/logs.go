@@ -11,16 +11,13 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Logs reads standard output and standard error of a container, interleaved.
+// Logs reads standard output and standard error of a container, which has no terminal, interleaved.
 // A zero since means from the start. With follow it goes on until the container ends or ctx does.
 func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bool) (io.ReadCloser, error) {
-	// With a terminal both come as one plain stream, which the engine tells nowhere else.
-	c, err := e.inspect(ctx, id)
-	if err != nil {
+	// The log itself is asked for once, and its failures have no type: this is repeated, and says what is wrong.
+	if _, err := e.inspect(ctx, id); err != nil {
 		return nil, err
 	}
-	terminal := c.Config != nil && c.Config.Tty
-
 	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow}
 	if !since.IsZero() {
 		options.Since = fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())
@@ -32,7 +29,7 @@ func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bo
 		ctx, cancel = context.WithTimeout(ctx, callLimit)
 	}
 	var body io.ReadCloser
-	err = e.connection.session.do(ctx, func(token string) error {
+	err := e.connection.session.do(ctx, func(token string) error {
 		c, err := e.connection.under(token)
 		if err != nil {
 			return err
@@ -44,36 +41,23 @@ func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bo
 		cancel()
 		return nil, e.connection.failed(ctx, "read the log of container "+id, err)
 	}
-	l := &logReader{Reader: body, body: body, cancel: cancel}
-	if !terminal {
-		l.demultiplex()
-	}
-	return l, nil
+	r, w := io.Pipe()
+	go func() {
+		_, err := stdcopy.StdCopy(w, w, body)
+		w.CloseWithError(err)
+	}()
+	return &logReader{PipeReader: r, body: body, cancel: cancel}, nil
 }
 
 // logReader is a log that is being read.
 type logReader struct {
-	io.Reader
+	*io.PipeReader
 	body   io.Closer
 	cancel context.CancelFunc
-}
-
-func (l *logReader) demultiplex() {
-	multiplexed := l.Reader
-	r, w := io.Pipe()
-	go func() {
-		_, err := stdcopy.StdCopy(w, w, multiplexed)
-		w.CloseWithError(err)
-	}()
-	l.Reader = r
 }
 
 // Close ends the reading, also a Read that is under way.
 func (l *logReader) Close() error {
 	l.cancel()
-	err := l.body.Close()
-	if r, ok := l.Reader.(*io.PipeReader); ok {
-		err = errors.Join(err, r.Close())
-	}
-	return err
+	return errors.Join(l.body.Close(), l.PipeReader.Close())
 }
