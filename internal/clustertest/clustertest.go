@@ -18,6 +18,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
@@ -40,7 +41,7 @@ var Pace = wait.Pace{
 }
 
 // retry gives up on an answer after a few tries in quick succession.
-var retry = dtr.RetryConfig{Max: 3, WaitMin: time.Millisecond, WaitMax: 10 * time.Millisecond}
+var retry = endpoint.Retry{Max: 3, WaitMin: time.Millisecond, WaitMax: 10 * time.Millisecond}
 
 // Start simulates a cluster of three replicas and connects to it.
 func Start(t *testing.T, version string) (*simulator.Cluster, cluster.Cluster) {

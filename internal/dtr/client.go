@@ -8,13 +8,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
-
-// RetryConfig bounds one call; its zero value means the defaults.
-type RetryConfig = endpoint.Retry
 
 // Config says where a DTR is and who asks.
 type Config struct {
@@ -27,7 +23,7 @@ type Config struct {
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
 	UserAgent          string
-	Retry              RetryConfig
+	Retry              endpoint.Retry
 }
 
 // Client talks to one DTR. It is safe for concurrent use.
@@ -169,9 +165,6 @@ func (c *Client) reader(v any) func(*endpoint.Answer) error {
 	}
 }
 
-// maxMessage bounds what an error repeats of an answer, in bytes.
-const maxMessage = 500
-
 // check is nil for a success.
 func (c *Client) check(a *endpoint.Answer) *APIError {
 	if a.OK() {
@@ -182,9 +175,7 @@ func (c *Client) check(a *endpoint.Answer) *APIError {
 		Errors []struct{ Code, Message string } `json:"errors"`
 	}
 	if json.Unmarshal(a.Body, &body) == nil && len(body.Errors) > 0 {
-		err.Code = body.Errors[0].Code
-		message := c.endpoint.Scrub(body.Errors[0].Message)
-		err.Message = strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
+		err.Code, err.Message = body.Errors[0].Code, c.endpoint.Quote(body.Errors[0].Message)
 	}
 	return err
 }

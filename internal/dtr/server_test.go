@@ -8,11 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint/endpointtest"
 )
 
 // quick keeps the pauses of tests out of sight.
-var quick = RetryConfig{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond, Attempt: 10 * time.Second, Total: time.Minute}
+var quick = endpoint.Retry{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond, Attempt: 10 * time.Second, Total: time.Minute}
 
 var answer, always, lose = endpointtest.Answer, endpointtest.Always, endpointtest.Lose
 

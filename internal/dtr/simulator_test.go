@@ -19,7 +19,7 @@ func connect(t *testing.T, c *simulator.Cluster, change ...func(*dtr.Config)) *d
 	t.Helper()
 	config := dtr.Config{
 		URL: c.DTRURL(), Username: c.Username(), Password: c.Password(), CACert: c.CACert(),
-		Retry: dtr.RetryConfig{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond},
+		Retry: endpoint.Retry{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond},
 	}
 	for _, f := range change {
 		f(&config)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,13 +39,9 @@ type Config struct {
 
 // Endpoint sends requests to one address. It is safe for concurrent use.
 type Endpoint struct {
-	service   string
+	config    Config // its defaults filled in
 	base      *url.URL
 	roots     string
-	userAgent string
-	secrets   []string
-	retry     Retry
-	maxBody   int64
 	verified  bool
 	transport *http.Transport
 	client    *http.Client
@@ -72,26 +69,19 @@ func New(c Config) (*Endpoint, error) {
 // Over is an endpoint that a transport of the caller's leads to: a Unix socket, an ssh connection, a TLS client certificate.
 // The URL and the TLS fields of c are not used. The transport must stay as it is from now on.
 func Over(transport *http.Transport, base *url.URL, c Config) *Endpoint {
-	e := &Endpoint{
-		service:   c.Service,
+	c.Retry, c.MaxBody = c.Retry.withDefaults(), cmp.Or(c.MaxBody, defaultMaxBody)
+	c.Secrets = slices.DeleteFunc(slices.Clone(c.Secrets), func(s string) bool { return s == "" })
+	return &Endpoint{
+		config:    c,
 		base:      base,
 		roots:     "the configured certificates",
-		userAgent: c.UserAgent,
-		retry:     c.Retry.withDefaults(),
-		maxBody:   cmp.Or(c.MaxBody, defaultMaxBody),
 		transport: transport,
+		client: &http.Client{
+			Transport:     logged{service: c.Service, next: transport},
+			CheckRedirect: sameHost,
+			Timeout:       c.Retry.Attempt,
+		},
 	}
-	for _, s := range c.Secrets {
-		if s != "" {
-			e.secrets = append(e.secrets, s)
-		}
-	}
-	e.client = &http.Client{
-		Transport:     logged{service: c.Service, next: transport},
-		CheckRedirect: sameHost,
-		Timeout:       e.retry.Attempt,
-	}
-	return e
 }
 
 // parseURL accepts the address of a host and nothing else, so that no part of it is ignored unseen.
@@ -127,7 +117,7 @@ func (e *Endpoint) URL() string { return e.base.String() }
 func (e *Endpoint) Port() string { return e.base.Port() }
 
 // Service is what answers there, for people.
-func (e *Endpoint) Service() string { return e.service }
+func (e *Endpoint) Service() string { return e.config.Service }
 
 // Verified reports whether an answer is known to come from the host that was asked.
 func (e *Endpoint) Verified() bool { return e.verified }
@@ -136,7 +126,7 @@ func (e *Endpoint) Verified() bool { return e.verified }
 func (e *Endpoint) Transport() *http.Transport { return e.transport }
 
 // Limits are the limits in force.
-func (e *Endpoint) Limits() Retry { return e.retry }
+func (e *Endpoint) Limits() Retry { return e.config.Retry }
 
 // Request is one question.
 type Request struct {
@@ -186,7 +176,7 @@ func (e *Endpoint) Repeat(ctx context.Context, r Request, read func(*Answer) err
 	if err != nil {
 		return err
 	}
-	return e.send(req, e.retry.Max, read)
+	return e.send(req, e.config.Retry.Max, read)
 }
 
 // Once asks exactly once.
@@ -197,7 +187,7 @@ func (e *Endpoint) Once(ctx context.Context, r Request, read func(*Answer) error
 	}
 	if r.Limit > 0 {
 		patient, client := *e, *e.client
-		client.Timeout, patient.retry.Total, patient.client = r.Limit, r.Limit, &client
+		client.Timeout, patient.config.Retry.Total, patient.client = r.Limit, r.Limit, &client
 		e = &patient
 	}
 	return e.send(req, 0, read)
@@ -221,8 +211,8 @@ func (e *Endpoint) build(ctx context.Context, r Request) (*http.Request, error) 
 	if r.Authorization != "" {
 		req.Header.Set("Authorization", r.Authorization)
 	}
-	if e.userAgent != "" {
-		req.Header.Set("User-Agent", e.userAgent)
+	if e.config.UserAgent != "" {
+		req.Header.Set("User-Agent", e.config.UserAgent)
 	}
 	req.Close = r.NewConnection
 	return req, nil
@@ -230,16 +220,19 @@ func (e *Endpoint) build(ctx context.Context, r Request) (*http.Request, error) 
 
 // Mask returns a context whose log lines never show the endpoint's secrets.
 func (e *Endpoint) Mask(ctx context.Context) context.Context {
-	if len(e.secrets) == 0 {
+	if len(e.config.Secrets) == 0 {
 		return ctx
 	}
-	return tflog.MaskLogStrings(ctx, e.secrets...)
+	return tflog.MaskLogStrings(ctx, e.config.Secrets...)
 }
 
-// Scrub removes the endpoint's secrets from a text that the service wrote.
-func (e *Endpoint) Scrub(text string) string {
-	for _, s := range e.secrets {
+// maxQuote bounds what an error repeats of an answer, in bytes.
+const maxQuote = 500
+
+// Quote is the beginning of a text that the service wrote, without the endpoint's secrets.
+func (e *Endpoint) Quote(text string) string {
+	for _, s := range e.config.Secrets {
 		text = strings.ReplaceAll(text, s, "***")
 	}
-	return text
+	return strings.ToValidUTF8(text[:min(len(text), maxQuote)], "")
 }

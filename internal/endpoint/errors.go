@@ -67,7 +67,7 @@ var errTooLarge = errors.New("it is too long")
 
 // Unusable is the *ResponseError for an answer.
 func (e *Endpoint) Unusable(a *Answer, err error) error {
-	return &ResponseError{Service: e.service, Method: a.Method, Path: a.Path, StatusCode: a.StatusCode, Err: err}
+	return &ResponseError{Service: e.config.Service, Method: a.Method, Path: a.Path, StatusCode: a.StatusCode, Err: err}
 }
 
 // explain types an error of the transport.
@@ -76,9 +76,9 @@ func (e *Endpoint) explain(method, url string, attempts int, err error) error {
 		return redirect
 	}
 	if unverified, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return &CertificateError{Service: e.service, Host: hostOf(url), Roots: e.roots, Err: unverified.Err}
+		return &CertificateError{Service: e.config.Service, Host: hostOf(url), Roots: e.roots, Err: unverified.Err}
 	}
-	return &UnreachableError{Service: e.service, Method: method, URL: url, Attempts: attempts, Err: stripURL(err)}
+	return &UnreachableError{Service: e.config.Service, Method: method, URL: url, Attempts: attempts, Err: stripURL(err)}
 }
 
 // stripURL drops the outer words of net/http, which repeat the URL, its query included.

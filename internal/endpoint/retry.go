@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,22 +29,13 @@ type Retry struct {
 }
 
 func (r Retry) withDefaults() Retry {
-	orElse := func(v *time.Duration, d time.Duration) {
-		if *v <= 0 {
-			*v = d
-		}
+	return Retry{
+		Max:     max(cmp.Or(r.Max, 5), 0),
+		WaitMin: cmp.Or(r.WaitMin, 500*time.Millisecond),
+		WaitMax: cmp.Or(r.WaitMax, 5*time.Second),
+		Attempt: cmp.Or(r.Attempt, 30*time.Second),
+		Total:   cmp.Or(r.Total, time.Minute),
 	}
-	orElse(&r.WaitMin, 500*time.Millisecond)
-	orElse(&r.WaitMax, 5*time.Second)
-	orElse(&r.Attempt, 30*time.Second)
-	orElse(&r.Total, time.Minute)
-	switch {
-	case r.Max == 0:
-		r.Max = 5
-	case r.Max < 0:
-		r.Max = 0
-	}
-	return r
 }
 
 // Pause is how long to wait after the given attempt, counted from 0.
@@ -55,7 +47,7 @@ func (r Retry) Pause(attempt int, resp *http.Response) time.Duration {
 // send makes the request, repeats it at most so often, and returns what became of the last attempt.
 func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error) error {
 	caller := req.Context()
-	ctx, cancel := context.WithTimeout(e.Mask(caller), e.retry.Total)
+	ctx, cancel := context.WithTimeout(e.Mask(caller), e.config.Retry.Total)
 	defer cancel()
 	again, err := retryablehttp.FromRequest(req.WithContext(ctx))
 	if err != nil {
@@ -69,7 +61,7 @@ func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error
 		RetryMax:     repeats,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		Backoff: func(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
-			return e.retry.Pause(attempt, resp)
+			return e.config.Retry.Pause(attempt, resp)
 		},
 		CheckRetry: func(_ context.Context, resp *http.Response, err error) (bool, error) {
 			attempts++
@@ -90,7 +82,7 @@ func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error
 		return nil
 	}
 	if err := context.Cause(caller); err != nil {
-		return interrupted(e.service, req, attempts, err, last)
+		return interrupted(e.config.Service, req, attempts, err, last)
 	}
 	return last
 }
@@ -114,10 +106,10 @@ func (e *Endpoint) take(req *http.Request, resp *http.Response, read func(*Answe
 	defer resp.Body.Close()
 	a := &Answer{Method: req.Method, Path: req.URL.Path, StatusCode: resp.StatusCode, Header: resp.Header}
 	var err error
-	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, e.maxBody+1)); err != nil {
+	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, e.config.MaxBody+1)); err != nil {
 		return e.Unusable(a, fmt.Errorf("it was cut short: %w", stripURL(err)))
 	}
-	if int64(len(a.Body)) > e.maxBody {
+	if int64(len(a.Body)) > e.config.MaxBody {
 		return e.Unusable(a, errTooLarge)
 	}
 	return read(a)

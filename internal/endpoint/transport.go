@@ -57,7 +57,7 @@ func (l logged) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // LogResponse writes the line for a request that did not go through the endpoint, but over its transport.
 func (e *Endpoint) LogResponse(resp *http.Response) {
-	logRequest(e.service, resp.Request, map[string]any{"status": resp.StatusCode})
+	logRequest(e.config.Service, resp.Request, map[string]any{"status": resp.StatusCode})
 }
 
 func logRequest(service string, req *http.Request, fields map[string]any) {

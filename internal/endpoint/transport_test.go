@@ -91,9 +91,9 @@ func TestLog(t *testing.T) {
 	}
 }
 
-func TestScrub(t *testing.T) {
+func TestQuote(t *testing.T) {
 	e := Over(NewTransport(), nil, Config{Secrets: []string{"", "pa55word"}})
-	if got := e.Scrub("no user admin:pa55word"); got != "no user admin:***" {
+	if got := e.Quote("no user admin:pa55word"); got != "no user admin:***" {
 		t.Error(got)
 	}
 }

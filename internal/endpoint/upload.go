@@ -32,7 +32,7 @@ func (e *Endpoint) Send(ctx context.Context, r Request, u Upload, read func(*Ans
 	transport := e.transport.Clone()
 	defer transport.CloseIdleConnections()
 	transport.ExpectContinueTimeout = continueTimeout
-	client := http.Client{Transport: logged{service: e.service, next: transport}, CheckRedirect: sameHost}
+	client := http.Client{Transport: logged{service: e.config.Service, next: transport}, CheckRedirect: sameHost}
 	resp, err := client.Do(req)
 	if err == nil {
 		defer resp.Body.Close()
@@ -41,7 +41,7 @@ func (e *Endpoint) Send(ctx context.Context, r Request, u Upload, read func(*Ans
 		err = e.explain(req.Method, address(req), 1, err)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return interrupted(e.service, req, 1, cause, err)
+		return interrupted(e.config.Service, req, 1, cause, err)
 	}
 	return err
 }

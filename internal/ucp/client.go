@@ -27,7 +27,7 @@ type Config struct {
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
 	UserAgent          string
-	Retry              RetryConfig
+	Retry              endpoint.Retry
 }
 
 // Client talks to one UCP. It is safe for concurrent use.

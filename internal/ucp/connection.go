@@ -26,9 +26,6 @@ const (
 	maxBody = 64 << 20
 )
 
-// RetryConfig bounds one call; its zero value means the defaults.
-type RetryConfig = endpoint.Retry
-
 // connection is the way to an engine: its address, its login and the version of its API.
 //
 // The version is agreed on here: the negotiation of moby/client refuses everything before 1.40 (Engine 19.03).

@@ -29,7 +29,7 @@ type DockerConfig struct {
 	// except that TLS, where it is used, is always verified.
 	UseEnv    bool
 	UserAgent string
-	Retry     RetryConfig
+	Retry     endpoint.Retry
 }
 
 // NewEngine connects to a single engine and agrees on the version of its API.

@@ -177,7 +177,7 @@ func TestSSH(t *testing.T) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	_, err := NewEngine(ctx, DockerConfig{Host: "ssh://me@node1.example.com:2222", Retry: RetryConfig{Max: -1}})
+	_, err := NewEngine(ctx, DockerConfig{Host: "ssh://me@node1.example.com:2222", Retry: endpoint.Retry{Max: -1}})
 	if _, ok := errors.AsType[*endpoint.UnreachableError](err); !ok {
 		t.Errorf("error %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 
@@ -57,9 +56,6 @@ func errorClass(status int) error {
 	}
 }
 
-// maxMessage bounds what an error repeats of an answer, in bytes.
-const maxMessage = 500
-
 // check is nil for a success.
 func check(e *endpoint.Endpoint, a *endpoint.Answer) error {
 	if a.OK() {
@@ -76,11 +72,10 @@ func check(e *endpoint.Endpoint, a *endpoint.Answer) error {
 			message = body.Errors[0].Message
 		}
 	}
-	message = e.Scrub(message)
 	return &APIError{
 		Service:    e.Service(),
 		StatusCode: a.StatusCode,
-		Message:    strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""),
+		Message:    e.Quote(message),
 		Method:     a.Method,
 		Path:       a.Path,
 	}

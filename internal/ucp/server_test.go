@@ -15,11 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint/endpointtest"
 )
 
 // quick keeps the pauses of tests out of sight.
-var quick = RetryConfig{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond, Attempt: 10 * time.Second, Total: time.Minute}
+var quick = endpoint.Retry{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond, Attempt: 10 * time.Second, Total: time.Minute}
 
 // handlers answer by method and path, the Engine API's without the version: "GET /info".
 type handlers map[string]http.HandlerFunc

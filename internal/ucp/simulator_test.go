@@ -20,7 +20,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
-var quick = ucp.RetryConfig{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond}
+var quick = endpoint.Retry{Max: 3, WaitMin: time.Millisecond, WaitMax: 2 * time.Millisecond}
 
 func connect(t *testing.T, sim *simulator.Cluster) *ucp.Client {
 	t.Helper()
