@@ -134,11 +134,10 @@ func (c *Client) Features(ctx context.Context) (f Features, err error) {
 // ClusterStatus is the health of every replica as the replicas reported it. It needs an admin.
 func (c *Client) ClusterStatus(ctx context.Context) (status ClusterStatus, err error) {
 	err = c.endpoint.Repeat(ctx, c.request("/api/v0/meta/cluster_status", nil), func(a *endpoint.Answer) error {
-		var wire clusterStatus
-		if err := c.reader(&wire)(a); err != nil {
+		status = ClusterStatus{}
+		if err := c.reader(&status)(a); err != nil {
 			return err
 		}
-		status = wire.export()
 		status.Date, _ = http.ParseTime(a.Header.Get("Date"))
 		return nil
 	})

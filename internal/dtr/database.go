@@ -26,12 +26,9 @@ type Database struct{ client *Client }
 func (c *Client) Database() Database { return Database{c} }
 
 // Status is the state of the vulnerability database.
-func (d Database) Status(ctx context.Context) (ScanStatus, error) {
-	var s scanStatus
-	if err := d.client.get(ctx, "/api/v0/imagescan/status", nil, &s); err != nil {
-		return ScanStatus{}, err
-	}
-	return s.export(), nil
+func (d Database) Status(ctx context.Context) (s ScanStatus, err error) {
+	err = d.client.get(ctx, "/api/v0/imagescan/status", nil, &s)
+	return s, err
 }
 
 // Sync has DTR download the vulnerability database. It is a job that goes on after the answer.

@@ -14,20 +14,23 @@ import (
 
 // Job is one entry of the job queue. A failed job that is tried again becomes a new job.
 type Job struct {
-	ID string
+	ID string `json:"id"`
 	// RetryFromID is ID itself for a first attempt, else the job that this one tries again.
-	RetryFromID string
+	RetryFromID string `json:"retryFromID"`
 	// WorkerID is the replica that runs the job, empty while it waits.
-	WorkerID string
-	Action   string
-	Status   JobStatus
+	WorkerID string    `json:"workerID"`
+	Action   string    `json:"action"`
+	Status   JobStatus `json:"status"`
 	// ScheduledAt and LastUpdated are zero when DTR does not say.
-	ScheduledAt, LastUpdated  time.Time
-	RetriesLeft, RetriesTotal int
-	Parameters                map[string]string
-	CapacityMap               map[string]int
+	ScheduledAt  time.Time         `json:"scheduledAt"`
+	LastUpdated  time.Time         `json:"lastUpdated"`
+	RetriesLeft  int               `json:"retriesLeft"`
+	RetriesTotal int               `json:"retriesTotal"`
+	Parameters   map[string]string `json:"parameters"`
+	CapacityMap  map[string]int    `json:"capacityMap"`
 	// Deadline and StopTimeout are durations as DTR writes them, empty for none.
-	Deadline, StopTimeout string
+	Deadline    string `json:"deadline"`
+	StopTimeout string `json:"stopTimeout"`
 }
 
 // JobFilter narrows a list of jobs.
@@ -72,7 +75,7 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 			if !f.matches(j) {
 				continue
 			}
-			jobs = append(jobs, j.export())
+			jobs = append(jobs, j)
 			if len(jobs) == f.Limit {
 				return jobs, nil
 			}
@@ -87,7 +90,7 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 }
 
 // matches is what of the filter DTR may not have applied: it documents that running shows only the jobs that run, and not how to see the others.
-func (f JobFilter) matches(j job) bool {
+func (f JobFilter) matches(j Job) bool {
 	if f.Worker != "" && f.Worker != j.WorkerID {
 		return false
 	}
@@ -95,13 +98,13 @@ func (f JobFilter) matches(j job) bool {
 	return f.Running == nil || err != nil || *f.Running == (phase == PhaseRunning)
 }
 
-func (c *Client) jobPage(ctx context.Context, f JobFilter, start, limit int) ([]job, error) {
+func (c *Client) jobPage(ctx context.Context, f JobFilter, start, limit int) ([]Job, error) {
 	running := "any"
 	if f.Running != nil && *f.Running {
 		running = "true"
 	}
 	var list struct {
-		Jobs []job `json:"jobs"`
+		Jobs []Job `json:"jobs"`
 	}
 	err := c.get(ctx, jobsPath, url.Values{
 		"action":  {cmp.Or(f.Action, "any")},
@@ -119,23 +122,22 @@ func (c *Client) Job(ctx context.Context, id string) (j Job, err error) {
 	if err != nil {
 		return Job{}, err
 	}
-	err = c.endpoint.Repeat(ctx, c.request(path, nil), func(a *endpoint.Answer) error {
-		j, err = c.readJob(a)
-		return err
-	})
+	err = c.endpoint.Repeat(ctx, c.request(path, nil), c.jobReader(&j))
 	return j, err
 }
 
-// readJob takes a job without an id for no answer at all.
-func (c *Client) readJob(a *endpoint.Answer) (Job, error) {
-	var j job
-	if err := c.reader(&j)(a); err != nil {
-		return Job{}, err
+// jobReader takes a job without an id for no answer at all.
+func (c *Client) jobReader(j *Job) func(*endpoint.Answer) error {
+	return func(a *endpoint.Answer) error {
+		*j = Job{}
+		if err := c.reader(j)(a); err != nil {
+			return err
+		}
+		if j.ID == "" {
+			return c.endpoint.Unusable(a, errors.New("it is not a job"))
+		}
+		return nil
 	}
-	if j.ID == "" {
-		return Job{}, c.endpoint.Unusable(a, errors.New("it is not a job"))
-	}
-	return j.export(), nil
 }
 
 // JobLogs returns the last lines of a job's log; last <= 0 means all.

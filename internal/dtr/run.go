@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
 // RunJob starts a job of the action now. The parameters, which may be nil, depend on the action.
@@ -68,10 +66,7 @@ func (c *Client) postJob(ctx context.Context, action string, parameters map[stri
 	}
 	r := c.request(jobsPath, nil)
 	r.Method, r.JSON = http.MethodPost, body
-	err = c.endpoint.Once(ctx, r, func(a *endpoint.Answer) error {
-		j, err = c.readJob(a)
-		return err
-	})
+	err = c.endpoint.Once(ctx, r, c.jobReader(&j))
 	return j, err
 }
 

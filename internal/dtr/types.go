@@ -44,20 +44,20 @@ const HealthOK = "OK"
 // ClusterStatus is the cluster's view of its replicas. All maps are keyed by replica id.
 type ClusterStatus struct {
 	// Health is HealthOK or a reason. It comes from a cache that every replica refreshes: see Timestamp.
-	Health map[string]string
+	Health map[string]string `json:"replica_health"`
 	// Timestamp says when a replica last reported; a replica whose time cannot be read is absent.
-	Timestamp map[string]time.Time
+	Timestamp map[string]time.Time `json:"replica_timestamp"`
 	// GCLockHolder is the job or replica that collects garbage, empty when none does.
-	GCLockHolder string
+	GCLockHolder string `json:"gc_lock_holder"`
 	// Date is the server's own time of the answer, to measure Timestamp against; zero when it did not say.
-	Date time.Time
+	Date time.Time `json:"-"`
 }
 
 // ScanStatus is the state of the vulnerability database.
 type ScanStatus struct {
-	DBVersion          int
-	DBUpdatedAt        time.Time
-	LastDBUpdateFailed bool
+	DBVersion          int       `json:"db_version"`
+	DBUpdatedAt        time.Time `json:"db_updated_at"`
+	LastDBUpdateFailed bool      `json:"lastDBUpdateFailed"`
 }
 
 // ContentCache is a registered content cache.

@@ -27,50 +27,49 @@ func (t *timestamp) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-type clusterStatus struct {
-	Health       map[string]string    `json:"replica_health"`
-	Timestamp    map[string]timestamp `json:"replica_timestamp"`
-	GCLockHolder string               `json:"gc_lock_holder"`
-}
-
-func (s clusterStatus) export() ClusterStatus {
-	times := make(map[string]time.Time, len(s.Timestamp))
-	for id, t := range s.Timestamp {
+// UnmarshalJSON reads the cluster's status. A time that cannot be read is left out.
+func (s *ClusterStatus) UnmarshalJSON(b []byte) error {
+	type plain ClusterStatus
+	wire := struct {
+		*plain
+		Timestamp map[string]timestamp `json:"replica_timestamp"`
+	}{plain: (*plain)(s)}
+	err := json.Unmarshal(b, &wire)
+	s.Timestamp = make(map[string]time.Time, len(wire.Timestamp))
+	for id, t := range wire.Timestamp {
 		if !t.IsZero() {
-			times[id] = t.Time
+			s.Timestamp[id] = t.Time
 		}
 	}
-	return ClusterStatus{Health: s.Health, Timestamp: times, GCLockHolder: s.GCLockHolder}
+	return err
 }
 
-type scanStatus struct {
-	DBVersion          int       `json:"db_version"`
-	DBUpdatedAt        timestamp `json:"db_updated_at"`
-	LastDBUpdateFailed bool      `json:"lastDBUpdateFailed"`
+// UnmarshalJSON reads what DTR says of its vulnerability database.
+func (s *ScanStatus) UnmarshalJSON(b []byte) error {
+	type plain ScanStatus
+	wire := struct {
+		*plain
+		DBUpdatedAt timestamp `json:"db_updated_at"`
+	}{plain: (*plain)(s)}
+	err := json.Unmarshal(b, &wire)
+	s.DBUpdatedAt = wire.DBUpdatedAt.Time
+	return err
 }
 
-func (s scanStatus) export() ScanStatus {
-	return ScanStatus{
-		DBVersion:          s.DBVersion,
-		DBUpdatedAt:        s.DBUpdatedAt.Time,
-		LastDBUpdateFailed: s.LastDBUpdateFailed,
-	}
-}
-
-type job struct {
-	ID           string    `json:"id"`
-	RetryFromID  string    `json:"retryFromID"`
-	WorkerID     string    `json:"workerID"`
-	Action       string    `json:"action"`
-	Status       JobStatus `json:"status"`
-	ScheduledAt  timestamp `json:"scheduledAt"`
-	LastUpdated  timestamp `json:"lastUpdated"`
-	RetriesLeft  int       `json:"retriesLeft"`
-	RetriesTotal int       `json:"retriesTotal"`
-	Parameters   texts     `json:"parameters"`
-	CapacityMap  counts    `json:"capacityMap"`
-	Deadline     string    `json:"deadline"`
-	StopTimeout  string    `json:"stopTimeout"`
+// UnmarshalJSON reads a job, whose times and maps are not the same in all versions.
+func (j *Job) UnmarshalJSON(b []byte) error {
+	type plain Job
+	wire := struct {
+		*plain
+		ScheduledAt timestamp `json:"scheduledAt"`
+		LastUpdated timestamp `json:"lastUpdated"`
+		Parameters  texts     `json:"parameters"`
+		CapacityMap counts    `json:"capacityMap"`
+	}{plain: (*plain)(j)}
+	err := json.Unmarshal(b, &wire)
+	j.ScheduledAt, j.LastUpdated = wire.ScheduledAt.Time, wire.LastUpdated.Time
+	j.Parameters, j.CapacityMap = wire.Parameters, wire.CapacityMap
+	return err
 }
 
 // texts and counts are maps whose values DTR 2.5 does not type. What cannot be read is left out, as with a timestamp.
@@ -104,24 +103,6 @@ func (c *counts) UnmarshalJSON(b []byte) error {
 		}
 	}
 	return nil
-}
-
-func (j job) export() Job {
-	return Job{
-		ID:           j.ID,
-		RetryFromID:  j.RetryFromID,
-		WorkerID:     j.WorkerID,
-		Action:       j.Action,
-		Status:       j.Status,
-		ScheduledAt:  j.ScheduledAt.Time,
-		LastUpdated:  j.LastUpdated.Time,
-		RetriesLeft:  j.RetriesLeft,
-		RetriesTotal: j.RetriesTotal,
-		Parameters:   j.Parameters,
-		CapacityMap:  j.CapacityMap,
-		Deadline:     j.Deadline,
-		StopTimeout:  j.StopTimeout,
-	}
 }
 
 // logLine is a line of a job's log. Up to DTR 2.4 the keys begin in upper case, which encoding/json takes as well.
