@@ -13,29 +13,22 @@ import (
 // ModifyPlan judges a plan against what DTR has registered and what runs. It has
 // something to say only when there is something to do.
 func (r *cacheResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	p := cachePlan{changed: !req.Plan.Raw.Equal(req.State.Raw)}
-	if !req.State.Raw.IsNull() {
-		p.prior = new(cacheModel)
-		resp.Diagnostics.Append(req.State.Get(ctx, p.prior)...)
-	}
+	plan, prior := planOf[cacheModel](ctx, req, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if req.Plan.Raw.IsNull() {
-		if p.prior.deployed() {
-			resp.Diagnostics.Append(cacheLeft(p.prior))
+	if plan == nil {
+		if prior.deployed() {
+			resp.Diagnostics.Append(cacheLeft(prior))
 		}
 		return
 	}
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &p.model)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	resp.Diagnostics.Append(p.model.check()...)
-	limit, diags := p.model.Timeouts.Read(ctx, defaultReadTimeout)
+	p := cachePlan{model: *plan, prior: prior, changed: !req.Plan.Raw.Equal(req.State.Raw)}
+	resp.Diagnostics.Append(plan.check()...)
+	options, known, diags := plan.options(ctx, r.conn)
 	resp.Diagnostics.Append(diags...)
-	options, known, diags := p.model.options(ctx, r.conn)
-	resp.Diagnostics.Append(diags...)
+	ctx, cancel := withLimit(ctx, req.Plan, "read", defaultReadTimeout, &resp.Diagnostics)
+	defer cancel()
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -44,8 +37,6 @@ func (r *cacheResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		p.model.CurrentVersion = types.StringNull()
 	}
 	if known {
-		ctx, cancel := withTimeout(ctx, "read", limit)
-		defer cancel()
 		resp.Diagnostics.Append(p.setObserved(r.look(ctx, options))...)
 		resp.Diagnostics.Append(p.planOnline(options)...)
 	}

@@ -19,7 +19,6 @@ import (
 const defaultCacheTimeout = 30 * time.Minute
 
 var (
-	_ resource.Resource                   = (*cacheResource)(nil)
 	_ resource.ResourceWithConfigure      = (*cacheResource)(nil)
 	_ resource.ResourceWithValidateConfig = (*cacheResource)(nil)
 	_ resource.ResourceWithModifyPlan     = (*cacheResource)(nil)
@@ -50,96 +49,58 @@ func (r *cacheResource) ValidateConfig(ctx context.Context, req resource.Validat
 }
 
 func (r *cacheResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var m cacheModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	limit, diags := m.Timeouts.Create(ctx, defaultCacheTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := withTimeout(ctx, "create", limit)
-	defer cancel()
-	_, diags = r.run(ctx, &m, nil)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return // without a state: the next create finds what this one has made
-	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	onCreate(ctx, req, resp, defaultCacheTimeout, func(ctx context.Context, m *cacheModel) diag.Diagnostics {
+		_, diags := r.run(ctx, m, nil)
+		return diags // the next create finds what a failed one has made
+	})
 }
 
 func (r *cacheResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
-	var m cacheModel
-	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	limit, diags := m.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
-		return // what is not connected yet is left as it was
-	}
-	ctx, cancel := withTimeout(ctx, "read", limit)
-	defer cancel()
-	options, _, diags := m.options(ctx, r.conn)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	state, err := r.look(ctx, options)
-	if err != nil {
-		resp.Diagnostics.Append(diagnose(err)...)
-		return
-	}
-	registration, ok := state.Find(m.ID.ValueString(), m.Name.ValueString(), m.Host.ValueString())
-	if !ok {
-		resp.Diagnostics.Append(cacheGone(&m))
-		resp.State.RemoveResource(ctx)
-		return
-	}
-	m.setRegistration(registration)
-	m.Cluster = types.StringValue(state.DTRHost)
-	m.observe(state.Workload)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	onRead(ctx, r.conn, req, resp, func(ctx context.Context, m *cacheModel) (gone bool, diags diag.Diagnostics) {
+		options, _, diags := m.options(ctx, r.conn)
+		if diags.HasError() {
+			return false, diags
+		}
+		state, err := r.look(ctx, options)
+		if err != nil {
+			return false, diagnose(err)
+		}
+		registration, ok := state.Find(m.ID.ValueString(), m.Name.ValueString(), m.Host.ValueString())
+		if !ok {
+			return true, diag.Diagnostics{cacheGone(m)}
+		}
+		m.setRegistration(registration)
+		m.Cluster = types.StringValue(state.DTRHost)
+		m.observe(state.Workload)
+		return false, diags
+	})
 }
 
 func (r *cacheResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var plan, prior cacheModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	resp.Diagnostics.Append(req.State.Get(ctx, &prior)...)
-	limit, diags := plan.Timeouts.Update(ctx, defaultCacheTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := withTimeout(ctx, "update", limit)
-	defer cancel()
-	report, diags := r.run(ctx, &plan, &prior)
-	resp.Diagnostics.Append(diags...)
-	next := plan
-	if diags.HasError() {
-		next = prior // the next plan must still show the change
+	onUpdate(ctx, req, resp, defaultCacheTimeout, func(ctx context.Context, plan, prior cacheModel) (cacheModel, diag.Diagnostics) {
+		report, diags := r.run(ctx, &plan, &prior)
+		if !diags.HasError() {
+			return plan, diags
+		}
+		next := prior // the next plan must still show the change
 		if report != nil && report.ID != "" {
 			next.ID = types.StringValue(report.ID)
 		}
 		if report != nil && report.State != nil && next.runBySame(&plan) {
 			next.observe(report.State.Workload)
 		}
-	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, &next)...)
+		return next, diags
+	})
 }
 
 func (r *cacheResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
-	var m cacheModel
-	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	limit, diags := m.Timeouts.Delete(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := withTimeout(ctx, "delete", limit)
-	defer cancel()
-	cluster, err := r.conn.cluster()
-	if err == nil {
-		err = contentcache.Remove(ctx, cluster, m.Cluster.ValueString(), m.ID.ValueString())
-	}
-	resp.Diagnostics.Append(diagnose(err)...)
+	onDelete(ctx, req, resp, defaultReadTimeout, func(ctx context.Context, m *cacheModel) diag.Diagnostics {
+		cluster, err := r.conn.cluster()
+		if err == nil {
+			err = contentcache.Remove(ctx, cluster, m.Cluster.ValueString(), m.ID.ValueString())
+		}
+		return diagnose(err)
+	})
 }
 
 // ImportState adopts a registration by its name, or by its id where several have

@@ -6,23 +6,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
 // cacheAttributes are the attributes of dtr_content_cache: required, optional,
 // computed, timeouts.
 func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
-	limits, _ := timeouts.Attributes(ctx, timeouts.Opts{
-		Create: true, Read: true, Update: true, Delete: true,
-		CreateDescription: "How long the first apply waits for the cache; 30 minutes by default. What was started continues after that, and the next apply waits for it.",
-		ReadDescription:   "How long a plan or a refresh may read the cache; 2 minutes by default.",
-		UpdateDescription: "How long a later apply waits for the cache; 30 minutes by default. What was started continues after that, and the next apply waits for it.",
-		DeleteDescription: "How long the removal of the registration may take; 2 minutes by default.",
-	}).(schema.SingleNestedAttribute)
-	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them changes nothing on the cluster."
-
 	return map[string]schema.Attribute{
 		"name": schema.StringAttribute{
 			Required: true,
@@ -112,22 +101,19 @@ func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
 			},
 		},
 
-		"id": schema.StringAttribute{
-			Computed:            true,
-			MarkdownDescription: "DTR's id of the registration.",
-			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
-		},
-		"cluster": schema.StringAttribute{
-			Computed:            true,
-			MarkdownDescription: "DTR's external host, which is the `id` of `dtr_upgrade`.",
-			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
-		},
+		"id":      lasting("DTR's id of the registration."),
+		"cluster": lasting("DTR's external host, which is the `id` of `dtr_upgrade`."),
 		"current_version": schema.StringAttribute{
 			Computed: true,
 			MarkdownDescription: "The lowest version that runs in any task of the service, or in the container; " +
 				"null where nothing runs, where the image's tag is no version (`latest`), and without `service` and `container`.",
 		},
 
-		"timeouts": limits,
+		"timeouts": timeLimits(ctx, timeouts.Opts{
+			CreateDescription: "How long the first apply waits for the cache; 30 minutes by default. What was started continues after that, and the next apply waits for it.",
+			ReadDescription:   "How long a plan or a refresh may read the cache; 2 minutes by default.",
+			UpdateDescription: "How long a later apply waits for the cache; 30 minutes by default. What was started continues after that, and the next apply waits for it.",
+			DeleteDescription: "How long the removal of the registration may take; 2 minutes by default.",
+		}),
 	}
 }

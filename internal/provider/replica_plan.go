@@ -17,43 +17,34 @@ import (
 // ModifyPlan judges a join or a removal against the cluster as it is. Nothing else
 // touches the cluster, and nothing else is spoken of.
 func (r *replicaResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	var plan, prior replicaModel
-	create, destroy := req.State.Raw.IsNull(), req.Plan.Raw.IsNull()
-	if !create {
-		resp.Diagnostics.Append(req.State.Get(ctx, &prior)...)
-	}
-	if !destroy {
-		resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	}
+	plan, prior := planOf[replicaModel](ctx, req, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
 	switch {
-	case destroy:
-		resp.Diagnostics.Append(r.check(ctx, &prior, replica.PreflightRemove)...)
-	case create:
+	case plan == nil:
+		resp.Diagnostics.Append(r.check(ctx, req.State, prior, replica.PreflightRemove)...)
+	case prior == nil:
 		if !plan.Node.IsUnknown() {
-			resp.Diagnostics.Append(r.check(ctx, &plan, replica.PreflightJoin)...)
-			resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+			resp.Diagnostics.Append(r.check(ctx, req.Plan, plan, replica.PreflightJoin)...)
+			resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 		}
 	case plan.Node.Equal(prior.Node): // else Terraform plans a create next
-		resp.Diagnostics.Append(fixedPorts(&plan, &prior)...)
-		plan.keepComputed(&prior)
-		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+		resp.Diagnostics.Append(fixedPorts(plan, prior)...)
+		plan.keepComputed(prior)
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 	}
 }
 
 // check looks at the cluster and says what speaks against the change. A replica that
 // is to join belongs to the cluster that was seen from then on.
-func (r *replicaResource) check(ctx context.Context, m *replicaModel, checks func(*cluster.Snapshot, replica.Options) preflight.Findings) diag.Diagnostics {
+func (r *replicaResource) check(ctx context.Context, from source, m *replicaModel, checks func(*cluster.Snapshot, replica.Options) preflight.Findings) diag.Diagnostics {
 	options, diags := m.options(ctx)
-	limit, d := m.Timeouts.Read(ctx, defaultReadTimeout)
-	diags.Append(d...)
+	ctx, cancel := withLimit(ctx, from, "read", defaultReadTimeout, &diags)
+	defer cancel()
 	if diags.HasError() {
 		return diags
 	}
-	ctx, cancel := withTimeout(ctx, "read", limit)
-	defer cancel()
 	c, err := r.conn.cluster()
 	if err == nil {
 		var seen *cluster.Snapshot

@@ -21,7 +21,6 @@ import (
 const defaultReplicaTimeout = 2 * time.Hour
 
 var (
-	_ resource.Resource                = (*replicaResource)(nil)
 	_ resource.ResourceWithConfigure   = (*replicaResource)(nil)
 	_ resource.ResourceWithModifyPlan  = (*replicaResource)(nil)
 	_ resource.ResourceWithImportState = (*replicaResource)(nil)
@@ -42,86 +41,63 @@ func (r *replicaResource) Schema(ctx context.Context, _ resource.SchemaRequest, 
 }
 
 func (r *replicaResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var m replicaModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	limit, diags := m.Timeouts.Create(ctx, defaultReplicaTimeout)
-	resp.Diagnostics.Append(diags...)
-	options, cluster, diags := r.work(ctx, &m)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := withTimeout(ctx, "create", limit)
-	defer cancel()
-	member, err := replica.Join(ctx, cluster, options)
-	if err != nil {
-		// Without a state: a tainted resource would plan the removal of a replica that
-		// may be about to join. The bootstrapper's container tells the next create.
-		resp.Diagnostics.Append(diagnose(err)...)
-		return
-	}
-	plan := m
-	m.observe(member)
-	resp.Diagnostics.Append(m.keepPlannedPorts(&plan)...)
-	m.nullUnknowns()
-	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	onCreate(ctx, req, resp, defaultReplicaTimeout, func(ctx context.Context, m *replicaModel) diag.Diagnostics {
+		options, cluster, diags := r.work(ctx, m)
+		if diags.HasError() {
+			return diags
+		}
+		member, err := replica.Join(ctx, cluster, options)
+		if err != nil {
+			// Without a state: a tainted resource would plan the removal of a replica that
+			// may be about to join. The bootstrapper's container tells the next create.
+			return diagnose(err)
+		}
+		plan := *m
+		m.observe(member)
+		diags.Append(m.keepPlannedPorts(&plan)...)
+		m.nullUnknowns()
+		return diags
+	})
 }
 
 func (r *replicaResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
-	var m replicaModel
-	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	limit, diags := m.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
-		return // what is not connected yet is left as it was
-	}
-	ctx, cancel := withTimeout(ctx, "read", limit)
-	defer cancel()
-	member, err := r.find(ctx, m.ID.ValueString())
-	var missing *replica.NotFoundError
-	host := member.Host
-	if errors.As(err, &missing) {
-		host = missing.Host
-	} else if err != nil {
-		resp.Diagnostics.Append(diagnose(err)...)
-		return
-	}
-	if known := m.Cluster.ValueString(); !strings.EqualFold(known, host) {
-		resp.Diagnostics.Append(changedReplicaCluster(m.ID.ValueString(), known, host))
-		return
-	}
-	if missing != nil {
-		resp.Diagnostics.Append(replicaGone(missing))
-		resp.State.RemoveResource(ctx)
-		return
-	}
-	m.observe(member)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	onRead(ctx, r.conn, req, resp, func(ctx context.Context, m *replicaModel) (gone bool, diags diag.Diagnostics) {
+		member, err := r.find(ctx, m.ID.ValueString())
+		missing, gone := errors.AsType[*replica.NotFoundError](err)
+		host := member.Host
+		if gone {
+			host = missing.Host
+		} else if err != nil {
+			return false, diagnose(err)
+		}
+		if known := m.Cluster.ValueString(); !strings.EqualFold(known, host) {
+			return false, diag.Diagnostics{changedReplicaCluster(m.ID.ValueString(), known, host)}
+		}
+		if gone {
+			return true, diag.Diagnostics{replicaGone(missing)}
+		}
+		m.observe(member)
+		return false, nil
+	})
 }
 
 // Update stores attributes that only a later removal reads.
 func (r *replicaResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	var m replicaModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() {
-		return
+	if !resp.Diagnostics.HasError() {
+		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
 
 func (r *replicaResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
-	var m replicaModel
-	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	limit, diags := m.Timeouts.Delete(ctx, defaultReplicaTimeout)
-	resp.Diagnostics.Append(diags...)
-	options, cluster, diags := r.work(ctx, &m)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := withTimeout(ctx, "delete", limit)
-	defer cancel()
-	resp.Diagnostics.Append(diagnose(replica.Remove(ctx, cluster, options))...)
+	onDelete(ctx, req, resp, defaultReplicaTimeout, func(ctx context.Context, m *replicaModel) diag.Diagnostics {
+		options, cluster, diags := r.work(ctx, m)
+		if diags.HasError() {
+			return diags
+		}
+		return diagnose(replica.Remove(ctx, cluster, options))
+	})
 }
 
 // ImportState adopts a replica by its id.
@@ -144,19 +120,16 @@ func (r *replicaResource) ImportState(ctx context.Context, req resource.ImportSt
 	}
 	var m replicaModel
 	m.observe(member)
-	for _, a := range []struct {
-		name  string
-		value attr.Value
-	}{
-		{"id", m.ID},
-		{"node", m.Node},
-		{"cluster", m.Cluster},
-		{"version", m.Version},
-		{"health", m.Health},
-		{"replica_http_port", m.HTTPPort},
-		{"replica_https_port", m.HTTPSPort},
+	for name, value := range map[string]attr.Value{
+		"id":                 m.ID,
+		"node":               m.Node,
+		"cluster":            m.Cluster,
+		"version":            m.Version,
+		"health":             m.Health,
+		"replica_http_port":  m.HTTPPort,
+		"replica_https_port": m.HTTPSPort,
 	} {
-		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(a.name), a.value)...)
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(name), value)...)
 	}
 }
 

@@ -17,16 +17,6 @@ import (
 // replicaAttributes are the attributes of dtr_replica: required, optional,
 // computed, timeouts.
 func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
-	limits, _ := timeouts.Attributes(ctx, timeouts.Opts{
-		Create:            true,
-		Read:              true,
-		Delete:            true,
-		CreateDescription: "How long an apply waits for the replica to join, its turn included; 2 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
-		ReadDescription:   "How long a plan or a refresh may read the cluster; 2 minutes by default.",
-		DeleteDescription: "How long an apply waits for the replica to be removed, its turn included; 2 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
-	}).(schema.SingleNestedAttribute)
-	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them changes nothing on the cluster."
-
 	return map[string]schema.Attribute{
 		"node": schema.StringAttribute{
 			Required: true,
@@ -64,11 +54,7 @@ func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
 			},
 		},
 
-		"id": schema.StringAttribute{
-			Computed:            true,
-			MarkdownDescription: "The replica's id: 12 hexadecimal digits.",
-			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
-		},
+		"id": lasting("The replica's id: 12 hexadecimal digits."),
 		"cluster": schema.StringAttribute{
 			Computed:            true,
 			MarkdownDescription: "DTR's external host, which is the `id` of `dtr_upgrade`.",
@@ -82,7 +68,11 @@ func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
 			MarkdownDescription: "`OK`, or what DTR's cluster status says instead.",
 		},
 
-		"timeouts": limits,
+		"timeouts": timeLimits(ctx, timeouts.Opts{
+			CreateDescription: "How long an apply waits for the replica to join, its turn included; 2 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
+			ReadDescription:   "How long a plan or a refresh may read the cluster; 2 minutes by default.",
+			DeleteDescription: "How long an apply waits for the replica to be removed, its turn included; 2 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
+		}),
 	}
 }
 

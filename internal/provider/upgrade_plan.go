@@ -17,33 +17,24 @@ import (
 // at every plan, and again at the beginning of an apply; it has something to say
 // only when there is something to do.
 func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	p := upgradePlan{changed: !req.Plan.Raw.Equal(req.State.Raw)}
-	if !req.State.Raw.IsNull() {
-		p.prior = new(upgradeModel)
-		resp.Diagnostics.Append(req.State.Get(ctx, p.prior)...)
-	}
+	plan, prior := planOf[upgradeModel](ctx, req, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if req.Plan.Raw.IsNull() {
-		resp.Diagnostics.Append(forgotten(p.prior))
+	if plan == nil {
+		resp.Diagnostics.Append(forgotten(prior))
 		return
 	}
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &p.model)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	options, diags := p.model.options(ctx, p.prior)
+	p := upgradePlan{model: *plan, prior: prior, changed: !req.Plan.Raw.Equal(req.State.Raw)}
+	options, diags := plan.options(ctx, prior)
 	resp.Diagnostics.Append(diags...)
-	limit, diags := p.model.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
+	ctx, cancel := withLimit(ctx, req.Plan, "read", defaultReadTimeout, &resp.Diagnostics)
+	defer cancel()
 	if resp.Diagnostics.HasError() || options == nil {
 		return
 	}
 
 	options.Now = r.conn.now
-	ctx, cancel := withTimeout(ctx, "read", limit)
-	defer cancel()
 	seen, err := r.observe(ctx, *options)
 	switch {
 	case err == nil:

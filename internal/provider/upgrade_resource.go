@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -21,16 +20,11 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
-const (
-	// A migration of the metadata store takes hours on a large registry, and a
-	// time-out only makes Terraform stop waiting.
-	defaultRunTimeout = 6 * time.Hour
-	// A look is a handful of requests side by side; this is ample for repeats.
-	defaultReadTimeout = 2 * time.Minute
-)
+// A migration of the metadata store takes hours on a large registry, and a
+// time-out only makes Terraform stop waiting.
+const defaultRunTimeout = 6 * time.Hour
 
 var (
-	_ resource.Resource                   = (*upgradeResource)(nil)
 	_ resource.ResourceWithConfigure      = (*upgradeResource)(nil)
 	_ resource.ResourceWithValidateConfig = (*upgradeResource)(nil)
 	_ resource.ResourceWithModifyPlan     = (*upgradeResource)(nil)
@@ -66,71 +60,43 @@ func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.Valid
 }
 
 func (r *upgradeResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var m upgradeModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	limit, diags := m.Timeouts.Create(ctx, defaultRunTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := withTimeout(ctx, "create", limit)
-	defer cancel()
-	report, diags := r.run(ctx, &m, nil)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return // without a state: a tainted resource would plan a destroy
-	}
-	resp.Diagnostics.Append(m.finish(ctx, report, nil)...)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	onCreate(ctx, req, resp, defaultRunTimeout, func(ctx context.Context, m *upgradeModel) diag.Diagnostics {
+		report, diags := r.run(ctx, m, nil)
+		if !diags.HasError() {
+			diags.Append(m.finish(ctx, report, nil)...)
+		}
+		return diags
+	})
 }
 
 func (r *upgradeResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
-	var m upgradeModel
-	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	limit, diags := m.Timeouts.Read(ctx, defaultReadTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() || len(r.conn.unknown) > 0 {
-		return // what is not connected yet is left as it was
-	}
-	ctx, cancel := withTimeout(ctx, "read", limit)
-	defer cancel()
-	seen, err := r.inspect(ctx)
-	if err != nil {
-		handleReadError(ctx, m.ID.ValueString(), err, resp)
-		return
-	}
-	if known := m.ID.ValueString(); known != "" && !strings.EqualFold(known, seen.Host) {
-		resp.Diagnostics.Append(changedCluster(known, seen.Host))
-		return
-	}
-	m.ID = types.StringValue(seen.Host)
-	m.observe(seen, m.ReplicaVersions)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	onRead(ctx, r.conn, req, resp, func(ctx context.Context, m *upgradeModel) (gone bool, diags diag.Diagnostics) {
+		seen, err := r.inspect(ctx)
+		if err != nil {
+			return handleReadError(m.ID.ValueString(), err)
+		}
+		if known := m.ID.ValueString(); known != "" && !strings.EqualFold(known, seen.Host) {
+			return false, diag.Diagnostics{changedCluster(known, seen.Host)}
+		}
+		m.ID = types.StringValue(seen.Host)
+		m.observe(seen, m.ReplicaVersions)
+		return false, nil
+	})
 }
 
 func (r *upgradeResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var plan, prior upgradeModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	resp.Diagnostics.Append(req.State.Get(ctx, &prior)...)
-	limit, diags := plan.Timeouts.Update(ctx, defaultRunTimeout)
-	resp.Diagnostics.Append(diags...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	ctx, cancel := withTimeout(ctx, "update", limit)
-	defer cancel()
-	report, diags := r.run(ctx, &plan, &prior)
-	resp.Diagnostics.Append(diags...)
-	next := plan
-	if diags.HasError() {
-		next = prior // keep the old target: the next plan must still show the change
+	onUpdate(ctx, req, resp, defaultRunTimeout, func(ctx context.Context, plan, prior upgradeModel) (upgradeModel, diag.Diagnostics) {
+		report, diags := r.run(ctx, &plan, &prior)
+		if !diags.HasError() {
+			diags.Append(plan.finish(ctx, report, &prior)...)
+			return plan, diags
+		}
+		next := prior // keep the old target: the next plan must still show the change
 		if report != nil && report.Inventory != nil {
 			next.observe(report.Inventory, prior.ReplicaVersions)
 		}
-	} else {
-		resp.Diagnostics.Append(next.finish(ctx, report, &prior)...)
-	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, &next)...)
+		return next, diags
+	})
 }
 
 // Delete forgets the cluster: the framework removes the state. The plan of it
@@ -153,27 +119,15 @@ func (r *upgradeResource) ImportState(ctx context.Context, req resource.ImportSt
 	}
 	var m upgradeModel
 	m.observe(seen, types.MapNull(types.StringType))
-	for _, a := range []struct {
-		name  string
-		value attr.Value
-	}{
-		{"id", types.StringValue(seen.Host)},
-		{"target_version", m.CurrentVersion},
-		{"current_version", m.CurrentVersion},
-		{"replica_versions", m.ReplicaVersions},
-		{"upgrade_path", upgradePath(nil)},
+	for name, value := range map[string]attr.Value{
+		"id":               types.StringValue(seen.Host),
+		"target_version":   m.CurrentVersion,
+		"current_version":  m.CurrentVersion,
+		"replica_versions": m.ReplicaVersions,
+		"upgrade_path":     upgradePath(nil),
 	} {
-		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(a.name), a.value)...)
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(name), value)...)
 	}
-}
-
-// withTimeout bounds an operation. The cause tells a time-out from an interrupt.
-//
-// The context masks no secrets: with tflog's masks on a context, log lines of
-// several goroutines write to one map. They are masked where they would come
-// from instead, for each request by its client.
-func withTimeout(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("timeouts.%s of %s passed", name, limit))
 }
 
 // inspect looks at which versions run. The error is a *dtr.NotDTRError on proof
@@ -192,14 +146,11 @@ func (r *upgradeResource) inspect(ctx context.Context) (*cluster.Inventory, erro
 
 // handleReadError answers a refresh whose look has failed. Nothing but positive proof
 // removes a resource.
-func handleReadError(ctx context.Context, id string, err error, resp *resource.ReadResponse) {
-	var notDTR *dtr.NotDTRError
-	if !errors.As(err, &notDTR) {
-		resp.Diagnostics.Append(diagnose(err)...)
-		return
+func handleReadError(id string, err error) (removed bool, diags diag.Diagnostics) {
+	if notDTR, ok := errors.AsType[*dtr.NotDTRError](err); ok {
+		return true, diag.Diagnostics{gone(id, notDTR)}
 	}
-	resp.Diagnostics.Append(gone(id, notDTR))
-	resp.State.RemoveResource(ctx)
+	return false, diagnose(err)
 }
 
 // notDTRError returns a *dtr.NotDTRError in place of a 404 if the server is not DTR. One page alone proves that, and it is asked for

@@ -11,8 +11,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -23,16 +21,6 @@ import (
 // upgradeAttributes are the attributes of dtr_upgrade: required, optional,
 // computed, timeouts.
 func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
-	limits, _ := timeouts.Attributes(ctx, timeouts.Opts{
-		Create:            true,
-		Read:              true,
-		Update:            true,
-		CreateDescription: "How long the first apply waits for an upgrade; 6 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
-		ReadDescription:   "How long a plan or a refresh may read the cluster; 2 minutes by default.",
-		UpdateDescription: "How long a later apply waits for an upgrade; 6 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
-	}).(schema.SingleNestedAttribute)
-	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them changes nothing on the cluster."
-
 	return map[string]schema.Attribute{
 		"target_version": schema.StringAttribute{
 			Required: true,
@@ -157,11 +145,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 			Validators: []validator.Set{setvalidator.ValueStringsAre(stringvalidator.OneOf(strings.Split(skippable("", ","), ",")...))},
 		},
 
-		"id": schema.StringAttribute{
-			Computed:            true,
-			MarkdownDescription: "DTR's external host, as DTR itself is configured.",
-			PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
-		},
+		"id": lasting("DTR's external host, as DTR itself is configured."),
 		"current_version": schema.StringAttribute{
 			Computed:            true,
 			MarkdownDescription: "The lowest version that runs in any container of any replica.",
@@ -198,7 +182,11 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 			},
 		},
 
-		"timeouts": limits,
+		"timeouts": timeLimits(ctx, timeouts.Opts{
+			CreateDescription: "How long the first apply waits for an upgrade; 6 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
+			ReadDescription:   "How long a plan or a refresh may read the cluster; 2 minutes by default.",
+			UpdateDescription: "How long a later apply waits for an upgrade; 6 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
+		}),
 	}
 }
 
