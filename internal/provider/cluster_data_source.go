@@ -17,7 +17,9 @@ var _ datasource.DataSourceWithConfigure = (*clusterDataSource)(nil)
 
 type clusterDataSource struct{ dataSource }
 
-func newClusterDataSource() datasource.DataSource { return &clusterDataSource{} }
+func newClusterDataSource() datasource.DataSource {
+	return &clusterDataSource{dataSource{suffix: "_cluster"}}
+}
 
 type clusterModel struct {
 	ID             string                `tfsdk:"id"`
@@ -61,62 +63,52 @@ type clusterCacheModel struct {
 	Host string `tfsdk:"host"`
 }
 
-func (d *clusterDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_cluster"
-}
-
 func (d *clusterDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
-	text := func(description string) schema.StringAttribute {
-		return schema.StringAttribute{Computed: true, MarkdownDescription: description}
-	}
-	flag := func(description string) schema.BoolAttribute {
-		return schema.BoolAttribute{Computed: true, MarkdownDescription: description}
-	}
 	list := func(description string, attributes map[string]schema.Attribute) schema.ListNestedAttribute {
 		return schema.ListNestedAttribute{Computed: true, MarkdownDescription: description, NestedObject: schema.NestedAttributeObject{Attributes: attributes}}
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The DTR cluster as it is: versions, replicas, the metadata store's migration, the scanner and the caches. It changes nothing.",
 		Attributes: map[string]schema.Attribute{
-			"id":              text("DTR's external host, as DTR itself is configured."),
-			"current_version": text("The lowest version that runs in any container of any replica."),
-			"versions":        schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The versions that run in any container, ascending; more than one while an upgrade is running or was interrupted."},
+			"id":              computedText("DTR's external host, as DTR itself is configured."),
+			"current_version": computedText("The lowest version that runs in any container of any replica."),
+			"versions":        computedTexts("The versions that run in any container, ascending; more than one while an upgrade is running or was interrupted."),
 			"replicas": list("The replicas, by id.", map[string]schema.Attribute{
-				"id":             text("The replica's id."),
-				"node":           text("The UCP node that it runs on."),
-				"version":        text("The lowest version that runs in any of its containers; null when UCP shows none of them."),
-				"healthy":        flag("Whether it reports good health, and the report is not stale."),
-				"health":         text("Its health in DTR's words, `OK` or a reason; null when it does not report."),
-				"reported_at":    text("When it last reported its health (RFC 3339, UTC)."),
-				"stale":          flag("Whether that report is older than 2 minutes by DTR's own clock."),
-				"engine_version": text("The version of its node's Docker Engine."),
+				"id":             computedText("The replica's id."),
+				"node":           computedText("The UCP node that it runs on."),
+				"version":        computedText("The lowest version that runs in any of its containers; null when UCP shows none of them."),
+				"healthy":        computedFlag("Whether it reports good health, and the report is not stale."),
+				"health":         computedText("Its health in DTR's words, `OK` or a reason; null when it does not report."),
+				"reported_at":    computedText("When it last reported its health (RFC 3339, UTC)."),
+				"stale":          computedFlag("Whether that report is older than 2 minutes by DTR's own clock."),
+				"engine_version": computedText("The version of its node's Docker Engine."),
 			}),
 			"migration": schema.SingleNestedAttribute{
 				Computed:            true,
 				MarkdownDescription: "The metadata store's migration, which belongs to the upgrade from 2.5 to 2.6.",
 				Attributes: map[string]schema.Attribute{
-					"state":  text("Its state: `pending`, `running`, `done`, `failed` (DTR does not try again) or `unknown`."),
-					"job_id": text("The latest `metadatastoremigration` job; null when DTR lists none."),
-					"status": text("That job's status in DTR's words."),
+					"state":  computedText("Its state: `pending`, `running`, `done`, `failed` (DTR does not try again) or `unknown`."),
+					"job_id": computedText("The latest `metadatastoremigration` job; null when DTR lists none."),
+					"status": computedText("That job's status in DTR's words."),
 				},
 			},
 			"scanner": schema.SingleNestedAttribute{
 				Computed:            true,
 				MarkdownDescription: "The image scanner and its vulnerability database.",
 				Attributes: map[string]schema.Attribute{
-					"enabled":            flag("Whether scanning is enabled; the other attributes are null if it is not."),
-					"database_version":   schema.Int64Attribute{Computed: true, MarkdownDescription: "The version of the vulnerability database, as DTR numbers it."},
-					"updated_at":         text("When it was last updated (RFC 3339, UTC)."),
-					"last_update_failed": flag("Whether its last update failed."),
+					"enabled":            computedFlag("Whether scanning is enabled; the other attributes are null if it is not."),
+					"database_version":   computedNumber("The version of the vulnerability database, as DTR numbers it."),
+					"updated_at":         computedText("When it was last updated (RFC 3339, UTC)."),
+					"last_update_failed": computedFlag("Whether its last update failed."),
 				},
 			},
 			"caches": list("The content caches that are registered.", map[string]schema.Attribute{
-				"id":   text("The cache's id."),
-				"name": text("Its name."),
-				"host": text("Its address."),
+				"id":   computedText("The cache's id."),
+				"name": computedText("Its name."),
+				"host": computedText("Its address."),
 			}),
-			"gc_lock_holder": text("The holder of the garbage collection lock; null if no garbage collection is running."),
-			"ucp_version":    text("The version of UCP."),
+			"gc_lock_holder": computedText("The holder of the garbage collection lock; null if no garbage collection is running."),
+			"ucp_version":    computedText("The version of UCP."),
 		},
 	}
 }

@@ -84,42 +84,32 @@ func textOrNull(s string) types.String {
 
 // jobAttributes are those of a job.
 func jobAttributes() map[string]schema.Attribute {
-	text := func(description string) schema.StringAttribute {
-		return schema.StringAttribute{Computed: true, MarkdownDescription: description}
-	}
-	number := func(description string) schema.Int64Attribute {
-		return schema.Int64Attribute{Computed: true, MarkdownDescription: description}
-	}
 	return map[string]schema.Attribute{
-		"id":            text("The job's id."),
-		"retry_from_id": text("The id of the job that this one retries; its own for a first attempt."),
-		"worker_id":     text("The replica that runs the job, or ran it; null while the job waits for a worker."),
-		"action":        text("What the job does, such as `onlinegc`."),
-		"status":        text("The job's status as DTR reports it; the names differ between releases."),
-		"phase":         text("What the status means: `waiting`, `running`, `done`, `failed`, `stopped` (canceled or deleted), or `unknown` for a status that is not documented."),
-		"scheduled_at":  text("When the job was scheduled (RFC 3339, UTC)."),
-		"last_updated":  text("When its status last changed (RFC 3339, UTC)."),
-		"retries_left":  number("How often DTR still retries the job if it fails."),
-		"retries_total": number("How many retries the first attempt had."),
+		"id":            computedText("The job's id."),
+		"retry_from_id": computedText("The id of the job that this one retries; its own for a first attempt."),
+		"worker_id":     computedText("The replica that runs the job, or ran it; null while the job waits for a worker."),
+		"action":        computedText("What the job does, such as `onlinegc`."),
+		"status":        computedText("The job's status as DTR reports it; the names differ between releases."),
+		"phase":         computedText("What the status means: `waiting`, `running`, `done`, `failed`, `stopped` (canceled or deleted), or `unknown` for a status that is not documented."),
+		"scheduled_at":  computedText("When the job was scheduled (RFC 3339, UTC)."),
+		"last_updated":  computedText("When its status last changed (RFC 3339, UTC)."),
+		"retries_left":  computedNumber("How often DTR still retries the job if it fails."),
+		"retries_total": computedNumber("How many retries the first attempt had."),
 		"parameters":    schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "What the job was started with."},
 		"capacity_map":  schema.MapAttribute{Computed: true, ElementType: types.Int64Type, MarkdownDescription: "The capacity that the job needs of its worker."},
-		"deadline":      text("How long the job may run, as DTR writes it; empty for no limit."),
-		"stop_timeout":  text("How long the job may take to stop, as DTR writes it; empty for no limit."),
+		"deadline":      computedText("How long the job may run, as DTR writes it; empty for no limit."),
+		"stop_timeout":  computedText("How long the job may take to stop, as DTR writes it; empty for no limit."),
 	}
 }
 
 type jobDataSource struct{ dataSource }
 
-func newJobDataSource() datasource.DataSource { return &jobDataSource{} }
+func newJobDataSource() datasource.DataSource { return &jobDataSource{dataSource{suffix: "_job"}} }
 
 type jobDataModel struct {
 	jobModel
 	LogLines types.Int64 `tfsdk:"log_lines"`
 	Log      types.List  `tfsdk:"log"`
-}
-
-func (d *jobDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_job"
 }
 
 func (d *jobDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
@@ -135,7 +125,7 @@ func (d *jobDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, re
 			MarkdownDescription: "How many of the last lines of the job's log are read; none by default.",
 			Validators:          []validator.Int64{int64validator.AtLeast(1)},
 		},
-		"log": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The last lines of the job's log; null without `log_lines`."},
+		"log": computedTexts("The last lines of the job's log; null without `log_lines`."),
 	})
 	resp.Schema = schema.Schema{MarkdownDescription: "One job of DTR's job queue, and the end of its log.", Attributes: attributes}
 }
@@ -167,7 +157,7 @@ func (d *jobDataSource) Read(ctx context.Context, req datasource.ReadRequest, re
 
 type jobsDataSource struct{ dataSource }
 
-func newJobsDataSource() datasource.DataSource { return &jobsDataSource{} }
+func newJobsDataSource() datasource.DataSource { return &jobsDataSource{dataSource{suffix: "_jobs"}} }
 
 type jobsDataModel struct {
 	Action  types.String `tfsdk:"action"`
@@ -175,10 +165,6 @@ type jobsDataModel struct {
 	Running types.Bool   `tfsdk:"running"`
 	Limit   types.Int64  `tfsdk:"limit"`
 	Jobs    []jobModel   `tfsdk:"jobs"`
-}
-
-func (d *jobsDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_jobs"
 }
 
 func (d *jobsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {

@@ -22,7 +22,9 @@ var _ datasource.DataSourceWithConfigure = (*releasesDataSource)(nil)
 
 type releasesDataSource struct{ dataSource }
 
-func newReleasesDataSource() datasource.DataSource { return &releasesDataSource{} }
+func newReleasesDataSource() datasource.DataSource {
+	return &releasesDataSource{dataSource{suffix: "_releases"}}
+}
 
 type releasesModel struct {
 	Line       types.String   `tfsdk:"line"`
@@ -42,14 +44,7 @@ type releaseModel struct {
 	Versions      types.List `tfsdk:"versions"`
 }
 
-func (d *releasesDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_releases"
-}
-
 func (d *releasesDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
-	versions := func(description string) schema.ListAttribute {
-		return schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: description}
-	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The releases of DTR that this version of the provider knows, and those that a registry has images of. " +
 			"A version that is missing from the list is unknown to the provider, not invalid. Without `repository` it contacts no network.",
@@ -75,16 +70,16 @@ func (d *releasesDataSource) Schema(_ context.Context, _ datasource.SchemaReques
 				Computed:            true,
 				MarkdownDescription: "The minor versions, ascending.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"line":           schema.StringAttribute{Computed: true, MarkdownDescription: "The minor version."},
-					"first_released": schema.StringAttribute{Computed: true, MarkdownDescription: "When it first appeared: `YYYY-MM-DD`, or the year."},
-					"latest":         schema.StringAttribute{Computed: true, MarkdownDescription: "Its latest known patch version."},
-					"versions":       versions("Its known patch versions, ascending."),
+					"line":           computedText("The minor version."),
+					"first_released": computedText("When it first appeared: `YYYY-MM-DD`, or the year."),
+					"latest":         computedText("Its latest known patch version."),
+					"versions":       computedTexts("Its known patch versions, ascending."),
 				}},
 			},
-			"versions":  versions("All versions of `lines`, ascending."),
-			"latest":    schema.StringAttribute{Computed: true, MarkdownDescription: "The last of `versions`; null when the line is unknown."},
-			"tags":      versions("The repository's tags, as the registry lists them; null without `repository`."),
-			"available": versions("Those of `tags` that are a version, of `line` if that is set, ascending; null without `repository`."),
+			"versions":  computedTexts("All versions of `lines`, ascending."),
+			"latest":    computedText("The last of `versions`; null when the line is unknown."),
+			"tags":      computedTexts("The repository's tags, as the registry lists them; null without `repository`."),
+			"available": computedTexts("Those of `tags` that are a version, of `line` if that is set, ascending; null without `repository`."),
 		},
 	}
 }
