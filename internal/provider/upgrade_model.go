@@ -64,13 +64,6 @@ type migrationModel struct {
 	Retriggers types.Int64 `tfsdk:"retriggers"`
 }
 
-var hopType = types.ObjectType{AttrTypes: map[string]attr.Type{
-	"from":           types.StringType,
-	"to":             types.StringType,
-	"rule":           types.StringType,
-	"migration_jobs": types.ListType{ElemType: types.StringType},
-}}
-
 type lastUpgradeModel struct {
 	From                  string `tfsdk:"from"`
 	To                    string `tfsdk:"to"`
@@ -84,18 +77,11 @@ type lastUpgradeModel struct {
 	LongestInterruptionMS int64  `tfsdk:"longest_interruption_ms"`
 }
 
-var lastUpgradeType = types.ObjectType{AttrTypes: map[string]attr.Type{
-	"from":                    types.StringType,
-	"to":                      types.StringType,
-	"started_at":              types.StringType,
-	"finished_at":             types.StringType,
-	"hops":                    types.Int64Type,
-	"bootstrapper_runs":       types.Int64Type,
-	"migration_attempts":      types.Int64Type,
-	"probes":                  types.Int64Type,
-	"failed_probes":           types.Int64Type,
-	"longest_interruption_ms": types.Int64Type,
-}}
+// The types of computed values, as the schema has them.
+var (
+	hopType, _         = upgradePathAttribute.NestedObject.Type().(types.ObjectType)
+	lastUpgradeType, _ = lastUpgradeAttribute.GetType().(types.ObjectType)
+)
 
 // Defaults of attributes that are left out. The schema has none, so that a
 // cluster that was imported, or a configuration written before an attribute

@@ -155,32 +155,8 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 			ElementType:         types.StringType,
 			MarkdownDescription: "The lowest version that runs in any container of a replica, by replica id.",
 		},
-		"upgrade_path": schema.ListNestedAttribute{
-			Computed:            true,
-			MarkdownDescription: "The hops that this plan makes; after an apply, those that it made.",
-			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-				"from":           schema.StringAttribute{Computed: true, MarkdownDescription: "The version before the hop."},
-				"to":             schema.StringAttribute{Computed: true, MarkdownDescription: "The version after the hop."},
-				"rule":           schema.StringAttribute{Computed: true, MarkdownDescription: "The rule that allows the hop, such as `minor-upgrade`."},
-				"migration_jobs": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The jobs that DTR runs after the hop, and that the next one waits for."},
-			}},
-		},
-		"last_upgrade": schema.SingleNestedAttribute{
-			Computed:            true,
-			MarkdownDescription: "The last upgrade that this resource made; null if it has made none.",
-			Attributes: map[string]schema.Attribute{
-				"from":                    schema.StringAttribute{Computed: true, MarkdownDescription: "The version before it."},
-				"to":                      schema.StringAttribute{Computed: true, MarkdownDescription: "The version after it."},
-				"started_at":              schema.StringAttribute{Computed: true, MarkdownDescription: "When it began (RFC 3339, UTC)."},
-				"finished_at":             schema.StringAttribute{Computed: true, MarkdownDescription: "When it ended (RFC 3339, UTC)."},
-				"hops":                    schema.Int64Attribute{Computed: true, MarkdownDescription: "How many hops it made or finished."},
-				"bootstrapper_runs":       schema.Int64Attribute{Computed: true, MarkdownDescription: "How many runs of the bootstrapper it started or adopted."},
-				"migration_attempts":      schema.Int64Attribute{Computed: true, MarkdownDescription: "How often migration jobs were attempted, DTR's own retries included."},
-				"probes":                  schema.Int64Attribute{Computed: true, MarkdownDescription: "How often DTR's availability was probed."},
-				"failed_probes":           schema.Int64Attribute{Computed: true, MarkdownDescription: "How many of the probes failed."},
-				"longest_interruption_ms": schema.Int64Attribute{Computed: true, MarkdownDescription: "The longest time without a healthy response, in milliseconds."},
-			},
-		},
+		"upgrade_path": upgradePathAttribute,
+		"last_upgrade": lastUpgradeAttribute,
 
 		"timeouts": timeLimits(ctx, timeouts.Opts{
 			CreateDescription: "How long the first apply waits for an upgrade; 6 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
@@ -188,6 +164,34 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 			UpdateDescription: "How long a later apply waits for an upgrade; 6 hours by default. What was started on the cluster continues after that, and the next apply waits for it.",
 		}),
 	}
+}
+
+var upgradePathAttribute = schema.ListNestedAttribute{
+	Computed:            true,
+	MarkdownDescription: "The hops that this plan makes; after an apply, those that it made.",
+	NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+		"from":           schema.StringAttribute{Computed: true, MarkdownDescription: "The version before the hop."},
+		"to":             schema.StringAttribute{Computed: true, MarkdownDescription: "The version after the hop."},
+		"rule":           schema.StringAttribute{Computed: true, MarkdownDescription: "The rule that allows the hop, such as `minor-upgrade`."},
+		"migration_jobs": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The jobs that DTR runs after the hop, and that the next one waits for."},
+	}},
+}
+
+var lastUpgradeAttribute = schema.SingleNestedAttribute{
+	Computed:            true,
+	MarkdownDescription: "The last upgrade that this resource made; null if it has made none.",
+	Attributes: map[string]schema.Attribute{
+		"from":                    schema.StringAttribute{Computed: true, MarkdownDescription: "The version before it."},
+		"to":                      schema.StringAttribute{Computed: true, MarkdownDescription: "The version after it."},
+		"started_at":              schema.StringAttribute{Computed: true, MarkdownDescription: "When it began (RFC 3339, UTC)."},
+		"finished_at":             schema.StringAttribute{Computed: true, MarkdownDescription: "When it ended (RFC 3339, UTC)."},
+		"hops":                    schema.Int64Attribute{Computed: true, MarkdownDescription: "How many hops it made or finished."},
+		"bootstrapper_runs":       schema.Int64Attribute{Computed: true, MarkdownDescription: "How many runs of the bootstrapper it started or adopted."},
+		"migration_attempts":      schema.Int64Attribute{Computed: true, MarkdownDescription: "How often migration jobs were attempted, DTR's own retries included."},
+		"probes":                  schema.Int64Attribute{Computed: true, MarkdownDescription: "How often DTR's availability was probed."},
+		"failed_probes":           schema.Int64Attribute{Computed: true, MarkdownDescription: "How many of the probes failed."},
+		"longest_interruption_ms": schema.Int64Attribute{Computed: true, MarkdownDescription: "The longest time without a healthy response, in milliseconds."},
+	},
 }
 
 // skippable lists the checks of skip_checks.
