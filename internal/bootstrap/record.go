@@ -16,7 +16,6 @@ type Record struct {
 	Level   string    // as logrus spells it: trace, debug, info, warning, error, fatal or panic; empty when the line is no log record
 	Message string
 	Fields  map[string]string // what follows the message, if anything
-	Cut     bool              // the line was longer than MaxLine, and the rest is lost
 }
 
 // Fatal reports whether the record says that the run has failed. That no record

@@ -29,13 +29,10 @@ func NewScanner(r io.Reader) *Scanner {
 // when reading fails; Err tells which. The last line needs no line end.
 func (s *Scanner) Scan() bool {
 	for s.err == nil {
-		line, cut := s.line()
-		if strings.TrimSpace(line) == "" {
-			continue
+		if line := s.line(); strings.TrimSpace(line) != "" {
+			s.record = ParseRecord(line)
+			return true
 		}
-		s.record = ParseRecord(line)
-		s.record.Cut = cut
-		return true
 	}
 	s.record = Record{}
 	return false
@@ -52,9 +49,8 @@ func (s *Scanner) Err() error {
 	return s.err
 }
 
-// line reads up to the next line end or error, which it leaves in s.err, and
-// reports whether it cut something off.
-func (s *Scanner) line() (line string, cut bool) {
+// line reads up to the next line end or error, which it leaves in s.err.
+func (s *Scanner) line() string {
 	const room = MaxLine + len("\r\n")
 	var kept []byte
 	for {
@@ -64,10 +60,7 @@ func (s *Scanner) line() (line string, cut bool) {
 			continue
 		}
 		s.err = err
-		line = strings.TrimRight(string(kept), "\r\n")
-		if len(line) > MaxLine {
-			return line[:MaxLine], true
-		}
-		return line, false
+		line := strings.TrimRight(string(kept), "\r\n")
+		return line[:min(len(line), MaxLine)]
 	}
 }
