@@ -72,8 +72,8 @@ func (r *run) registerAnew(ctx context.Context, ours dtr.ContentCache) (id strin
 
 // refused reports whether DTR has refused the request as it was sent.
 func refused(err error) bool {
-	var api *dtr.APIError
-	return errors.As(err, &api) && (api.StatusCode == http.StatusBadRequest || api.StatusCode == http.StatusConflict)
+	api, ok := errors.AsType[*dtr.APIError](err)
+	return ok && (api.StatusCode == http.StatusBadRequest || api.StatusCode == http.StatusConflict)
 }
 
 // Remove removes a registration of the DTR with the external host, of any if

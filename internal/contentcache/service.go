@@ -159,8 +159,8 @@ func (r *run) updateService(ctx context.Context, engine *ucp.Engine) error {
 
 // answerLost reports whether an engine may have done what it did not confirm.
 func answerLost(err error) bool {
-	var api *ucp.APIError
-	return !errors.As(err, &api) || api.StatusCode >= 500
+	api, ok := errors.AsType[*ucp.APIError](err)
+	return !ok || api.StatusCode >= 500
 }
 
 // awaitService waits until all tasks of the service run the image.
@@ -169,7 +169,7 @@ func (r *run) awaitService(ctx context.Context, engine *ucp.Engine, image string
 	var notThere since
 	return r.until(ctx, func() []string { return problems }, func(ctx context.Context) (bool, error) {
 		s, tasks, err := r.service(ctx, engine)
-		if missing := (*MissingError)(nil); errors.As(err, &missing) {
+		if _, missing := errors.AsType[*MissingError](err); missing {
 			return false, wait.Fail(err)
 		}
 		if err != nil {

@@ -44,8 +44,8 @@ func jobDiagnostics(err error) diag.Diagnostics {
 
 // registryDiagnostics words the errors of image registries.
 func registryDiagnostics(err error) diag.Diagnostics {
-	var tags *registry.Error
-	if !errors.As(err, &tags) {
+	tags, ok := errors.AsType[*registry.Error](err)
+	if !ok {
 		return nil
 	}
 	return message{
@@ -66,7 +66,7 @@ func jobFailed(e *job.Error) message {
 		m.Seen += "\nError: " + e.Cause.Error()
 		m.Summary = "The outcome of the job " + e.Action + " is not known"
 		m.Todo = fmt.Sprintf("Look at %s under System > Job Logs for what has become of it.", e.URL)
-		if unknown := (*dtr.UnknownStatusError)(nil); errors.As(e.Cause, &unknown) {
+		if _, unknown := errors.AsType[*dtr.UnknownStatusError](e.Cause); unknown {
 			m.Summary = "The job " + e.Action + " has an unknown status"
 		}
 	}

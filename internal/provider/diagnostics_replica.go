@@ -17,8 +17,8 @@ import (
 // replicaDiagnostics words what a join or a removal has of its own; the rest it has
 // in common with an upgrade.
 func replicaDiagnostics(err error) diag.Diagnostics {
-	var e *replica.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*replica.Error](err)
+	if !ok {
 		return nil
 	}
 	var (

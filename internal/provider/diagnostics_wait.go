@@ -17,8 +17,8 @@ import (
 // waitDiagnostics words what is left to go on when a run stops waiting. Joins and
 // removals have texts of their own.
 func waitDiagnostics(err error) diag.Diagnostics {
-	var e *wait.DetachedError
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*wait.DetachedError](err)
+	if !ok {
 		return nil
 	}
 	m := message{

@@ -156,12 +156,11 @@ func handleReadError(id string, err error) (removed bool, diags diag.Diagnostics
 // notDTRError returns a *dtr.NotDTRError in place of a 404 if the server is not DTR. One page alone proves that, and it is asked for
 // only when another one was not there.
 func notDTRError(ctx context.Context, c cluster.Cluster, err error) error {
-	var api *dtr.APIError
-	if !errors.As(err, &api) || api.StatusCode != http.StatusNotFound {
+	if api, ok := errors.AsType[*dtr.APIError](err); !ok || api.StatusCode != http.StatusNotFound {
 		return err
 	}
-	var notDTR *dtr.NotDTRError
-	if _, versionErr := c.DTR.Version(ctx); errors.As(versionErr, &notDTR) {
+	_, versionErr := c.DTR.Version(ctx)
+	if notDTR, ok := errors.AsType[*dtr.NotDTRError](versionErr); ok {
 		return notDTR
 	}
 	return err
