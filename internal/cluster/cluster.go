@@ -1,7 +1,7 @@
-// Package cluster holds the ways to one DTR cluster and what is to be seen there:
-// the inventory of containers, a snapshot with health and nodes, the proof that
-// the cluster is whole at a version, and the provider's own containers, known by
-// name and label.
+// Package cluster reads the state of one DTR cluster through DTR, UCP and the Docker
+// Engine: the inventory of containers, a snapshot with health and nodes, and the
+// provider's own containers, known by name and label. It verifies that every
+// container runs a version and is healthy.
 //
 // It changes nothing. It must not know upgrades, replicas' joins or content caches.
 package cluster
@@ -19,22 +19,22 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
-// Cluster is the way to one DTR cluster and to the UCP cluster that it runs on.
+// Cluster holds the clients of one DTR cluster and of the UCP cluster that runs it.
 type Cluster struct {
 	DTR *dtr.Client
 	UCP *ucp.Client
-	// Login is what the bootstrapper is given to reach UCP with. An empty CA
-	// means: ask UCP for its own, once the connection to it is verified.
+	// Login is the address, credentials and CA with which the bootstrapper connects to
+	// UCP. If the CA is empty, it is read from UCP over a verified connection.
 	Login bootstrap.UCP
-	// Docker is the engine that runs the bootstrapper; nil runs it through UCP,
-	// on the node of the replica that it connects to.
+	// Docker is the engine that runs the bootstrapper; nil runs it through UCP, on the
+	// node of the replica that it connects to.
 	Docker *Docker
-	// NetworkMode is the network mode of the bootstrapper's container; "" is
-	// the engine's default.
+	// NetworkMode is the network mode of the bootstrapper's container; "" is the
+	// engine's default.
 	NetworkMode string
 }
 
-// Docker is an engine that is connected to at its first use.
+// Docker is a Docker Engine, to which the first use connects.
 type Docker struct {
 	config ucp.DockerConfig
 
@@ -42,11 +42,11 @@ type Docker struct {
 	engine *ucp.Engine
 }
 
-// NewDocker makes the way to an engine. It makes no network call.
+// NewDocker returns the engine of a configuration. It makes no network call.
 func NewDocker(c ucp.DockerConfig) *Docker { return &Docker{config: c} }
 
-// Engine is the engine. One that could not be connected to is tried again by the
-// next call.
+// Engine returns the engine's client. If the connection fails, the next call tries
+// again.
 func (d *Docker) Engine(ctx context.Context) (*ucp.Engine, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -68,8 +68,8 @@ func (c Cluster) BootstrapEngine(ctx context.Context) (*ucp.Engine, error) {
 	return c.Docker.Engine(ctx)
 }
 
-// BootstrapNode is where UCP is to place a bootstrapper that connects to the
-// replica: on its node, and on none where another engine runs it.
+// BootstrapNode is the node on which UCP places a bootstrapper that connects to the
+// replica: the replica's own, and "" if another engine runs the bootstrapper.
 func (c Cluster) BootstrapNode(r Replica) string {
 	if c.Docker != nil {
 		return ""
@@ -77,8 +77,8 @@ func (c Cluster) BootstrapNode(r Replica) string {
 	return r.Node
 }
 
-// Ping asks DTR's external address for its health. Which path it answers on
-// depends on the version, which may be about to change.
+// Ping asks DTR's external address for its health. It tries both paths, since the
+// version decides which one there is, and an upgrade changes the version.
 func (c Cluster) Ping(ctx context.Context) error {
 	answer, err := c.DTR.Ping(ctx, dtr.DefaultPingPath)
 	var api *dtr.APIError
@@ -94,8 +94,8 @@ func (c Cluster) Ping(ctx context.Context) error {
 	return nil
 }
 
-// ExternalHost is DTR's external host. The address that DTR was asked at stands in
-// for one that is not set.
+// ExternalHost is DTR's external host, or if none is set the host of the address
+// that the provider connects to.
 func (c Cluster) ExternalHost(settings dtr.Settings) string {
 	return externalHost(c.DTR.URL(), settings)
 }
@@ -108,8 +108,8 @@ func externalHost(address string, settings dtr.Settings) string {
 	return host
 }
 
-// CheckHost refuses another external host than the one that is wanted; "" wants
-// any. The error is an *OtherClusterError.
+// CheckHost returns an *OtherClusterError if the external host is not the wanted
+// one; "" accepts any.
 func CheckHost(want, host string) error {
 	if want != "" && !strings.EqualFold(want, host) {
 		return &OtherClusterError{Want: want, Got: host}
@@ -117,7 +117,7 @@ func CheckHost(want, host string) error {
 	return nil
 }
 
-// OtherClusterError says that another cluster answers than the one that was meant.
+// OtherClusterError says that the address leads to another cluster than expected.
 type OtherClusterError struct{ Want, Got string }
 
 func (e *OtherClusterError) Error() string {

@@ -18,13 +18,13 @@ const (
 	LabelFrom     = "com.github.dtr-upgrade.from"
 	LabelTo       = "com.github.dtr-upgrade.to"
 	LabelProvider = "com.github.dtr-upgrade.provider-version"
-	LabelBackup   = "com.github.dtr-upgrade.backup"  // of a backup's container: the file it is written to
-	LabelCommand  = "com.github.dtr-upgrade.command" // an upgrade has none
+	LabelBackup   = "com.github.dtr-upgrade.backup"  // the file that a backup is written to
+	LabelCommand  = "com.github.dtr-upgrade.command" // of a join or a removal; an upgrade has none
 	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
 	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
 )
 
-// The bootstrapper's commands, as LabelCommand says them.
+// The bootstrapper's commands, as values of LabelCommand.
 const (
 	CommandJoin   = "join"
 	CommandRemove = "remove"
@@ -34,7 +34,7 @@ const (
 // phase runs.
 const Phase2Name = "dtr-phase2"
 
-// The states of a container, in the Engine API's words, that are decided on.
+// The states of a container, in the Engine API's words, that decisions depend on.
 const (
 	StateCreated  = "created"
 	StateRunning  = "running"
@@ -50,7 +50,7 @@ func ContainerName(host string) string { return "dtr-upgrade-" + FileName(host) 
 // BackupName is the fixed name of the container that writes a cluster's backup.
 func BackupName(host string) string { return "dtr-backup-" + FileName(host) }
 
-// FileName is a host as part of the name of a container or a file.
+// FileName is a host in the characters that names of containers and files allow.
 func FileName(host string) string { return notInName.ReplaceAllString(host, "-") }
 
 // BaseName is a container's name without the node that UCP puts before it.
@@ -71,7 +71,8 @@ func isBootstrapper(c ucp.Container) bool {
 // IsPhase2 reports whether the container is a bootstrapper's second phase.
 func IsPhase2(c ucp.Container) bool { return BaseName(c.Name) == Phase2Name }
 
-// IsOurs reports whether this provider started the container for the cluster.
+// IsOurs reports whether this provider started the container to run the bootstrapper
+// on the cluster.
 func IsOurs(c ucp.Container, host string) bool {
 	return c.Labels[LabelCluster] == host && BaseName(c.Name) == ContainerName(host)
 }
@@ -82,16 +83,16 @@ func IsBackup(c ucp.Container, host string) bool {
 	return c.Labels[LabelCluster] == host && BaseName(c.Name) == BackupName(host)
 }
 
-// IsUpgrade reports whether a container of ours with the labels was made for an
-// upgrade.
+// IsUpgrade reports whether the labels, which are those of a container of this
+// provider, say that it was made for an upgrade.
 func IsUpgrade(labels map[string]string) bool { return labels[LabelCommand] == "" }
 
-// IsRecord reports whether a container that has ended must be kept: it alone tells
-// that the replica which it names was made by this provider.
+// IsRecord reports whether a container with the labels must be kept after it has
+// ended: it alone tells that its replica was created by this provider.
 func IsRecord(labels map[string]string) bool { return labels[LabelCommand] == CommandJoin }
 
-// Purpose is what a container of ours was made for, in a few words: for an
-// upgrade the version that it leads to.
+// Purpose says in a few words what a container of this provider with the labels was
+// made for; for an upgrade it is the target version alone.
 func Purpose(labels map[string]string) string {
 	switch labels[LabelCommand] {
 	case CommandJoin:
@@ -102,7 +103,7 @@ func Purpose(labels map[string]string) string {
 	return labels[LabelTo]
 }
 
-// LabelledVersion reads one of the labels From and To, nil where it holds none.
+// LabelledVersion reads LabelFrom or LabelTo; nil if that is no version.
 func LabelledVersion(labels map[string]string, label string) *semver.Version {
 	v, err := semver.StrictNewVersion(labels[label])
 	if err != nil {
@@ -111,20 +112,20 @@ func LabelledVersion(labels map[string]string, label string) *semver.Version {
 	return v
 }
 
-// UpgradeContainer is the container of this provider's upgrade of the cluster. There
-// are two only where the provider was set to another engine meanwhile; the one at
-// work counts.
+// UpgradeContainer returns the container of this provider's upgrade of the cluster.
+// There can be two if the provider was configured with another engine meanwhile; then
+// the one that runs is returned.
 func (i *Inventory) UpgradeContainer() (ucp.Container, bool) {
 	return i.ours(func(c ucp.Container) bool { return IsOurs(c, i.Host) && IsUpgrade(c.Labels) })
 }
 
-// BackupContainer is this provider's container of a backup.
+// BackupContainer returns the container in which this provider takes a backup.
 func (i *Inventory) BackupContainer() (ucp.Container, bool) {
 	return i.ours(func(c ucp.Container) bool { return IsBackup(c, i.Host) })
 }
 
-// MembershipChange is the container of a join or a removal of this provider that
-// is at work, or has ended and was not yet verified.
+// MembershipChange returns the container of this provider's join or removal, which
+// runs, or has ended and was not verified yet.
 func (i *Inventory) MembershipChange() (ucp.Container, bool) {
 	return i.ours(func(c ucp.Container) bool {
 		return IsOurs(c, i.Host) && !IsUpgrade(c.Labels) && c.State != StateCreated
@@ -139,8 +140,8 @@ func (i *Inventory) ours(match func(ucp.Container) bool) (ucp.Container, bool) {
 	return ours[max(0, slices.IndexFunc(ours, ucp.Container.Running))], true
 }
 
-// addBootstrappers adds the bootstrappers among the containers of an engine that
-// UCP does not show: that engine need not be one of UCP's.
+// addBootstrappers adds those of an engine's containers that are bootstrappers and
+// that UCP does not show: the engine need not be a node of UCP.
 func (i *Inventory) addBootstrappers(containers []ucp.Container) {
 	for _, c := range containers {
 		known := slices.ContainsFunc(i.Bootstrappers, func(b ucp.Container) bool { return b.ID == c.ID })
@@ -150,8 +151,9 @@ func (i *Inventory) addBootstrappers(containers []ucp.Container) {
 	}
 }
 
-// Foreign are the bootstrappers at work that this provider did not start for this
-// cluster. A second phase is ours as long as our own container is there.
+// Foreign returns the bootstrappers that run and that this provider did not start for
+// this cluster. A second phase has none of the provider's labels, so the caller says
+// whether it belongs to this provider.
 func (i *Inventory) Foreign(phase2IsOurs bool) []ucp.Container {
 	return slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool {
 		return !c.Running() || IsOurs(c, i.Host) || IsBackup(c, i.Host) || phase2IsOurs && IsPhase2(c)

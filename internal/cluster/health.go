@@ -13,14 +13,14 @@ import (
 const StaleAfter = 2 * time.Minute
 
 // Stale reports whether the replica has not reported its health for too long, by
-// DTR's own clock. One that never reported is.
+// DTR's own clock. One that never reported is stale.
 func Stale(status dtr.ClusterStatus, replica string) bool {
 	at, reported := status.Timestamp[replica]
 	return !reported || clock(status).Sub(at) > StaleAfter
 }
 
-// clock is DTR's own time of a status; where it does not tell it, that of the
-// latest report of any replica.
+// clock is the time of a status by DTR's own clock; if the status has none, that of
+// the latest report of any replica.
 func clock(status dtr.ClusterStatus) time.Time {
 	now := status.Date
 	if now.IsZero() {
@@ -33,8 +33,8 @@ func clock(status dtr.ClusterStatus) time.Time {
 	return now
 }
 
-// UnhealthyReason is what keeps a replica from counting as healthy, as a summary
-// and what was seen; "" when nothing does.
+// UnhealthyReason returns why a replica does not count as healthy, as a summary and
+// what was seen; both are "" if it does.
 func (s *Snapshot) UnhealthyReason(r Replica) (summary, seen string) {
 	health, reported := s.Status.Health[r.ID]
 	at := s.Status.Timestamp[r.ID]
@@ -54,8 +54,8 @@ func (s *Snapshot) UnhealthyReason(r Replica) (summary, seen string) {
 }
 
 // ExistingReplica is the replica that the bootstrapper of an upgrade connects to:
-// the given one, or for "" the first healthy one by id. Where none is healthy, it
-// is the first of which UCP shows a container.
+// the given one, or for "" the first healthy one by id. If none is healthy, it is the
+// first of which UCP shows a container.
 func (s *Snapshot) ExistingReplica(id string) (Replica, bool) {
 	if id != "" {
 		return s.Replica(id)

@@ -7,8 +7,8 @@ import (
 )
 
 // ParseImage splits an image reference into repository and tag, both as Docker
-// shows them: its own registry and a digest are left out. A reference that does
-// not parse has neither.
+// shows them: without Docker Hub's name and without a digest. Both are empty for a
+// reference that does not parse.
 func ParseImage(image string) (repository, tag string) {
 	image, _, _ = strings.Cut(image, "@")
 	ref, err := reference.ParseNormalizedNamed(image)
@@ -21,7 +21,7 @@ func ParseImage(image string) (repository, tag string) {
 	return reference.FamiliarName(ref), tag
 }
 
-// FamiliarImage is a reference as Docker shows it: its own registry is left out.
+// FamiliarImage is a reference as Docker shows it: without Docker Hub's name.
 func FamiliarImage(image string) string {
 	ref, err := reference.ParseNormalizedNamed(image)
 	if err != nil {

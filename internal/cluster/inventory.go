@@ -18,8 +18,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
-// Labels that DTR puts on the rethinkdb container of a replica: the first on
-// current releases, the second, which holds a sentence, on older ones.
+// Labels that DTR puts on the rethinkdb container of a replica: the first on current
+// releases, the second, which holds a sentence, on older ones.
 const (
 	labelVersion = "com.docker.dtr.version"
 	labelProject = "com.docker.compose.project"
@@ -27,7 +27,7 @@ const (
 
 var projectVersion = regexp.MustCompile(`^Docker Trusted Registry (\S+) - \(Replica`)
 
-// Inventory is what runs: every container of every replica.
+// Inventory is every container of every replica, and the bootstrappers' containers.
 type Inventory struct {
 	Host     string    // DTR's external host
 	Replicas []Replica // by id
@@ -38,9 +38,9 @@ type Inventory struct {
 // Replica is one replica and the containers of it that UCP shows.
 type Replica struct {
 	ID         string
-	Node       string // as UCP calls it
+	Node       string // its name in UCP
 	Listed     bool   // by DTR, as a replica of the cluster
-	HTTPPort   int    // that it serves on, 0 where DTR does not say
+	HTTPPort   int    // that it serves on, 0 if DTR does not report it
 	HTTPSPort  int
 	Containers map[string]Container
 }
@@ -48,14 +48,15 @@ type Replica struct {
 // Container is one part of a replica.
 type Container struct {
 	Name    string
-	Version *semver.Version // nil when neither image nor labels tell it
+	Version *semver.Version // nil if neither image nor labels name it
 	State   string          // "running", "exited", ...
 	Status  string          // Docker's sentence, with the health check's result
 	Created time.Time
 }
 
-// Inspect reads the inventory: DTR says which replicas there are, UCP which
-// containers run. The errors are a *NoReplicasError and those of the two clients.
+// Inspect reads the inventory: the replicas from DTR, their containers from UCP. The
+// errors are a *NoReplicasError, with which the inventory is returned as well, and
+// those of the two clients.
 func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
 	var settings dtr.Settings
 	var containers []ucp.Container
@@ -79,8 +80,8 @@ func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
 	return inventory, inventory.Check(settings)
 }
 
-// NewInventory sorts the containers of a cluster with the external host by replica
-// and part.
+// NewInventory makes the inventory of the cluster with the external host: it sorts the
+// containers by replica and part.
 func NewInventory(host string, settings dtr.Settings, containers []ucp.Container) *Inventory {
 	replicas := make(map[string]*Replica)
 	for id, s := range settings.Replicas {
@@ -110,7 +111,7 @@ func NewInventory(host string, settings dtr.Settings, containers []ucp.Container
 			Created: c.Created,
 		}
 		if other, ok := r.Containers[part]; ok && !found.lowerThan(other) {
-			continue // a left-over on another node, perhaps: the lower version must not be hidden
+			continue // an old one on another node, perhaps: the lower version must not be hidden
 		}
 		r.Containers[part] = found
 	}
@@ -120,8 +121,8 @@ func NewInventory(host string, settings dtr.Settings, containers []ucp.Container
 	return inventory
 }
 
-// containerVersion is the lowest of the versions that the container's image tag
-// and labels tell: a label alone can be ahead of what runs.
+// containerVersion is the lowest of the versions in the container's image tag and its
+// labels: a label alone can be ahead of what runs.
 func containerVersion(c ucp.Container) *semver.Version {
 	words := []string{c.Labels[labelVersion]}
 	if m := projectVersion.FindStringSubmatch(c.Labels[labelProject]); m != nil {
@@ -140,12 +141,13 @@ func containerVersion(c ucp.Container) *semver.Version {
 	return lowest
 }
 
-// lowerThan orders containers by version; one that is not known is the lowest.
+// lowerThan reports whether the container's version is lower; an unknown version is
+// the lowest.
 func (c Container) lowerThan(other Container) bool {
 	return other.Version != nil && (c.Version == nil || c.Version.LessThan(other.Version))
 }
 
-// Missing are the parts that the replica should have and UCP does not show.
+// Missing returns the parts that the replica should have and UCP does not show.
 func (r Replica) Missing() []string {
 	var names []string
 	for _, p := range bootstrap.Parts {
@@ -156,8 +158,8 @@ func (r Replica) Missing() []string {
 	return names
 }
 
-// Version is the lowest version that any container of the replica runs, nil
-// when UCP shows none of them.
+// Version is the lowest version that any container of the replica runs, nil if UCP
+// shows none of them.
 func (r Replica) Version() *semver.Version {
 	var lowest *semver.Version
 	for _, c := range r.Containers {
@@ -168,7 +170,7 @@ func (r Replica) Version() *semver.Version {
 	return lowest
 }
 
-// Newest is when the latest of the replica's containers was created.
+// Newest is the time at which the newest of the replica's containers was created.
 func (r Replica) Newest() time.Time {
 	var t time.Time
 	for _, c := range r.Containers {
@@ -179,7 +181,7 @@ func (r Replica) Newest() time.Time {
 	return t
 }
 
-// Versions are the distinct versions that run, ascending.
+// Versions returns the distinct versions that run, ascending.
 func (i *Inventory) Versions() []*semver.Version {
 	var versions []*semver.Version
 	for _, r := range i.Replicas {
@@ -194,7 +196,7 @@ func (i *Inventory) Versions() []*semver.Version {
 }
 
 // CurrentVersion is the version of the cluster: the lowest that runs in any
-// container of any replica, nil when UCP shows no container.
+// container of any replica, nil if UCP shows no container.
 func (i *Inventory) CurrentVersion() *semver.Version {
 	if versions := i.Versions(); len(versions) > 0 {
 		return versions[0]
@@ -212,8 +214,8 @@ func (i *Inventory) ReplicaVersions() map[string]*semver.Version {
 	return versions
 }
 
-// Problems are the reasons why the inventory is not a whole cluster at the
-// target, in the order of replicas and parts; none when it is.
+// Problems returns each container that is missing or not at the target, in the order
+// of replicas and parts. There are none if the whole cluster is at the target.
 func (i *Inventory) Problems(target *semver.Version) []Problem {
 	if len(i.Replicas) == 0 {
 		return []Problem{{Text: "no replica is listed"}}
@@ -239,9 +241,8 @@ func (i *Inventory) Problems(target *semver.Version) []Problem {
 // At reports whether every container of every replica is there at the version.
 func (i *Inventory) At(v *semver.Version) bool { return len(i.Problems(v)) == 0 }
 
-// Check makes sure that UCP shows at least one of the replicas that DTR lists.
-// Where it shows none, this is another UCP than the one that DTR runs on.
-// The error is a *NoReplicasError.
+// Check returns a *NoReplicasError unless UCP shows at least one of the replicas that
+// DTR lists. If it shows none, it is not the UCP that DTR runs on.
 func (i *Inventory) Check(settings dtr.Settings) error {
 	shown := slices.ContainsFunc(i.Replicas, func(r Replica) bool {
 		_, listed := settings.Replicas[r.ID]
@@ -253,15 +254,15 @@ func (i *Inventory) Check(settings dtr.Settings) error {
 	return nil
 }
 
-// HalfDone reports whether some but not all containers of a member of the cluster
-// are there, which is what a bootstrapper leaves that died in the middle of it.
+// HalfDone reports whether a replica that DTR lists has some but not all of its
+// containers, as after a bootstrapper that died in the middle of it.
 func (i *Inventory) HalfDone() bool {
 	return slices.ContainsFunc(i.Replicas, func(r Replica) bool {
 		return r.Listed && len(r.Containers) > 0 && len(r.Missing()) > 0
 	})
 }
 
-// ReplicaNodes are the nodes that run a replica, each once, in order.
+// ReplicaNodes returns the nodes that run a replica, each once, in order.
 func (i *Inventory) ReplicaNodes() []string {
 	var nodes []string
 	for _, r := range i.Replicas {
@@ -283,7 +284,7 @@ func (i *Inventory) Replica(id string) (Replica, bool) {
 	return Replica{}, false
 }
 
-// IDs are the ids of the replicas, in order.
+// IDs returns the ids of the replicas, in order.
 func (i *Inventory) IDs() []string {
 	var ids []string
 	for _, r := range i.Replicas {
@@ -292,13 +293,13 @@ func (i *Inventory) IDs() []string {
 	return ids
 }
 
-// Listed are the replicas that DTR lists, without the given one.
+// Listed returns the replicas that DTR lists, without the given one.
 func (i *Inventory) Listed(except string) []Replica {
 	return slices.DeleteFunc(slices.Clone(i.Replicas), func(r Replica) bool { return !r.Listed || r.ID == except })
 }
 
-// PartlyReplaced reports whether the containers of the replica do not all run, or
-// not all one version.
+// PartlyReplaced reports whether the replica has containers, but not all of them, not
+// all running, or not all of one version.
 func (r Replica) PartlyReplaced() bool {
 	if len(r.Containers) > 0 && len(r.Missing()) > 0 {
 		return true
@@ -312,7 +313,7 @@ func (r Replica) PartlyReplaced() bool {
 	return false
 }
 
-// Problem is one thing that keeps a cluster from being whole at a version.
+// Problem is one reason why a cluster is not completely at a version, or unhealthy.
 type Problem struct {
 	ReplicaID string // "" for the cluster as a whole
 	Container string // "" for the replica as a whole

@@ -9,7 +9,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
-// Snapshot is what every check of a cluster judges by, read in one go.
+// Snapshot is the state of a cluster that the preflight checks are based on.
 type Snapshot struct {
 	*Inventory
 
@@ -17,13 +17,13 @@ type Snapshot struct {
 	Nodes  []ucp.Node
 }
 
-// Look takes a snapshot with four requests side by side, after the login to UCP:
-// the settings and the cluster status of DTR, the containers and the nodes of UCP.
-// Where an engine of its own runs the bootstrapper, that is asked for its
-// bootstrappers besides: UCP need not show them.
+// Look takes a snapshot with four requests in parallel, after the login to UCP: the
+// settings and the cluster status of DTR, the containers and the nodes of UCP. If
+// another engine runs the bootstrapper, its bootstrappers are read as well, since UCP
+// need not show them.
 //
-// The errors are a *NoReplicasError, beside which the inventory tells whose cluster
-// it is, and those of the clients.
+// The errors are a *NoReplicasError, with which the inventory is returned to tell
+// which cluster it is, and those of the clients.
 func Look(ctx context.Context, c Cluster) (*Snapshot, error) {
 	s := &Snapshot{}
 	var direct []ucp.Container

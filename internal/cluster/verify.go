@@ -15,22 +15,23 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// StepVerify is the step of every run in which the cluster is verified.
+// StepVerify is the name of the step in which a run verifies the cluster.
 const StepVerify = "verify"
 
-// Verification is the proof that a cluster is whole.
+// Verification checks that a cluster is complete, at a version, and healthy.
 type Verification struct {
 	Cluster  Cluster
 	Pace     wait.Pace
 	Progress *Progress
 	Target   *semver.Version
-	// Own are the problems that the run itself has to answer for. The rest of the
-	// cluster may be the work of somebody else, and is given more time. nil answers
-	// for the whole cluster.
+	// Own returns the problems with what the run itself has changed. The rest of the
+	// cluster may be what somebody else is changing, and is given more time. nil treats
+	// the whole cluster as the run's own.
 	Own func(*Inventory) []Problem
 }
 
-// VerifyError says that the cluster is not what the bootstrapper's end promised.
+// VerifyError says that the cluster is not at the target, or not healthy, although the
+// bootstrapper has succeeded.
 type VerifyError struct {
 	Target   *semver.Version
 	After    time.Duration
@@ -41,9 +42,9 @@ func (e *VerifyError) Error() string {
 	return fmt.Sprintf("not at %s after %s: %s", e.Target, e.After.Round(time.Second), ProblemsText(e.Problems))
 }
 
-// Run waits until every container of every replica is at the target and every
-// replica healthy, in two looks in a row of which the second has newer reports.
-// Errors: a *VerifyError, a *wait.DetachedError, or what kept it from looking.
+// Run waits until every container of every replica is at the target and every replica
+// is healthy, twice in a row, the second time with newer health reports.
+// Errors: a *VerifyError, a *wait.DetachedError, and those of the clients.
 func (v Verification) Run(ctx context.Context) error {
 	started := time.Now()
 	var first *evidence
@@ -77,8 +78,7 @@ func (v Verification) Run(ctx context.Context) error {
 	return err
 }
 
-// problems are what keeps the cluster from being whole, and for how long they are
-// tolerated.
+// problems returns what is wrong with the cluster, and for how long that is tolerated.
 func (v Verification) problems(seen *evidence) ([]Problem, time.Duration) {
 	wrong, problems := seen.inventory.Problems(v.Target), seen.unhealthy()
 	if v.Own != nil {
@@ -91,14 +91,14 @@ func (v Verification) problems(seen *evidence) ([]Problem, time.Duration) {
 	return problems, v.Pace.Healthy
 }
 
-// evidence is one look at the cluster for its verification.
+// evidence is the state of the cluster that a verification has read.
 type evidence struct {
 	inventory *Inventory
 	status    dtr.ClusterStatus
-	ping      error // nil when the cluster answered well
+	ping      error // nil if DTR's address answered that it is healthy
 }
 
-// look reads all that a verification judges, side by side.
+// look reads the evidence, with all requests in parallel.
 func (v Verification) look(ctx context.Context) (*evidence, error) {
 	seen := &evidence{}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -108,7 +108,7 @@ func (v Verification) look(ctx context.Context) (*evidence, error) {
 	return seen, group.Wait()
 }
 
-// unhealthy are the reasons, besides versions, why the cluster is not whole.
+// unhealthy returns the problems with health, not with versions.
 func (e *evidence) unhealthy() []Problem {
 	var problems []Problem
 	for _, r := range e.inventory.Replicas {
@@ -138,8 +138,8 @@ func (e *evidence) unhealthy() []Problem {
 	return problems
 }
 
-// notRefreshed are the replicas whose report is no newer than at the earlier look:
-// a good report that is not refreshed may be the last one of a dead replica.
+// notRefreshed returns the replicas whose health report is no newer than it was
+// earlier: a good report that is not refreshed may be the last one of a dead replica.
 func (e *evidence) notRefreshed(earlier *evidence) []Problem {
 	var problems []Problem
 	for _, r := range e.inventory.Replicas {
@@ -150,8 +150,8 @@ func (e *evidence) notRefreshed(earlier *evidence) []Problem {
 	return problems
 }
 
-// Progress logs each replica once that has come to a target. The zero value is
-// ready to use.
+// Progress logs each replica that has come to a target, once. The zero value is ready
+// to use.
 type Progress struct{ reported map[string]bool }
 
 // Report logs the replicas that have come to the target since the last report.

@@ -15,14 +15,14 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// DatabaseOptions is an update of the vulnerability database.
+// DatabaseOptions describe an update of the vulnerability database.
 type DatabaseOptions struct {
 	File string // to upload; "" has DTR download the database
 	Pace wait.Pace
 }
 
-// OpenDatabase opens the file of a vulnerability database, and says how many bytes
-// it has.
+// OpenDatabase opens the file of a vulnerability database and returns its size in
+// bytes. It refuses an empty file, and what is no regular file.
 func OpenDatabase(path string) (*os.File, int64, error) {
 	file, err := os.Open(filepath.Clean(path))
 	if err != nil {
@@ -43,13 +43,13 @@ func OpenDatabase(path string) (*os.File, int64, error) {
 	return file, info.Size(), nil
 }
 
-// UpdateDatabase updates the vulnerability database and waits until DTR has a
-// newer one; all times that are compared are DTR's own.
+// UpdateDatabase updates the vulnerability database and waits until DTR has a newer
+// one. It compares times of DTR's own clock only.
 //
-// A download that is under way already is waited for instead of being started
-// again. Any other update may be one of another content than the file's: its end
-// is waited for, and then the file is uploaded. One whose worker is gone is waited
-// for until another has taken it on, or nobody can be expected to.
+// If no file is given and an update is under way, it waits for that one instead of
+// starting another. Before an upload it waits for the end of the other update, which
+// may bring another database than the file's. If the worker of that update is gone, it
+// waits until another worker takes it on, for a limited time.
 //
 // Errors: *DatabaseError, *wait.DetachedError, *dtr.FileError, *dtr.LostJobError and
 // those of the client.
@@ -84,13 +84,14 @@ type databaseUpdate struct {
 	pace   wait.Pace
 
 	before dtr.ScanStatus
-	known  map[string]bool // jobs that were there before
-	first  string          // id of the job that was joined, or of the first new one; "" while there is none
+	known  map[string]bool // ids of the jobs that were there before
+	first  string          // id of the update under way, or of the first attempt at ours; "" before either is known
 	job    dtr.Job         // its latest attempt
 	after  dtr.ScanStatus
 }
 
-// look notes what there is before the update, and whether one is under way.
+// look reads the database's status and the jobs before the update, and whether
+// another update is under way.
 func (u *databaseUpdate) look(ctx context.Context) (err error) {
 	if u.before, err = u.client.Database().Status(ctx); err != nil {
 		return err
@@ -110,7 +111,7 @@ func (u *databaseUpdate) look(ctx context.Context) (err error) {
 	return nil
 }
 
-// jobs are the latest updates, newest first, under whichever of their names.
+// jobs returns the latest updates, newest first, of all actions that are updates.
 func (u *databaseUpdate) jobs(ctx context.Context) (all []dtr.Job, err error) {
 	for _, action := range dtr.DatabaseActions {
 		jobs, err := u.client.Jobs(ctx, dtr.JobFilter{Action: action, Limit: Recent})
@@ -123,8 +124,8 @@ func (u *databaseUpdate) jobs(ctx context.Context) (all []dtr.Job, err error) {
 	return all, nil
 }
 
-// start has DTR begin with the update. One that comes too early, before the
-// scanner has come up, is sent again after a while: it was refused.
+// start has DTR start the update. DTR refuses it until its scanner is ready; then the
+// request is repeated, for as long as Pace.Healthy allows.
 func (u *databaseUpdate) start(ctx context.Context) error {
 	send := u.client.Database().Sync
 	if u.o.File != "" {
@@ -162,8 +163,8 @@ func (u *databaseUpdate) waiter() *Waiter {
 	return w
 }
 
-// waitForOther waits for the end of an update that is none of ours, whatever it
-// comes to; for a download only until it has a worker.
+// waitForOther waits for the end of an update that this run did not start, successful
+// or not. If no file is to be uploaded, it waits only until the update has a worker.
 func (u *databaseUpdate) waitForOther(ctx context.Context) error {
 	tflog.Info(ctx, "Another update of the vulnerability database is waited for", map[string]any{"job_id": u.first})
 	w := u.waiter()
@@ -173,11 +174,11 @@ func (u *databaseUpdate) waitForOther(ctx context.Context) error {
 	}))
 }
 
-// wait waits until the job, if DTR lists one, is over and the database newer.
+// wait waits until the job, if DTR lists one, has ended and the database is newer.
 func (u *databaseUpdate) wait(ctx context.Context) error {
 	w := u.waiter()
-	// The job is read first and then the database: a job that is over has left its
-	// mark there by then.
+	// The job is read before the database's status: after a job that has ended, that
+	// status includes its result.
 	w.Read = func(ctx context.Context) (State, error) {
 		state, err := u.read(ctx)
 		if err != nil {
@@ -189,9 +190,9 @@ func (u *databaseUpdate) wait(ctx context.Context) error {
 	return u.failed(ctx, w.Wait(ctx, func(context.Context) (bool, error) { return u.outcome(w.State, w.Waited()) }))
 }
 
-// read reads where the update's job stands, if it can be told by now which one it
-// is: the oldest new one that is no retry of an older one; for an upload the
-// newest, since DTR may have begun another update while the file was sent.
+// read reads the state of the update's job, once DTR lists it: the oldest new job that
+// is no retry of an older one; for an upload the newest, since DTR may have started
+// another update while the file was sent.
 func (u *databaseUpdate) read(ctx context.Context) (State, error) {
 	jobs, err := u.jobs(ctx)
 	if err != nil {
@@ -210,7 +211,7 @@ func (u *databaseUpdate) read(ctx context.Context) (State, error) {
 	return StateOf(attemptsOf(u.first, jobs), time.Time{})
 }
 
-// errNotNewer says that the update has brought nothing newer.
+// errNotNewer says that the database is no newer after the update.
 var errNotNewer = errors.New("the vulnerability database is no newer")
 
 // outcome reports whether the update is done, or why it has failed.
@@ -223,7 +224,8 @@ func (u *databaseUpdate) outcome(s State, waited time.Duration) (done bool, err 
 		}
 		return newer, nil
 	case Absent:
-		// A failure of before says nothing, unless it is seen to be a new one.
+		// DTR may report the failure of an earlier update: only one that was not reported
+		// before is this update's.
 		if u.after.LastDBUpdateFailed && !u.before.LastDBUpdateFailed {
 			return false, ErrGaveUp
 		}
@@ -233,15 +235,15 @@ func (u *databaseUpdate) outcome(s State, waited time.Duration) (done bool, err 
 	return false, s.Overdue(waited, u.pace)
 }
 
-// failed makes a failure of an error of a wait, unless that says that the job goes
-// on.
+// failed turns an error of the wait into a *DatabaseError, but for a
+// *wait.DetachedError: then the job goes on.
 func (u *databaseUpdate) failed(ctx context.Context, err error) error {
 	var detached *wait.DetachedError
 	switch {
 	case err == nil, errors.As(err, &detached):
 		return err
 	case errors.Is(err, errNotNewer), errors.Is(err, ErrGaveUp), errors.Is(err, ErrNotRetried):
-		return u.failure(ctx, nil) // the job and the database say it
+		return u.failure(ctx, nil) // the job's status and the database's say the same
 	}
 	return u.failure(ctx, err)
 }

@@ -9,12 +9,12 @@ import (
 // Error says that a job did not get done.
 type Error struct {
 	Action   string
-	Job      dtr.Job // the last attempt; zero when DTR never started one
+	Job      dtr.Job // the last attempt; zero if DTR never started one
 	Attempts int
 	Log      []string // the last lines of the last attempt
 	URL      string   // of DTR's web interface
-	// Cause is a *dtr.UnknownStatusError for a status word that is not known, an error
-	// that says that no worker has the job any more, or nil.
+	// Cause is a *dtr.UnknownStatusError for a status that is not documented,
+	// ErrOrphaned, ErrNotListed, or nil.
 	Cause error
 }
 
@@ -30,20 +30,20 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// DatabaseError says that the vulnerability database is not what the update was
-// to make of it.
+// DatabaseError says that an update of the vulnerability database failed, or ended
+// without a newer database.
 type DatabaseError struct {
-	Job           dtr.Job // zero when DTR listed none
+	Job           dtr.Job // zero if DTR listed none
 	Before, After dtr.ScanStatus
-	Log           []string // the last lines of the job's
+	Log           []string // the last lines of the job's log
 	URL           string   // of DTR's web interface
-	// Cause is a *dtr.UnknownStatusError, a *dtr.APIError when DTR did not get ready
-	// for it, an error that says that its worker is gone, or nil.
+	// Cause is a *dtr.UnknownStatusError, a *dtr.APIError if DTR's scanner did not get
+	// ready, ErrOrphaned, or nil.
 	Cause error
 }
 
-// Failed reports whether the update itself failed; otherwise it has brought nothing
-// newer, or its cause is an error of its own.
+// Failed reports whether the update itself failed. If it did not, Cause says what went
+// wrong, or without a cause the database is no newer.
 func (e *DatabaseError) Failed() bool {
 	phase, _ := e.Job.Status.Phase()
 	return e.After.LastDBUpdateFailed || phase == dtr.PhaseFailed || phase == dtr.PhaseStopped

@@ -11,25 +11,25 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// Step is the step in which a job is waited for that belongs to no upgrade.
+// Step is the name of the step in which a job outside an upgrade is waited for.
 const Step = "job"
 
 // Options is a job to be run.
 type Options struct {
 	Action     string
 	Parameters map[string]string
-	// Detach leaves the job alone once it is there.
+	// Detach has Run not wait for the end of the job.
 	Detach bool
-	// Progress, which may be nil, is told of every change in a sentence.
+	// Progress is called with a sentence for every change; it may be nil.
 	Progress func(string)
 	Pace     wait.Pace
 }
 
-// Run runs one job of DTR and sees it to its end, the retries that DTR makes by
-// itself included. A job of the same action and parameters that waits or runs
-// already is joined: a second one would only compete with it.
+// Run runs one job of DTR and waits for its end, including the retries that DTR makes
+// by itself. If a job of the same action and parameters waits or runs already, it
+// waits for that one: a second one would only compete with it.
 //
-// The job is its latest attempt. Errors: *Error, *wait.DetachedError,
+// It returns the latest attempt. Errors: *Error, *wait.DetachedError,
 // *dtr.LostJobError and those of the client.
 func Run(ctx context.Context, client *dtr.Client, o Options) (dtr.Job, error) {
 	list := func(ctx context.Context) ([]dtr.Job, error) {
@@ -74,10 +74,10 @@ func Run(ctx context.Context, client *dtr.Client, o Options) (dtr.Job, error) {
 	return w.Job, w.failed(ctx, err)
 }
 
-// underWay is the newest of some jobs, listed newest first, that matches and has
-// not come to its end, nor been tried again. Of the very newest a status word that
-// nobody published, and a worker that is gone, count as well: the job may be at
-// work, or be about to.
+// underWay returns the newest job that matches, has not ended and was not retried, out
+// of jobs that are listed newest first. One with an undocumented status or without a
+// worker counts only if it is the first of the list: then it may be at work, or about
+// to be.
 func underWay(jobs []dtr.Job, match func(dtr.Job) bool) (dtr.Job, bool) {
 	for i, job := range jobs {
 		_, err := job.Status.Phase()
@@ -89,7 +89,7 @@ func underWay(jobs []dtr.Job, match func(dtr.Job) bool) (dtr.Job, bool) {
 	return dtr.Job{}, false
 }
 
-// attemptsOf are the job of an id and all retries of it, newest first like the jobs
+// attemptsOf returns the job of an id and all retries of it, newest first like the jobs
 // that they are picked from. A retry names the attempt that it repeats.
 func attemptsOf(id string, jobs []dtr.Job) []dtr.Job {
 	ours := map[string]bool{id: true}

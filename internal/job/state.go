@@ -1,8 +1,9 @@
-// Package job judges DTR's jobs, runs them and waits for them, the retries that DTR
-// makes by itself included. The update of the vulnerability database is one of them.
+// Package job reads the state of DTR's jobs, runs them and waits for them, including
+// the retries that DTR makes by itself. The update of the vulnerability database is
+// such a job.
 //
-// It does not know what a job is good for; that a version needs one is the business
-// of the upgrade package.
+// It does not know what a job is for; that a version needs one is known to the upgrade
+// package.
 package job
 
 import (
@@ -13,32 +14,33 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// Recent bounds how far back jobs of one action are read. An upgrade makes a
+// Recent is how many of the latest jobs of an action are read. An upgrade makes a
 // handful.
 const Recent = 50
 
-// Phase is where a job stands, its retries included.
+// Phase is the phase of a job, its retries included.
 type Phase int
 
 // The phases.
 const (
 	Absent   Phase = iota // DTR lists no attempt
 	Running               // an attempt waits or runs
-	Retrying              // an attempt failed and DTR is to make another
-	GaveUp                // the last attempt failed and DTR makes no other
+	Retrying              // an attempt failed and DTR has retries left
+	GaveUp                // an attempt failed or was stopped, and DTR makes no other
 	Done
 )
 
-// State is a job's attempts, judged.
+// State is the state of a job over all of its attempts.
 type State struct {
 	Phase    Phase
 	Job      dtr.Job // the latest attempt
 	Attempts int
 }
 
-// StateOf judges the attempts at one job, newest first, by the newest. Attempts
-// that failed before since are those of an earlier version, and do not count. The
-// error is a *dtr.UnknownStatusError for a status word that nobody published.
+// StateOf returns the state of a job from its attempts, newest first; the newest
+// decides. Attempts that were scheduled before since and failed belong to an earlier
+// version, and do not count. The error is a *dtr.UnknownStatusError for a status that
+// the vendor has not documented.
 func StateOf(attempts []dtr.Job, since time.Time) (State, error) {
 	var s State
 	for _, job := range attempts {
@@ -70,13 +72,13 @@ func StateOf(attempts []dtr.Job, since time.Time) (State, error) {
 	return s, nil
 }
 
-// ended reports whether an attempt has come to its end.
+// ended reports whether an attempt has ended, well or not.
 func ended(job dtr.Job) bool {
 	phase, err := job.Status.Phase()
 	return err == nil && phase != dtr.PhaseWaiting && phase != dtr.PhaseRunning
 }
 
-// What ends the waiting for a job that is not done.
+// The reasons why a job that is not done is not waited for any longer.
 var (
 	ErrGaveUp     = errors.New("DTR has given it up")
 	ErrNotRetried = errors.New("DTR has not made the retry that it announced")
@@ -84,9 +86,9 @@ var (
 	ErrOrphaned   = errors.New("its worker is gone, and no other one has taken it on; cancel it in DTR, and check that dtr-jobrunner of every replica runs")
 )
 
-// Overdue is why a job that has been in the state for so long is not waited for any
-// longer, nil while it is. DTR may take a while to make a retry, to give a job whose
-// worker is gone to another one, and to list a job.
+// Overdue returns why a job that has been in this state for the given time is not
+// waited for any longer, nil if it is still waited for. DTR is given some time to
+// start a retry, to give a job whose worker is gone to another one, and to list a job.
 func (s State) Overdue(waited time.Duration, pace wait.Pace) error {
 	late := waited > pace.MigrationStart
 	switch {

@@ -21,20 +21,20 @@ type Waiter struct {
 	Client *dtr.Client
 	Pace   wait.Pace
 
-	// Read reads where the job stands. A *dtr.UnknownStatusError ends the waiting;
-	// any other error is an outage.
+	// Read reads the state of the job. A *dtr.UnknownStatusError ends the waiting; any
+	// other error counts as an outage of DTR.
 	Read func(context.Context) (State, error)
-	// Changed is told of every change of the job; nil tells nobody.
+	// Changed is called for every change of the job; it may be nil.
 	Changed func(context.Context, dtr.Job)
 
-	State State   // as it was read last
-	Job   dtr.Job // the latest attempt that was seen
-	Since time.Time
+	State State     // as it was read last
+	Job   dtr.Job   // the latest attempt that was seen
+	Since time.Time // when State.Phase or Job changed last
 }
 
-// Wait reads until decide is done or fails. Errors: those of decide, a
-// *dtr.UnknownStatusError, and a *wait.DetachedError for whatever ended the waiting
-// and not the job.
+// Wait reads the job again and again until decide is done or fails. Errors: those of
+// decide, a *dtr.UnknownStatusError, and a *wait.DetachedError if the waiting ended
+// and the job goes on.
 func (w *Waiter) Wait(ctx context.Context, decide func(context.Context) (done bool, err error)) error {
 	w.Since = time.Now()
 	var failure error
@@ -57,10 +57,10 @@ func (w *Waiter) Wait(ctx context.Context, decide func(context.Context) (done bo
 	return failure
 }
 
-// Waited is for how long the job has been as it was read last.
+// Waited is the time since the last change of the job.
 func (w *Waiter) Waited() time.Duration { return time.Since(w.Since) }
 
-// Overdue is why the job is not waited for any longer, nil while it is.
+// Overdue returns why the job is not waited for any longer, nil if it still is.
 func (w *Waiter) Overdue() error { return w.State.Overdue(w.Waited(), w.Pace) }
 
 func (w *Waiter) note(ctx context.Context, s State) {
@@ -81,13 +81,13 @@ func (w *Waiter) note(ctx context.Context, s State) {
 	}
 }
 
-// Detached says that the job goes on without being waited for.
+// Detached returns a *wait.DetachedError: the waiting ended and the job goes on.
 func (w *Waiter) Detached(cause error) error {
 	return &wait.DetachedError{Step: w.Step, Name: w.Action, Job: w.Job.ID, URL: w.Client.URL(), Cause: cause}
 }
 
-// Failure says that the job did not get done. What its phase says by itself is no
-// cause.
+// Failure returns the *Error of a job that did not get done. ErrGaveUp and
+// ErrNotRetried are left out as causes: the job's status says the same.
 func (w *Waiter) Failure(ctx context.Context, cause error) *Error {
 	if errors.Is(cause, ErrGaveUp) || errors.Is(cause, ErrNotRetried) {
 		cause = nil
@@ -102,7 +102,8 @@ func (w *Waiter) Failure(ctx context.Context, cause error) *Error {
 	}
 }
 
-// failed makes a failure of an error of Wait, unless that says that the job goes on.
+// failed turns an error of Wait into an *Error, but for a *wait.DetachedError: then the
+// job goes on.
 func (w *Waiter) failed(ctx context.Context, err error) error {
 	var detached *wait.DetachedError
 	if err == nil || errors.As(err, &detached) {
@@ -111,7 +112,7 @@ func (w *Waiter) failed(ctx context.Context, err error) error {
 	return w.Failure(ctx, err)
 }
 
-// tailOfLog is the end of a job's log, as far as it can be read.
+// tailOfLog returns the last lines of a job's log, none if it cannot be read.
 func tailOfLog(ctx context.Context, client *dtr.Client, id string) []string {
 	if id == "" {
 		return nil

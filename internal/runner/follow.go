@@ -12,9 +12,10 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// follow waits for a bootstrapper to end and reads how it ended. While it waits it
-// passes the log on, and logs how far the replicas are. An engine that stays out of
-// reach ends the waiting, not the bootstrapper.
+// follow waits until a bootstrapper ends and returns its failure, if any. Meanwhile
+// it copies the bootstrapper's log into Terraform's, and logs each replica that has
+// come to the target. If the engine cannot be reached for too long, only the waiting
+// ends: a *wait.DetachedError names the container that goes on.
 func (r *Runner) follow(ctx context.Context, c Container, t Task) error {
 	logCtx, stopLog := context.WithCancel(ctx)
 	defer stopLog()
@@ -46,15 +47,15 @@ func (r *Runner) follow(ctx context.Context, c Container, t Task) error {
 	return result
 }
 
-// Look looks at the container again.
+// Look reads the state of the container again.
 func (r *Runner) Look(ctx context.Context, c Container) (Container, error) {
 	now, err := c.engine.Container(ctx, c.ID)
 	return Container{now, c.engine}, err
 }
 
-// resultAfterRemoval judges a run whose container was removed before its exit
-// status could be read: another apply that has finished the task does that, and
-// then the cluster shows it.
+// resultAfterRemoval is the result of a run whose container was removed before its
+// exit status could be read. Another apply removes it once the task is done; then the
+// cluster shows that. Otherwise it is a *BootstrapperError with Missing set.
 func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) error {
 	inventory, err := cluster.Inspect(ctx, r.Cluster)
 	if err != nil {
@@ -66,9 +67,9 @@ func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) er
 	return &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}
 }
 
-// exitError reads how an ended bootstrapper ended: nil, or a *BootstrapperError
-// for an exit status other than 0 and for a fatal record, whichever the other
-// says.
+// exitError is the failure of a bootstrapper that has ended: a *BootstrapperError if
+// its exit status is not 0 or its log has a fatal record; one of the two is enough.
+// If the context ends first, it is a *wait.DetachedError.
 func (r *Runner) exitError(ctx context.Context, c Container, t Task) error {
 	var summary LogSummary
 	err := r.readLog(ctx, c, time.Time{}, false, summary.Add)
@@ -84,8 +85,8 @@ func (r *Runner) exitError(ctx context.Context, c Container, t Task) error {
 	return nil
 }
 
-// passLog passes the bootstrapper's log on as it is written, over as many
-// connections as it takes, and signals each end of the stream.
+// passLog copies the bootstrapper's log into Terraform's as it is written. It
+// reconnects when the stream breaks off, and signals each end of it.
 func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}) {
 	var since time.Time
 	pause := wait.NewPause(r.Pace.Poll)
@@ -103,7 +104,7 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 		case ended <- struct{}{}:
 		default:
 		}
-		if err == nil { // the bootstrapper has ended, which whoever follows it is about to find
+		if err == nil { // the bootstrapper has ended, and follow is about to see that
 			pause.Longest()
 		}
 		if pause.Wait(ctx) != nil {

@@ -16,15 +16,15 @@ const (
 	recentLines = 200 // the last lines that are searched for a known failure
 )
 
-// BootstrapperError says that the bootstrapper failed, by its exit status or by
-// a fatal record, or could not be run at all.
+// BootstrapperError says that the bootstrapper failed, by its exit status or by a
+// fatal record, or that its container was removed before it could be seen to end.
 type BootstrapperError struct {
 	Image     string
 	Container string
 	ExitCode  int                // meaningless when Missing
 	Missing   bool               // the container was removed before its exit status could be read
 	Fatal     string             // the record that tells of the failure, "" when there is none
-	Failure   *bootstrap.Failure // the known failure that it is, if it is one
+	Failure   *bootstrap.Failure // the known cause that the log shows, nil for none
 	Log       []string           // the last lines
 }
 
@@ -38,13 +38,13 @@ func (e *BootstrapperError) Error() string {
 	return fmt.Sprintf("bootstrapper %s: exit status %d", e.Image, e.ExitCode)
 }
 
-// LogRecord passes a record of the bootstrapper on.
+// LogRecord writes a record of the bootstrapper into Terraform's log.
 func LogRecord(ctx context.Context, record bootstrap.Record) {
 	tflog.Info(ctx, "Bootstrapper says", map[string]any{"level": record.Level, "message": record.Message})
 }
 
-// Scan reads a bootstrapper's log record by record. The bootstrapper was given a
-// password, and may write it: it is masked in every record.
+// Scan reads a bootstrapper's log record by record. UCP's password is masked in every
+// record: the bootstrapper was given it, and may log it.
 func (r *Runner) Scan(log io.Reader, each func(bootstrap.Record)) error {
 	scanner := bootstrap.NewScanner(log)
 	for scanner.Scan() {
@@ -63,8 +63,8 @@ func (r *Runner) mask(record bootstrap.Record) bootstrap.Record {
 	return record
 }
 
-// LogSummary is what a bootstrapper's records tell of a failure. The zero value is
-// ready to use.
+// LogSummary collects what a bootstrapper's records say about a failure. The zero
+// value is ready to use.
 type LogSummary struct {
 	fatal   string
 	records []bootstrap.Record // the last ones
@@ -81,7 +81,7 @@ func (s *LogSummary) Add(record bootstrap.Record) {
 	}
 }
 
-// Failure judges a bootstrapper that has ended, nil when that was without one.
+// Failure returns the failure of a bootstrapper that has ended, nil if it succeeded.
 func (s *LogSummary) Failure(c Container) *BootstrapperError {
 	if c.ExitCode == 0 && s.fatal == "" {
 		return nil

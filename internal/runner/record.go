@@ -10,11 +10,9 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
-// A container that must be kept as a record after it has ended is set aside while
-// another one needs the lock's name: it gets a name of its own.
-
-// SetAside gives a record another name. It returns false when it was gone, or has
-// that name already.
+// SetAside renames a record: a container that has ended and must be kept. The
+// fixed name is the lock, and another container needs it. SetAside returns false if
+// the container was gone, or renamed already.
 func (r *Runner) SetAside(ctx context.Context, c Container) (bool, error) {
 	name := r.ContainerName() + "-" + c.Labels[cluster.LabelReplica]
 	switch err := c.engine.Rename(ctx, c.ID, name); {
@@ -26,8 +24,9 @@ func (r *Runner) SetAside(ctx context.Context, c Container) (bool, error) {
 	return true, nil
 }
 
-// takeUp finds the record of an earlier run of the task that was set aside, and
-// gives it the lock's name again. Only a task that can be rolled back has records.
+// takeUp gives the record of an earlier run of the task, which was set aside, the
+// fixed name again. It returns false if there is none. Only a task that can be rolled
+// back has records.
 func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
 	if t.RollBack == nil {
 		return false, nil
@@ -44,12 +43,12 @@ func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
 		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
 			return false, fmt.Errorf("rename container %s to %s: %w", c.Name, r.ContainerName(), err)
 		}
-		return true, nil // whoever has the name now
+		return true, nil // on a conflict the next look finds whichever container has the name
 	}
 	return false, nil
 }
 
-// records are the containers that were set aside.
+// records returns the containers that were set aside.
 func (r *Runner) records(ctx context.Context) ([]Container, error) {
 	engines, err := r.engines(ctx)
 	if err != nil {
@@ -72,8 +71,8 @@ func (r *Runner) records(ctx context.Context) ([]Container, error) {
 	return found, nil
 }
 
-// Tidy removes the containers, records among them, that a finished task is the
-// last to need.
+// Tidy removes the containers that have ended, records among them, if finished
+// reports that their task is verified and nothing needs them any more.
 func (r *Runner) Tidy(ctx context.Context, finished func(Container) bool) error {
 	left, err := r.records(ctx)
 	if err != nil {

@@ -20,9 +20,10 @@ import (
 )
 
 const (
-	// startLimit bounds the start of a container, which a cancelled apply waits for.
+	// startLimit bounds the start of a container. An apply that is cancelled meanwhile
+	// waits for it.
 	startLimit = time.Minute
-	// cleanupLimit bounds what is done after a run, also after one that was cancelled.
+	// cleanupLimit bounds the removal of a container, also after a cancel.
 	cleanupLimit = 30 * time.Second
 )
 
@@ -30,7 +31,7 @@ const (
 type Runner struct {
 	Cluster         cluster.Cluster
 	Host            string // DTR's external host
-	ProviderVersion string // written on the container
+	ProviderVersion string // for the label of that name
 	Pace            wait.Pace
 
 	Runs     int // of bootstrappers, started or adopted, so far
@@ -46,8 +47,9 @@ type Container struct {
 // ContainerName is the name of the bootstrapper's container.
 func (r *Runner) ContainerName() string { return cluster.ContainerName(r.Host) }
 
-// engines are those that may have the bootstrapper's container: UCP, and the one
-// that the provider names. An earlier apply may have been set to the other.
+// engines returns those that may have the bootstrapper's container: UCP, and the
+// Docker host of the provider's configuration. An earlier apply may have used the
+// other one.
 func (r *Runner) engines(ctx context.Context) ([]*ucp.Engine, error) {
 	own, err := r.Cluster.BootstrapEngine(ctx)
 	if err != nil {
@@ -69,8 +71,8 @@ func (r *Runner) Find(ctx context.Context) (Container, bool, error) {
 }
 
 // FindNamed looks for the container of a fixed name on every engine that may have
-// it; one that is at work comes first. One that somebody else made is a
-// *ForeignContainerError: its name is the lock.
+// it, and prefers one that runs. Since the name is the lock, a container that this
+// provider did not create is an error, a *ForeignContainerError.
 func (r *Runner) FindNamed(ctx context.Context, name string) (Container, bool, error) {
 	engines, err := r.engines(ctx)
 	if err != nil {
@@ -95,7 +97,8 @@ func (r *Runner) FindNamed(ctx context.Context, name string) (Container, bool, e
 	return found[max(0, slices.IndexFunc(found, func(c Container) bool { return c.Running() }))], true, nil
 }
 
-// Login is what a bootstrapper is given to reach UCP with.
+// Login returns the address, credentials and CA with which a bootstrapper connects
+// to UCP.
 func (r *Runner) Login(ctx context.Context) (bootstrap.UCP, error) {
 	login := r.Cluster.Login
 	if login.CA == "" && !login.Insecure {
@@ -108,8 +111,8 @@ func (r *Runner) Login(ctx context.Context) (bootstrap.UCP, error) {
 	return login, nil
 }
 
-// Create makes a container, which does nothing yet, on the engine that runs the
-// bootstrapper. A conflict of names is an error for which errdefs.IsConflict holds.
+// Create creates a container, without starting it, on the engine that runs the
+// bootstrapper. If the name is taken, errdefs.IsConflict holds for the error.
 func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, error) {
 	engine, err := r.Cluster.BootstrapEngine(ctx)
 	if err != nil {
@@ -128,8 +131,8 @@ func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, er
 	return Container{made, engine}, nil
 }
 
-// Remove removes a container that does not run. It returns false when it was gone
-// already, or runs by now.
+// Remove removes a container that does not run. It returns false if the container
+// was gone already, or runs by now.
 func (r *Runner) Remove(ctx context.Context, c Container) (bool, error) {
 	switch err := c.engine.Remove(ctx, c.ID); {
 	case errdefs.IsNotFound(err), errdefs.IsConflict(err):
@@ -145,7 +148,7 @@ func (r *Runner) Discard(ctx context.Context, c Container) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
 	err := c.engine.Discard(ctx, c.ID)
-	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // gone, or on its way
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // gone, or being removed
 		return nil
 	}
 	return err
@@ -163,7 +166,8 @@ func (e *ForeignContainerError) Error() string {
 	return fmt.Sprintf("container %s (%s, %s) was not started by this provider", e.Container, e.Image, e.Status)
 }
 
-// Attach connects to the container's output, before it is started.
+// Attach connects to the container's output. It is called before Start, so that no
+// output is lost.
 func (c Container) Attach(ctx context.Context) (*ucp.Attachment, error) {
 	return c.engine.Attach(ctx, c.ID)
 }

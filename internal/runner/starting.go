@@ -6,20 +6,21 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 )
 
-// Starting tells containers that another apply is about to start from those that
-// an apply made and was killed before it started them.
+// Starting tells apart two kinds of containers that were created and not started:
+// those that another apply is about to start, and those of an apply that was killed
+// before it could.
 type Starting struct {
 	firstSeen map[string]time.Time
 	limit     time.Duration
 }
 
-// NewStarting begins to watch for such containers.
+// NewStarting returns a Starting that has seen no container yet.
 func (r *Runner) NewStarting() *Starting {
 	return &Starting{firstSeen: map[string]time.Time{}, limit: r.Pace.Consistent}
 }
 
-// MayBe reports whether what is known by the key may still be about to change: it
-// was first seen so short a time ago.
+// MayBe reports whether another apply may still be about to change what the key
+// names. That holds for Pace.Consistent from the first call with this key.
 func (s *Starting) MayBe(key string) bool {
 	if _, seen := s.firstSeen[key]; !seen {
 		s.firstSeen[key] = time.Now()

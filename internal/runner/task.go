@@ -13,33 +13,35 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// Task is what the bootstrapper is run for.
+// Task is one piece of work for the bootstrapper: a hop, a join or a removal.
 type Task struct {
 	Step string // of the run, for errors
 	Name string // for the log
 
 	// Spec returns the container's specification without the parts common to all.
-	// Its error was found before anything was made.
+	// When it fails, no container has been created.
 	Spec func(context.Context) (ucp.CreateSpec, error)
 	// Owns reports whether a container was made for this very task.
 	Owns func(Container) bool
-	// Conflict is the error for a container of ours that was made for something
-	// else and that must neither be waited for, if it runs, nor be removed.
+	// Conflict returns the error for a container of this provider that was made for
+	// another task and must neither be waited for nor removed; nil allows both.
 	Conflict func(Container) error
-	// StillNeeded looks, once the name is ours, whether the task is still to be
-	// done; retry says that a bootstrapper has failed at it.
+	// StillNeeded reports whether the task is still to be done. It is called between
+	// the container's creation and its start, when no other apply can start one; retry
+	// says that a bootstrapper has failed at the task.
 	StillNeeded func(ctx context.Context, retry bool) (bool, error)
-	// BeforeStart is the last check before a container is made for the task, or one
-	// that tells what is left of it is removed; nil checks nothing.
+	// BeforeStart is the last check before a container is created for the task, or
+	// before an ended one, which shows what is left to do, is removed; nil checks
+	// nothing.
 	BeforeStart func(context.Context) error
-	// Problems are what the cluster shows to be left of the task that a container
-	// was made for.
+	// Problems returns what the cluster still lacks of the task that the container was
+	// made for; none if that task is done.
 	Problems func(Container, *cluster.Inventory) []cluster.Problem
-	// SkipIfDone says that a task that the cluster shows to be done is not done
-	// again, even where its bootstrapper says that it failed.
+	// SkipIfDone has the task not repeated if the cluster shows that it is done, even
+	// if its bootstrapper reported a failure.
 	SkipIfDone bool
-	// RollBack takes back what a bootstrapper has left half done, before it is run
-	// again; nil where running it again is enough.
+	// RollBack undoes what a bootstrapper has left half done, before it is run again;
+	// nil if running it again is enough.
 	RollBack func(context.Context, Container) error
 }
 
@@ -50,13 +52,17 @@ func (t Task) checkBeforeStart(ctx context.Context) error {
 	return t.BeforeStart(ctx)
 }
 
-// Perform has the bootstrapper do the task: it adopts the one that is at work, or
-// starts one. The container stays until the caller has verified the task. It is
-// the lock against a second run, and tells a later run what this one was for. It
-// is returned, unless the task was done without one; beside an error it is the one
-// that was looked at last, if any.
+// Perform has the bootstrapper do the task: it adopts the container that runs, or
+// starts one. It does not remove the container: until the caller has verified the
+// task, that is the lock against a second run, and tells a later run what this one
+// was for.
+//
+// Perform returns the container, or the zero value if the task was done without one.
+// With an error it returns the container that it looked at last, if any. Errors: a
+// *BootstrapperError, a *ForeignContainerError, a *wait.DetachedError, those of the
+// task's functions and those of the clients.
 func (r *Runner) Perform(ctx context.Context, t Task) (Container, error) {
-	p := &performance{Runner: r, task: t, starting: r.NewStarting()}
+	p := &taskRun{Runner: r, task: t, starting: r.NewStarting()}
 	err := wait.Until(ctx, r.Pace, p.next)
 	if err != nil && ctx.Err() != nil {
 		err = wait.Detached(ctx, t.Step, err)
@@ -64,18 +70,18 @@ func (r *Runner) Perform(ctx context.Context, t Task) (Container, error) {
 	return p.container, err
 }
 
-// performance is one task being done.
-type performance struct {
+// taskRun is the work on one task.
+type taskRun struct {
 	*Runner
 	task      Task
 	starting  *Starting
-	retry     bool // the task's bootstrapper failed: run it again even where all looks done
+	retry     bool // the task's bootstrapper failed: run it again even if the cluster shows the task as done
 	container Container
 }
 
-// next does what comes next. It returns false to be called again after a pause:
-// another apply was faster, or has to be waited for.
-func (p *performance) next(ctx context.Context) (done bool, err error) {
+// next takes the next step of the task. It returns false to be called again after a
+// pause: another apply was faster, or has to be waited for.
+func (p *taskRun) next(ctx context.Context) (done bool, err error) {
 	if err := p.waitForPhase2(ctx); err != nil {
 		return false, wait.Fail(err)
 	}
@@ -95,7 +101,7 @@ func (p *performance) next(ctx context.Context) (done bool, err error) {
 }
 
 // begin starts a bootstrapper where there is no container.
-func (p *performance) begin(ctx context.Context) (done bool, err error) {
+func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 	takenUp, err := p.takeUp(ctx, p.task)
 	if err != nil || takenUp {
 		return false, err
@@ -119,7 +125,7 @@ func (p *performance) begin(ctx context.Context) (done bool, err error) {
 	}
 	started, err := p.start(ctx, made)
 	if errdefs.IsNotFound(err) {
-		return false, nil // another apply took it for a left-over
+		return false, nil // another apply took it for one that was left behind, and removed it
 	}
 	if err != nil || !started {
 		return true, err
@@ -128,8 +134,8 @@ func (p *performance) begin(ctx context.Context) (done bool, err error) {
 	return true, p.follow(ctx, made, p.task)
 }
 
-// goOn deals with the container that was found.
-func (p *performance) goOn(ctx context.Context) (done bool, err error) {
+// goOn adopts the container that was found, waits for it, or makes room for another.
+func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 	c, owned := p.container, p.task.Owns(p.container)
 	switch {
 	case c.Running() && owned:
@@ -147,20 +153,20 @@ func (p *performance) goOn(ctx context.Context) (done bool, err error) {
 	if settled, err := p.settled(ctx, c); err != nil || settled {
 		return settled, err
 	}
-	// Before that container is removed, which tells what is left to do.
+	// The check comes before the removal, since the container shows what is left to do.
 	if err := p.task.checkBeforeStart(ctx); err != nil {
 		return false, err
 	}
 	cleared, err := p.clear(ctx, c)
-	// Where another apply was faster to remove it, that one runs it again.
+	// If another apply has removed it first, that apply repeats the task.
 	p.retry = cleared && owned && c.Status != cluster.StateCreated
 	return false, err
 }
 
-// settled reads how an earlier bootstrapper ended, and reports whether it did this
-// task. What it says is believed only together with what the cluster shows, for
-// which UCP's inventory is given a moment to follow.
-func (p *performance) settled(ctx context.Context, c Container) (bool, error) {
+// settled reports whether a bootstrapper that has ended has done this task. Its exit
+// status and its log are believed only if the cluster shows the same. UCP's list of
+// containers may lag behind, so it is read for as long as Pace.Consistent allows.
+func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 	if !p.task.Owns(c) || c.Status == cluster.StateCreated {
 		return false, nil
 	}
@@ -175,7 +181,7 @@ func (p *performance) settled(ctx context.Context, c Container) (bool, error) {
 		}
 		patience = 0
 	}
-	began := time.Now() // the engine's clock may be another
+	began := time.Now() // not the container's end, which is by the engine's clock
 	var problems []cluster.Problem
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		inventory, err := cluster.Inspect(ctx, p.Cluster)
@@ -198,9 +204,10 @@ func (p *performance) settled(ctx context.Context, c Container) (bool, error) {
 	return true, nil
 }
 
-// clear makes room for a new container where one is that has ended, or that was
-// never started. It returns false when that was gone already, or runs by now.
-func (p *performance) clear(ctx context.Context, c Container) (bool, error) {
+// clear removes a container that has ended or was never started, so that its name is
+// free for a new one; a record is renamed instead. It returns false if the container
+// was gone already, or runs by now.
+func (p *taskRun) clear(ctx context.Context, c Container) (bool, error) {
 	switch {
 	case c.Status == cluster.StateCreated:
 	case p.task.Owns(c) && p.task.RollBack != nil:
@@ -213,11 +220,11 @@ func (p *performance) clear(ctx context.Context, c Container) (bool, error) {
 	return p.Remove(ctx, c)
 }
 
-// start starts the container that was just made, if its task is still needed. Much
-// may have happened while images were pulled or another apply was waited for;
-// from here on the container's name keeps other applies out. Where they have done
-// the task already, it returns false.
-func (p *performance) start(ctx context.Context, c Container) (bool, error) {
+// start starts the container that was just created, if its task is still needed.
+// Another apply may have done the task while this one pulled images or waited; then
+// start removes the container and returns false. From here on the container's name
+// keeps other applies out.
+func (p *taskRun) start(ctx context.Context, c Container) (bool, error) {
 	needed := false
 	err := p.waitForBackup(ctx)
 	if err == nil {
@@ -229,7 +236,8 @@ func (p *performance) start(ctx context.Context, c Container) (bool, error) {
 		_, dropErr := p.Remove(dropCtx, c)
 		return false, errors.Join(err, dropErr)
 	}
-	// From here on a cancelled apply must know what it leaves behind.
+	// A cancel must not end this request: it would stay unknown whether the container
+	// was started.
 	startCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startLimit)
 	defer cancel()
 	if err := c.Start(startCtx); err != nil {
@@ -240,10 +248,10 @@ func (p *performance) start(ctx context.Context, c Container) (bool, error) {
 	return true, nil
 }
 
-// waitForBackup waits while a backup's container is there that another apply may
-// be about to start. That one looks for ours likewise, and gives way. What runs by
-// then is up to the task.
-func (p *performance) waitForBackup(ctx context.Context) error {
+// waitForBackup waits while another apply may be about to start its backup's
+// container. That apply looks for our container as well, and gives way to it. A
+// backup that runs is left to the task's StillNeeded.
+func (p *taskRun) waitForBackup(ctx context.Context) error {
 	starting := p.NewStarting()
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		backup, found, err := p.FindNamed(ctx, cluster.BackupName(p.Host))
@@ -255,9 +263,9 @@ func (p *performance) waitForBackup(ctx context.Context) error {
 	return wait.Detached(ctx, p.task.Step, err)
 }
 
-// waitForPhase2 waits for a second phase whose first phase is gone: it goes on
-// replacing containers, and a new bootstrapper would be refused beside it.
-func (p *performance) waitForPhase2(ctx context.Context) error {
+// waitForPhase2 waits for the end of a second phase whose first phase is gone. It
+// still replaces containers, and a new bootstrapper would refuse to run beside it.
+func (p *taskRun) waitForPhase2(ctx context.Context) error {
 	orphaned := false
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		inventory, err := cluster.Inspect(ctx, p.Cluster)
