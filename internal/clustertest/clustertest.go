@@ -166,6 +166,31 @@ func AwaitEnd(t *testing.T, sim *simulator.Cluster) {
 	}
 }
 
+// Requested is closed once so many requests for a path, given by its end, were made.
+func Requested(t *testing.T, sim *simulator.Cluster, n int, path string) <-chan struct{} {
+	t.Helper()
+	reached := make(chan struct{})
+	go func() {
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for seen := 0; seen < n; {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-ticker.C:
+			}
+			seen = 0
+			for _, r := range sim.Requests() {
+				if strings.HasSuffix(r.Path, path) {
+					seen++
+				}
+			}
+		}
+		close(reached)
+	}()
+	return reached
+}
+
 // Changes are the requests that change something, but for logins.
 func Changes(sim *simulator.Cluster) []string {
 	var list []string

@@ -122,7 +122,7 @@ func TestBackupOfAKilledRun(t *testing.T) {
 				select {
 				case err := <-done:
 					t.Fatalf("the run did not wait for the backup at work: %v", err)
-				case <-awaited(t, sim, 3, "/containers/"+cluster.BackupName(killed.runner.Host)+"/json"):
+				case <-clustertest.Requested(t, sim, 3, "/containers/"+cluster.BackupName(killed.runner.Host)+"/json"):
 				}
 				release()
 			}
@@ -134,31 +134,6 @@ func TestBackupOfAKilledRun(t *testing.T) {
 			wantNoBackupContainer(t, sim)
 		})
 	}
-}
-
-// awaited is closed once so many requests for a path were made.
-func awaited(t *testing.T, sim *simulator.Cluster, n int, path string) <-chan struct{} {
-	t.Helper()
-	reached := make(chan struct{})
-	go func() {
-		ticker := time.NewTicker(time.Millisecond)
-		defer ticker.Stop()
-		for seen := 0; seen < n; {
-			select {
-			case <-t.Context().Done():
-				return
-			case <-ticker.C:
-			}
-			seen = 0
-			for _, r := range sim.Requests() {
-				if strings.HasSuffix(r.Path, path) {
-					seen++
-				}
-			}
-		}
-		close(reached)
-	}()
-	return reached
 }
 
 // TestNoBackupOfAnUpgradeUnderWay resumes a rollout with a configuration that asks

@@ -217,7 +217,7 @@ func TestJoinWaitsForABackupThatIsAboutToStart(t *testing.T) {
 	}))
 	patient := joining
 	patient.Pace.Consistent = time.Minute
-	asked := awaited(t, sim, 3, "/containers/"+made.Name+"/json")
+	asked := clustertest.Requested(t, sim, 3, "/containers/"+made.Name+"/json")
 	joined := make(chan error, 1)
 	go func() { joined <- clustertest.Second(replica.Join(clustertest.Limited(t), c, patient)) }()
 	select {
