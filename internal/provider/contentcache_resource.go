@@ -166,12 +166,8 @@ func (r *cacheResource) run(ctx context.Context, m, prior *cacheModel) (*content
 	if err != nil {
 		return report, diags
 	}
-	if m.ID.IsUnknown() {
-		m.ID = types.StringValue(report.ID)
-	}
-	if m.Cluster.IsUnknown() {
-		m.Cluster = types.StringValue(report.DTRHost)
-	}
+	fill(&m.ID, types.StringValue(report.ID))
+	fill(&m.Cluster, types.StringValue(report.DTRHost))
 	if m.CurrentVersion.IsUnknown() {
 		switch {
 		case options.Version != nil: // the run has seen to it

@@ -91,25 +91,15 @@ func (m *replicaModel) keepPlannedPorts(plan *replicaModel) diag.Diagnostics {
 // nullUnknowns makes null of what the cluster has not shown: nothing is unknown in a
 // state.
 func (m *replicaModel) nullUnknowns() {
-	if m.Version.IsUnknown() {
-		m.Version = types.StringNull()
-	}
-	if m.HTTPPort.IsUnknown() {
-		m.HTTPPort = types.Int64Null()
-	}
-	if m.HTTPSPort.IsUnknown() {
-		m.HTTPSPort = types.Int64Null()
-	}
+	fill(&m.Version, types.StringNull())
+	fill(&m.HTTPPort, types.Int64Null())
+	fill(&m.HTTPSPort, types.Int64Null())
 }
 
 // keepComputed takes what is computed from the prior state, for a plan that does not touch
 // the replica.
 func (m *replicaModel) keepComputed(prior *replicaModel) {
 	m.ID, m.Cluster, m.Version, m.Health = prior.ID, prior.Cluster, prior.Version, prior.Health
-	if m.HTTPPort.IsUnknown() {
-		m.HTTPPort = prior.HTTPPort
-	}
-	if m.HTTPSPort.IsUnknown() {
-		m.HTTPSPort = prior.HTTPSPort
-	}
+	fill(&m.HTTPPort, prior.HTTPPort)
+	fill(&m.HTTPSPort, prior.HTTPSPort)
 }

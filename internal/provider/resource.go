@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -107,6 +108,13 @@ func planOf[M any](ctx context.Context, req resource.ModifyPlanRequest, diags *d
 		diags.Append(req.Plan.Get(ctx, plan)...)
 	}
 	return plan, prior
+}
+
+// fill sets a value that the plan left open.
+func fill[V attr.Value](open *V, value V) {
+	if (*open).IsUnknown() {
+		*open = value
+	}
 }
 
 // source is a plan or a state.

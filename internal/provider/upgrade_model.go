@@ -245,18 +245,10 @@ func (m *upgradeModel) finish(ctx context.Context, report *upgrade.Report, prior
 	}
 	var seen upgradeModel
 	seen.observe(report.Inventory, before)
-	if m.ID.IsUnknown() {
-		m.ID = types.StringValue(report.Inventory.Host)
-	}
-	if m.CurrentVersion.IsUnknown() {
-		m.CurrentVersion = seen.CurrentVersion
-	}
-	if m.ReplicaVersions.IsUnknown() {
-		m.ReplicaVersions = seen.ReplicaVersions
-	}
-	if m.UpgradePath.IsUnknown() {
-		m.UpgradePath = upgradePath(report.Hops)
-	}
+	fill(&m.ID, types.StringValue(report.Inventory.Host))
+	fill(&m.CurrentVersion, seen.CurrentVersion)
+	fill(&m.ReplicaVersions, seen.ReplicaVersions)
+	fill(&m.UpgradePath, upgradePath(report.Hops))
 	if m.LastUpgrade.IsUnknown() {
 		switch {
 		case report.Worked():
