@@ -147,7 +147,8 @@ func (r *run) updateContainer(ctx context.Context, engine *ucp.Engine) error {
 		if state.AutoRemove {
 			return &AutoRemoveError{Container: r.o.Container, Node: p.current.Node}
 		}
-		if err := r.cacheImage(ctx, engine, p.current.Node, image); err != nil {
+		// Before anything else is touched.
+		if err := images.Pull(ctx, r.cluster, r.pace, images.Location{Image: image, Node: p.current.Node}); err != nil {
 			return err
 		}
 		if p, err = r.swap(ctx, engine, *p.current, image); err != nil {
@@ -165,22 +166,6 @@ func (r *run) updateContainer(ctx context.Context, engine *ucp.Engine) error {
 	}
 	tflog.Info(ctx, "Container was replaced", map[string]any{"container": r.o.Container, "node": p.current.Node, "image": image})
 	return nil
-}
-
-// cacheImage has the node get the image, before anything else is touched.
-func (r *run) cacheImage(ctx context.Context, engine *ucp.Engine, node, image string) error {
-	for pulled := false; ; pulled = true {
-		present, err := engine.Images(ctx, node)
-		if err != nil || present[cluster.FamiliarImage(image)] {
-			return err
-		}
-		if pulled {
-			return fmt.Errorf("image %s was pulled and is not on node %s", image, node)
-		}
-		if err := images.Pull(ctx, engine, image); err != nil {
-			return err
-		}
-	}
 }
 
 // swap gives the old container's name to a copy with the image. Neither it nor what

@@ -20,14 +20,14 @@ type Lookup struct {
 	Source   Source
 	States   map[string]State // by image; one that was not asked for is missing
 	Archives map[string]error // version to what is wrong with its archive at first sight
+	Node     string           // that runs the bootstrapper, as in Location
 
-	mu       sync.Mutex      // guards States while several are asked for
-	onEngine map[string]bool // images on the engine that runs the bootstrapper
+	mu sync.Mutex // guards States while several are asked for
 }
 
 // State is where one image is, and where it can be pulled from.
 type State struct {
-	Present bool            // on the engine that runs the bootstrapper, for its image
+	Present bool            // where the bootstrapper runs, for its image
 	Nodes   map[string]bool // nodes that have it, for a component's image; nil when not asked
 	Remote  error           // why the registry does not hand it out; nil when it does
 }
@@ -69,10 +69,11 @@ func (l *Lookup) set(image string, s State) {
 }
 
 // AskBootstrappers asks the engine that runs the bootstrapper for its image at the
-// versions.
+// versions. Through UCP that is any node: see AskNodes.
 func (l *Lookup) AskBootstrappers(ctx context.Context, engine *ucp.Engine, versions []*semver.Version) error {
+	var present map[string]bool
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { l.onEngine, err = engine.Images(ctx, ""); return err })
+	group.Go(func() (err error) { present, err = engine.Images(ctx, ""); return err })
 	remote := make([]error, len(versions))
 	for i, v := range versions {
 		group.Go(func() error {
@@ -85,17 +86,21 @@ func (l *Lookup) AskBootstrappers(ctx context.Context, engine *ucp.Engine, versi
 	}
 	for i, v := range versions {
 		image := l.Source.Bootstrapper(v)
-		l.set(image, State{Present: l.onEngine[cluster.FamiliarImage(image)], Remote: remote[i]})
+		l.set(image, State{Present: present[cluster.FamiliarImage(image)], Remote: remote[i]})
 	}
 	return nil
 }
 
-// AddBootstrapper asks for the bootstrapper's image of one more version, after
-// AskBootstrappers.
+// AddBootstrapper asks for the bootstrapper's image of one more version, where it
+// is going to run.
 func (l *Lookup) AddBootstrapper(ctx context.Context, c cluster.Cluster, v *semver.Version) error {
 	l.checkArchive(v)
 	image := l.Source.Bootstrapper(v)
-	state := State{Present: l.onEngine[cluster.FamiliarImage(image)]}
+	lacking, err := missing(ctx, c, []Location{{image, l.Node}})
+	if err != nil {
+		return err
+	}
+	state := State{Present: len(lacking) == 0}
 	if !state.Present {
 		engine, err := c.BootstrapEngine(ctx)
 		if err != nil {
@@ -112,16 +117,12 @@ func (l *Lookup) AddBootstrapper(ctx context.Context, c cluster.Cluster, v *semv
 // AskNodes asks each of the nodes which images it has, if there is an image of the
 // versions that it would have to have already.
 func (l *Lookup) AskNodes(ctx context.Context, c cluster.Cluster, nodes []string, versions []*semver.Version) error {
+	neededThere := func(image string) bool {
+		return l.Source.Pull == PullNever || l.States[image].Remote != nil || l.Source.FromArchive(image)
+	}
 	var wanted []string
 	for _, v := range versions {
-		for _, image := range l.Source.Components(v) {
-			if l.Source.Pull == PullNever || l.States[image].Remote != nil || l.Source.FromArchive(image) {
-				wanted = append(wanted, image)
-			}
-		}
-		if image := l.Source.Bootstrapper(v); l.Source.FromArchive(image) { // for its second phase
-			wanted = append(wanted, image)
-		}
+		wanted = append(wanted, slices.DeleteFunc(l.Source.All(v), func(image string) bool { return !neededThere(image) })...)
 	}
 	if len(wanted) == 0 {
 		return nil
@@ -133,6 +134,9 @@ func (l *Lookup) AskNodes(ctx context.Context, c cluster.Cluster, nodes []string
 	for _, image := range wanted {
 		state := l.States[image]
 		state.Nodes = onNodes[cluster.FamiliarImage(image)]
+		if slices.Contains(nodes, l.Node) { // else another engine runs the bootstrapper
+			state.Present = state.Nodes[l.Node]
+		}
 		l.States[image] = state
 	}
 	return nil
@@ -159,7 +163,7 @@ func (l *Lookup) Available(image string) bool {
 // one.
 func (l *Lookup) Unavailable(v *semver.Version, nodes []string) (images []string, cause error) {
 	if image := l.Source.Bootstrapper(v); !l.Available(image) {
-		images, cause = append(images, image), l.States[image].Remote
+		images, cause = append(images, Location{image, l.Node}.String()), l.States[image].Remote
 	}
 	for _, image := range l.Source.Components(v) {
 		state, asked := l.States[image]
@@ -184,7 +188,7 @@ func (l *Lookup) Missing(v *semver.Version, nodes []string) []string {
 	for _, image := range l.Source.All(v) {
 		state := l.States[image]
 		if image == bootstrapper && !state.Present {
-			missing = append(missing, image)
+			missing = append(missing, Location{image, l.Node}.String())
 			continue
 		}
 		if lacking := state.lacking(nodes); len(lacking) > 0 {
@@ -197,32 +201,6 @@ func (l *Lookup) Missing(v *semver.Version, nodes []string) []string {
 // lacking are the nodes that do not have the image.
 func (s State) lacking(nodes []string) []string {
 	return slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return s.Nodes[n] })
-}
-
-// onNodes maps each image, as Docker shows it, to the nodes that have it.
-func onNodes(ctx context.Context, c cluster.Cluster, nodes []string) (map[string]map[string]bool, error) {
-	engine, err := c.UCP.Engine(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lists := make([]map[string]bool, len(nodes))
-	group, ctx := errgroup.WithContext(ctx)
-	for i, node := range nodes {
-		group.Go(func() (err error) { lists[i], err = engine.Images(ctx, node); return err })
-	}
-	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("look for images on the replicas' nodes: %w", err)
-	}
-	found := map[string]map[string]bool{}
-	for i, list := range lists {
-		for image := range list {
-			if found[image] == nil {
-				found[image] = map[string]bool{}
-			}
-			found[image][nodes[i]] = true
-		}
-	}
-	return found, nil
 }
 
 // askRegistry asks for an image where it would be pulled from. Not every UCP

@@ -137,7 +137,7 @@ func TestDiagnostics(t *testing.T) {
 			Action: "metadatastoremigration", Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Attempts: 1, URL: "https://dtr.example.com",
 			Cause: &dtr.UnknownStatusError{Word: "levitating"},
 		}},
-		{"wrong digest", &images.DigestError{Image: image, Want: "sha256:00", Got: []string{"sha256:11"}}},
+		{"wrong digest", &images.DigestError{Location: images.Location{Image: image, Node: "worker1"}, Want: "sha256:00", Got: []string{"sha256:11"}}},
 		{"interrupted while the backup is taken", &wait.DetachedError{Step: upgrade.StepBackup, Cause: context.Canceled}},
 		{"backup file exists", &upgrade.BackupError{File: "/backups/dtr.tar", Exists: true}},
 		{"backup failed", &upgrade.BackupError{File: "/backups/dtr.tar", Bootstrapper: &runner.BootstrapperError{
@@ -145,8 +145,20 @@ func TestDiagnostics(t *testing.T) {
 			Log: []string{"Connecting to UCP", "cannot read the tables"},
 		}, Cause: errors.New("it is not a whole tar archive: unexpected EOF")}},
 		{"backup not whole", &upgrade.BackupError{File: "/backups/dtr.tar", Cause: errors.New("it is not a whole tar archive: its end is missing")}},
-		{"archive not loaded", &images.ArchiveError{Version: "2.6.15", File: "dtr_images_2.6.15.tar.gz", Cause: errors.New("UCP: cannot load images: no space left on device")}},
-		{"archive loaded in vain", &images.ArchiveError{Version: "2.6.15", File: "dtr_images_2.6.15.tar.gz", Missing: []string{"docker/dtr-nginx:2.6.15 on worker2"}}},
+		{"archive not loaded", &images.BringError{Version: "2.6.15", Archive: "dtr_images_2.6.15.tar.gz", Failed: []images.Failure{
+			{Location: images.Location{Image: "docker/dtr-api:2.6.15", Node: "worker2"}, Cause: errors.New("no space left on device")},
+			{Location: images.Location{Image: "docker/dtr-nginx:2.6.15", Node: "worker2"}, Cause: errors.New("no space left on device")},
+		}}},
+		{"archive loaded in vain", &images.BringError{Version: "2.6.15", Archive: "dtr_images_2.6.15.tar.gz", Failed: []images.Failure{
+			{Location: images.Location{Image: "docker/dtr-nginx:2.6.15", Node: "worker2"}},
+		}}},
+		{"image not pulled", &images.BringError{Version: "2.6.15", Failed: []images.Failure{
+			{Location: images.Location{Image: "docker/dtr-nginx:2.6.15", Node: "worker2"}, Cause: errors.New("manifest unknown")},
+			{Location: images.Location{Image: "docker/dtr:2.6.15"}},
+		}}},
+		{"image of a cache not pulled", &images.BringError{Failed: []images.Failure{
+			{Location: images.Location{Image: "docker/dtr-content-cache:2.6.15", Node: "worker2"}, Cause: errors.New("manifest unknown")},
+		}}},
 		{"foreign container", &runner.ForeignContainerError{Container: container, Image: "docker/dtr:2.7.8", Status: "running"}},
 		{"cluster moved before a hop", &upgrade.ClusterChangedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Versions: []*semver.Version{v("2.6.15")}}},
 		{"another bootstrapper before a hop", &upgrade.ClusterChangedError{Hop: transition.Hop{From: v("2.5.6"), To: v("2.6.8")}, Bootstrapper: "worker1/eager_turing"}},

@@ -100,7 +100,7 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 		},
 		"bootstrapper's image": {
 			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.RemoveFromRegistry("mirantis/dtr:2.6.15") },
-			want:     "Images of DTR 2.6.15 are not available\n  at image\n\nMissing: mirantis/dtr:2.6.15\n", skip: "image",
+			want:     "Images of DTR 2.6.15 are not available\n  at image\n\nMissing: mirantis/dtr:2.6.15 on worker1\n", skip: "image",
 		},
 		"component's image on a node": {
 			obstacle: func(_ *testing.T, c *simulator.Cluster) {

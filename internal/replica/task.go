@@ -54,10 +54,10 @@ func (c *change) joinSpec(ctx context.Context) (ucp.CreateSpec, error) {
 	}
 	existing, _ := existingReplicaFor(seen, c.o.ExistingReplicaID, "")
 	version := seen.CurrentVersion()
-	if err := c.o.Images.BringBootstrapper(ctx, c.runner.Cluster, existing.Node, version); err != nil {
+	if err := c.o.Images.BringBootstrapper(ctx, c.runner.Cluster, c.runner.Pace, existing.Node, version); err != nil {
 		return ucp.CreateSpec{}, err
 	}
-	if err := c.o.Images.PullComponents(ctx, c.runner.Cluster, []string{c.o.Node}, version, nil); err != nil {
+	if err := c.o.Images.BringComponents(ctx, c.runner.Cluster, c.runner.Pace, []string{c.o.Node}, version); err != nil {
 		return ucp.CreateSpec{}, err
 	}
 	login, err := c.runner.Login(ctx)
@@ -117,7 +117,7 @@ func (c *change) removeSpec(ctx context.Context) (ucp.CreateSpec, error) {
 	}
 	existing, _ := existingReplicaFor(seen, c.o.ExistingReplicaID, c.o.ReplicaID)
 	version := seen.CurrentVersion()
-	if err := c.o.Images.BringBootstrapper(ctx, c.runner.Cluster, existing.Node, version); err != nil {
+	if err := c.o.Images.BringBootstrapper(ctx, c.runner.Cluster, c.runner.Pace, existing.Node, version); err != nil {
 		return ucp.CreateSpec{}, err
 	}
 	login, err := c.runner.Login(ctx)

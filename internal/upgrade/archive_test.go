@@ -215,7 +215,7 @@ func TestRunLooksAgainAfterALoad(t *testing.T) {
 			o := to("2.6.15")
 			o.Images.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
 			_, err := runUpgrade(t, c, o)
-			failure := clustertest.AsError[*images.ArchiveError](t, err)
+			failure := clustertest.AsError[*images.BringError](t, err)
 			if failure.Version != "2.6.15" || !strings.Contains(failure.Error(), tt.says) {
 				t.Errorf("got %v, want it to say %q", failure, tt.says)
 			}

@@ -15,7 +15,6 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/backup"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -174,13 +173,7 @@ func (b *backupStep) progress(ctx context.Context) (hopProgress, error) {
 // container: a backup changes nothing, so that it may be killed at any moment.
 func (b *backupStep) take(ctx context.Context) (taken bool, err error) {
 	source, node := b.upgrade.o.Images, b.upgrade.bootstrapNode(b.obs)
-	if source.Archives[b.hop.From.String()] != "" {
-		where := images.Location{Image: source.Bootstrapper(b.hop.From), Node: node}
-		if err := source.Load(ctx, b.upgrade.cluster, b.hop.From, []images.Location{where}); err != nil {
-			return false, err
-		}
-	}
-	if err := source.BringBootstrapper(ctx, b.upgrade.cluster, node, b.hop.From); err != nil {
+	if err := source.BringBootstrapper(ctx, b.upgrade.cluster, b.upgrade.runner.Pace, node, b.hop.From); err != nil {
 		return false, err
 	}
 	spec, err := b.spec(ctx)

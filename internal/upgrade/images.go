@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,22 +34,16 @@ func (r *run) imagesNotNeeded(hop transition.Hop) func(context.Context) (bool, e
 // bringImages brings the images of a hop to where they are needed, and touches
 // nothing else.
 func (r *run) bringImages(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	source, nodes := r.o.Images, obs.ReplicaNodes()
-	if source.Archives[hop.To.String()] != "" {
-		if err := source.Load(ctx, r.cluster, hop.To, source.Locations(r.cluster, nodes, hop.To)); err != nil {
-			return err
-		}
+	source, pace := r.o.Images, r.runner.Pace
+	err := source.BringComponents(ctx, r.cluster, pace, obs.ReplicaNodes(), hop.To)
+	if failed, ok := errors.AsType[*images.BringError](err); ok && failed.Archive == "" && r.o.SkipChecks[preflight.Image] {
+		tflog.Warn(ctx, "Images could not be pulled, and the check of images is skipped", map[string]any{"error": err.Error()})
+		err = nil
 	}
-	if err := source.BringBootstrapper(ctx, r.cluster, r.bootstrapNode(obs), hop.To); err != nil {
+	if err != nil {
 		return err
 	}
-	return source.PullComponents(ctx, r.cluster, nodes, hop.To, func(image string, err error) error {
-		if !r.o.SkipChecks[preflight.Image] {
-			return err
-		}
-		tflog.Warn(ctx, "Image could not be pulled, and the check of images is skipped", map[string]any{"image": image, "error": err.Error()})
-		return nil
-	})
+	return source.BringBootstrapper(ctx, r.cluster, pace, r.bootstrapNode(obs), hop.To)
 }
 
 // bootstrapNode is the node that runs the bootstrapper, "" for an engine outside

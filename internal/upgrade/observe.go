@@ -96,6 +96,8 @@ func Observe(parent context.Context, c cluster.Cluster, o Options) (*Observation
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	existing, _ := obs.ExistingReplica(o.ExistingReplicaID)
+	obs.Images.Node = c.BootstrapNode(existing)
 	if err := obs.lookForBackupImage(parent, c, o); err != nil {
 		return nil, err
 	}

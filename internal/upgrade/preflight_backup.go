@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
@@ -130,7 +131,7 @@ func (p backupChecks) image(hop transition.Hop) {
 	if p.obs.Images.Available(image) {
 		return
 	}
-	seen := "Missing: " + image
+	seen := "Missing: " + images.Location{Image: image, Node: p.obs.Images.Node}.String()
 	if state.Remote != nil {
 		seen += "\n" + state.Remote.Error()
 	}

@@ -208,7 +208,7 @@ func TestJoinWaitsForABackupThatIsAboutToStart(t *testing.T) {
 	t.Parallel()
 	sim, c := clustertest.Roomy(t, 3)
 	other, obs, _ := looked(t, c, to("2.6.9"))
-	if err := other.o.Images.BringBootstrapper(t.Context(), c, other.bootstrapNode(obs), clustertest.Version("2.6.8")); err != nil {
+	if err := other.o.Images.BringBootstrapper(t.Context(), c, other.runner.Pace, other.bootstrapNode(obs), clustertest.Version("2.6.8")); err != nil {
 		t.Fatal(err)
 	}
 	made := clustertest.Must[runner.Container](t)(other.runner.Create(t.Context(), ucp.CreateSpec{

@@ -26,7 +26,7 @@ const lastLook = 30 * time.Second
 // next to an error it tells what was seen. Errors: *preflight.FailedError when
 // nothing was touched, *ClosedWindowError, *wait.DetachedError,
 // *runner.BootstrapperError, *cluster.VerifyError, *MigrationError, *BackupError,
-// *images.ArchiveError, *images.DigestError, *runner.ForeignContainerError,
+// *images.BringError, *images.DigestError, *runner.ForeignContainerError,
 // *cluster.NoReplicasError, and those of the clients.
 func Run(ctx context.Context, c cluster.Cluster, o Options) (*Report, error) {
 	r := newRun(c, o)

@@ -1,0 +1,219 @@
+package images
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+const bootstrapper = "mirantis/dtr:2.6.15"
+
+// nodes are those of the replicas, of the four workers of a cluster.
+var nodes = []string{"worker1", "worker2", "worker3"}
+
+// transfers has UCP pull or load the images on all workers but those that fail,
+// and say what it says then.
+func transfers(sim *simulator.Cluster, path string, failing map[string]string) {
+	var body strings.Builder
+	for node, text := range failing {
+		fmt.Fprintf(&body, `{"id":%q,"status":"Pulling it... : %s"}`+"\n", node, text)
+	}
+	var reached []string
+	for _, node := range append(slices.Clone(nodes), "worker4") {
+		if failing[node] != "" {
+			continue
+		}
+		reached = append(reached, node)
+		if path == "/images/create" { // of a load only failures are told
+			fmt.Fprintf(&body, `{"id":%q,"status":"Pulling it... : downloaded"}`+"\n", node)
+		}
+	}
+	fmt.Fprint(&body, `{"error":"something failed","errorDetail":{"code":1,"message":"something failed"}}`+"\n")
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodPost, Path: path, Status: http.StatusOK, Body: body.String(),
+		Matches: func(r *http.Request) bool {
+			loaded := release.Bundle("mirantis/dtr", "2.6.15")
+			if path == "/images/create" {
+				loaded = []string{r.URL.Query().Get("fromImage") + ":" + r.URL.Query().Get("tag")}
+			}
+			for _, image := range loaded {
+				sim.AddImage(image, reached...)
+			}
+			return true
+		},
+	})
+}
+
+// TestBringLooksAtTheNodesThatNeedIt has pulls and loads fail on nodes that are of
+// importance, and on others.
+func TestBringLooksAtTheNodesThatNeedIt(t *testing.T) {
+	t.Parallel()
+	const full = "no space left on device"
+	for name, tt := range map[string]struct {
+		failing map[string]string
+		says    []string // of the error; nil for none
+	}{
+		"a node without a replica": {map[string]string{"worker4": "no matching manifest for windows/amd64"}, nil},
+		"one of the nodes":         {map[string]string{"worker2": full}, []string{"mirantis/dtr-nginx:2.6.15 on worker2: " + full}},
+		"nodes of both kinds": {
+			map[string]string{"worker2": full, "worker3": "Cannot connect to the docker engine endpoint", "worker4": "no matching manifest"},
+			[]string{"on worker2: " + full, "on worker3: Cannot connect"},
+		},
+	} {
+		for _, way := range []string{"pull", "load"} {
+			t.Run(way+" fails on "+name, func(t *testing.T) {
+				t.Parallel()
+				sim, c := clustertest.Connect(t, simulator.Options{Version: "2.5.6", Replicas: 3, Workers: 4, Speed: clustertest.Speed})
+				source, path := Source{}, "/images/create"
+				if way == "load" {
+					archive := filepath.Join(t.TempDir(), "dtr_images_2.6.15.tar")
+					if err := os.WriteFile(archive, []byte("an archive"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					source.Archives, path = map[string]string{"2.6.15": archive}, "/images/load"
+				}
+				transfers(sim, path, tt.failing)
+				err := source.BringComponents(t.Context(), c, clustertest.Pace, nodes, clustertest.Version("2.6.15"))
+				if tt.says == nil {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				failed := clustertest.AsError[*BringError](t, err)
+				for _, want := range tt.says {
+					if !strings.Contains(failed.Error(), want) {
+						t.Errorf("got %v, want it to say %q", failed, want)
+					}
+				}
+				for _, not := range []string{"worker1", "worker4"} {
+					if strings.Contains(failed.Error(), not) {
+						t.Errorf("got %v, and %s has nothing to do with it", failed, not)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestBringNamesALostNode has a replica's node be lost, of which UCP says nothing.
+func TestBringNamesALostNode(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	sim.StopEngine("worker2")
+	err := Source{}.BringComponents(t.Context(), c, clustertest.Pace, nodes, clustertest.Version("2.6.15"))
+	failed := clustertest.AsError[*BringError](t, err)
+	for _, f := range failed.Failed {
+		if f.Node != "worker2" {
+			t.Errorf("%v failed", f)
+		}
+	}
+}
+
+// TestBringLooksAgain has UCP's lists leave a node out for a while.
+func TestBringLooksAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		times int
+		fails bool
+	}{
+		"for a while": {3, false},
+		"for good":    {0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			sim.Inject(simulator.Fault{
+				Service: simulator.ServiceEngine, Path: "/images/json", Status: http.StatusOK, Body: "[]", Skip: 1, Times: tt.times,
+				Matches: func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "worker2") },
+			})
+			err := Source{}.BringComponents(t.Context(), c, clustertest.Pace, nodes, clustertest.Version("2.6.15"))
+			if (err != nil) != tt.fails {
+				t.Errorf("error %v", err)
+			}
+			if tt.fails && !strings.Contains(clustertest.AsError[*BringError](t, err).Error(), "on worker2: it is not there afterwards") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// TestBringAlwaysPullsOnTheNode has a pull of what is there already fail, on the
+// node that is to run it or on another.
+func TestBringAlwaysPullsOnTheNode(t *testing.T) {
+	t.Parallel()
+	for _, failing := range []string{"worker1", "worker4"} {
+		t.Run(failing, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Connect(t, simulator.Options{Version: "2.5.6", Replicas: 3, Workers: 4, Speed: clustertest.Speed})
+			sim.AddImage(bootstrapper)
+			transfers(sim, "/images/create", map[string]string{failing: "manifest unknown"})
+			err := Source{Pull: PullAlways}.BringBootstrapper(t.Context(), c, clustertest.Pace, "worker1", clustertest.Version("2.6.15"))
+			if failing != "worker1" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if failed := clustertest.AsError[*BringError](t, err); failed.Error() != "pull images: "+bootstrapper+" on worker1: manifest unknown" {
+				t.Errorf("got %v", failed)
+			}
+		})
+	}
+}
+
+// TestErrorsNameTheNode holds the errors of looks, too.
+func TestErrorsNameTheNode(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Path: "/images/json", Status: http.StatusInternalServerError, Body: `{"message":"engine is gone"}`,
+		Matches: func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "worker3") },
+	})
+	err := Pull(t.Context(), c, clustertest.Pace, Location{bootstrapper, "worker3"})
+	if err == nil || !strings.Contains(err.Error(), "look for images on worker3: ") {
+		t.Errorf("error %v", err)
+	}
+	lookup := NewLookup(Source{Pull: PullNever}, nil)
+	err = lookup.AskNodes(t.Context(), c, nodes, clustertest.Versions("2.6.15"))
+	if err == nil || !strings.Contains(err.Error(), "look for images on worker3: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestLookupOfTheBootstrapperIsOfItsNode has the image on another node alone, and in
+// no registry.
+func TestLookupOfTheBootstrapperIsOfItsNode(t *testing.T) {
+	t.Parallel()
+	for _, node := range []string{"worker1", "worker2"} {
+		t.Run(node, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			versions := clustertest.Versions("2.6.15")
+			sim.RemoveFromRegistry(bootstrapper)
+			sim.AddImage(bootstrapper, node)
+			lookup := NewLookup(Source{}, versions)
+			lookup.Node = "worker1"
+			engine := clustertest.Must[*ucp.Engine](t)(c.BootstrapEngine(t.Context()))
+			if err := lookup.AskBootstrappers(t.Context(), engine, versions); err != nil {
+				t.Fatal(err)
+			}
+			if err := lookup.AskNodes(t.Context(), c, nodes, versions); err != nil {
+				t.Fatal(err)
+			}
+			missing, _ := lookup.Unavailable(versions[0], nodes)
+			if node == "worker1" && len(missing) > 0 || node != "worker1" && !slices.Equal(missing, []string{bootstrapper + " on worker1"}) {
+				t.Errorf("missing: %v", missing)
+			}
+		})
+	}
+}
