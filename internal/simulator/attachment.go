@@ -3,13 +3,21 @@ package simulator
 import (
 	"encoding/binary"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 )
 
-// logDriverNone is the log driver that keeps nothing of what a container writes.
-const logDriverNone = "none"
+const (
+	logDriverJSON = "json-file"
+	logDriverNone = "none" // keeps nothing of what a container writes
+)
+
+// readable reports whether the log that a driver keeps can be read again.
+func readable(driver string) bool {
+	return slices.Contains([]string{logDriverJSON, "journald", "local"}, driver)
+}
 
 // attachment is a connection that gets a container's output while it is written.
 type attachment struct {

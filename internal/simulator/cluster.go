@@ -63,6 +63,7 @@ type Cluster struct {
 	*machines
 	*nodeImages
 	*cacheServices
+	*circumstances
 
 	info      Info
 	cacheURL  string
@@ -167,6 +168,10 @@ func (c *Cluster) simulateEngines(ctx context.Context, o Options, version *semve
 	swarm := &swarmState{engine: e, registry: c.registry}
 	c.nodeImages = &nodeImages{engine: e, registry: c.registry}
 	c.machines = &machines{engine: e, images: c.nodeImages}
+	c.circumstances = &circumstances{engine: e, registry: c.registry}
+	for _, u := range o.Unlisted {
+		must(c.circumstances.addUnlisted(u))
+	}
 	c.cacheServices = &cacheServices{engine: e, swarm: swarm, images: c.nodeImages}
 	return newEngineServer(e, swarm, c.registry)
 }
@@ -176,7 +181,11 @@ func (c *Cluster) simulateDTR(ctx context.Context, o Options, version *semver.Ve
 	mu, speed := &sync.Mutex{}, clock.Clock(o.Speed)
 	now := func() time.Time { return time.Now().Add(o.DTRClockAhead) }
 	c.accounts.now = now
-	members := &members{mu: mu, clock: speed, now: now, reports: map[string]*report{}}
+	names := map[string]string{}
+	for node, is := range o.Nodes {
+		names[node] = is.DTRName
+	}
+	members := &members{mu: mu, clock: speed, now: now, names: names, reports: map[string]*report{}}
 	caches := &contentCaches{mu: mu}
 	queue := &jobQueue{mu: mu, ctx: ctx, clock: speed, points: &c.points, members: members}
 	migrated := !version.LessThan(semver.MustParse("2.6"))
@@ -288,7 +297,7 @@ func (c *Cluster) Containers() []Container { return c.inventory.List() }
 func (c *Cluster) Versions() map[string]map[string]string {
 	versions := map[string]map[string]string{}
 	for _, ct := range c.Containers() {
-		if p, id, ok := ct.Component(); ok {
+		if p, id, ok := ct.Component(); ok && !ct.unlisted() {
 			if versions[id] == nil {
 				versions[id] = map[string]string{}
 			}

@@ -27,6 +27,7 @@ type ctr struct {
 	exitCode          int
 	networks          []string // besides that of its network mode
 	restarts          bool     // when the engine of its node comes back
+	restartCount      int
 	log               *logBuffer
 	stop              context.CancelFunc // ends the program that runs in it
 	exited            chan struct{}      // closed when it stops running
@@ -41,6 +42,12 @@ func (c *ctr) shown() container.ContainerState {
 	return c.state
 }
 
+// runs reports whether the container runs, or is restarted by its engine: to Docker
+// that is the same.
+func (c *ctr) runs() bool {
+	return c.state == container.StateRunning || c.state == container.StateRestarting
+}
+
 // upgrades reports whether the container runs an upgrade's first phase.
 func (c *ctr) upgrades() bool {
 	return release.IsBootstrapper(c.config.Image) && len(c.config.Cmd) > 0 && c.config.Cmd[0] == standin.CommandUpgrade
@@ -51,7 +58,7 @@ func (c *ctr) describe() Container {
 	return Container{
 		ID: c.id, Name: c.name, Node: c.node.name, Image: c.config.Image,
 		Args: slices.Clone(c.config.Cmd), Env: slices.Clone(c.config.Env), Labels: c.labels(),
-		State: string(c.state), ExitCode: c.exitCode, Ports: c.ports(), Networks: slices.Sorted(maps.Keys(c.endpoints())),
+		State: string(c.state), ExitCode: c.exitCode, RestartCount: c.restartCount, Ports: c.ports(), Networks: slices.Sorted(maps.Keys(c.endpoints())),
 		Created: c.created, StartedAt: c.started, FinishedAt: c.finished,
 	}
 }

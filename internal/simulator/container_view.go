@@ -85,6 +85,10 @@ func (c *ctr) statusText(clk clock.Clock) string {
 		return text
 	case container.StateExited:
 		return fmt.Sprintf("Exited (%d) %s ago", c.exitCode, ago(c.finished))
+	case container.StateRestarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", c.exitCode, ago(c.finished))
+	case container.StateRemoving:
+		return "Removal In Progress"
 	default:
 		return "Created"
 	}
@@ -114,7 +118,7 @@ func ago(t time.Time) string {
 }
 
 // inspect is the container as docker inspect shows it.
-func (c *ctr) inspect(clk clock.Clock) container.InspectResponse {
+func (c *ctr) inspect(clk clock.Clock, logDriver string) container.InspectResponse {
 	config, host := *c.config, *c.host
 	config.Labels = c.labels()
 	stamp := func(t time.Time) string {
@@ -124,20 +128,20 @@ func (c *ctr) inspect(clk clock.Clock) container.InspectResponse {
 		return t.UTC().Format(time.RFC3339Nano)
 	}
 	state := &container.State{
-		Status: c.state, Running: c.state == container.StateRunning, ExitCode: c.exitCode,
+		Status: c.state, Running: c.runs(), Restarting: c.state == container.StateRestarting, ExitCode: c.exitCode,
 		StartedAt: stamp(c.node.date(c.started)), FinishedAt: stamp(c.node.date(c.finished)),
 	}
 	if h := c.health(clk); h != "" && state.Running {
 		state.Health = &container.Health{Status: h}
 	}
-	host.LogConfig.Type = cmp.Or(host.LogConfig.Type, "json-file")
+	host.LogConfig.Type = cmp.Or(host.LogConfig.Type, logDriver)
 	host.NetworkMode = cmp.Or(host.NetworkMode, "default")
 	args := []string{}
 	if len(config.Cmd) > 1 {
 		args = config.Cmd[1:]
 	}
 	return container.InspectResponse{
-		ID: c.id, Created: stamp(c.node.date(c.created)), Args: args, State: state, Image: c.imageID,
+		ID: c.id, RestartCount: c.restartCount, Created: stamp(c.node.date(c.created)), Args: args, State: state, Image: c.imageID,
 		Name: "/" + c.name, Driver: "overlay2", Platform: "linux", HostConfig: &host,
 		Mounts: []container.MountPoint{}, Config: &config,
 		NetworkSettings: &container.NetworkSettings{Networks: c.endpoints()},

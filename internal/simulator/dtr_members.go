@@ -36,6 +36,7 @@ type members struct {
 	reports map[string]*report
 	leaving string // replica that the bootstrapper removes, or was removing last
 	gcLock  string
+	names   map[string]string // what DTR calls nodes, where that is not their name
 }
 
 // partOf names a container of a replica.
@@ -49,7 +50,7 @@ func (m *members) observe(list []Container, now time.Time) {
 	m.seen = list
 	m.parts = make(map[partOf]Container, len(list))
 	for _, c := range list {
-		if part, id, ok := c.Component(); ok {
+		if part, id, ok := c.Component(); ok && !c.unlisted() {
 			m.parts[partOf{id, part}] = c
 		}
 	}
@@ -100,7 +101,7 @@ func (m *members) diagnose(id string) string {
 		return "Rethink replica is currently in state: disconnected"
 	}
 	for _, p := range release.Parts {
-		if !m.runs(id, p.Name) {
+		if c, _ := m.component(id, p.Name); !c.Running() && c.State != "restarting" {
 			return "Container " + p.ContainerName(id) + " is not running"
 		}
 	}

@@ -43,8 +43,9 @@ func (a metaAPI) settings(c *call) (int, any, error) {
 	replicas := object{}
 	for _, id := range a.members.replicas() {
 		nginx, _ := a.members.component(id, "nginx")
+		node := a.members.reports[id].node
 		replicas[id] = object{
-			"HTTPPort": cmp.Or(nginx.Ports[80], 80), "HTTPSPort": cmp.Or(nginx.Ports[443], 443), "node": a.members.reports[id].node,
+			"HTTPPort": cmp.Or(nginx.Ports[80], 80), "HTTPSPort": cmp.Or(nginx.Ports[443], 443), "node": cmp.Or(a.members.names[node], node),
 		}
 	}
 	s := object{

@@ -17,6 +17,7 @@ type scanner struct {
 	version int
 	updated time.Time
 	failed  bool // the last update
+	loading int  // updates under way
 	uploads []Upload
 	faults  DatabaseFaults
 }
@@ -27,6 +28,7 @@ type DatabaseFaults struct {
 	Disabled bool   // scanning is switched off
 	NotReady int    // this many requests come too early
 	Fail     int    // this many updates fail; -1 all of them
+	Busy     bool   // while an update is under way, the database's status is refused as if to a user without rights
 	Same     bool   // an update ends well and brings nothing newer
 	Status   string // is shown by the job once a worker has it, instead of what happens; the job stays there
 }
@@ -66,6 +68,9 @@ func (s *scanner) status(*call) (int, any, error) {
 	if s.faults.Disabled {
 		return 0, nil, errScanningNotEnabled
 	}
+	if s.faults.Busy && s.loading > 0 {
+		return 0, nil, errNotAuthorized
+	}
 	scanners := object{}
 	for _, id := range s.members.replicas() {
 		scanners[id] = object{"scannerType": 0, "version": []string{"1"}}
@@ -103,17 +108,31 @@ func (s *scanner) updateDatabase(c *call) (int, any, error) {
 
 // load is the work of a job that updates the database.
 func (s *scanner) load(ctx context.Context, _ *job) (failure string) {
+	s.changeLoading(1)
+	defer s.changeLoading(-1)
 	s.queue.points.reach(ctx, DatabaseUpdateStarted)
 	_ = s.queue.clock.Sleep(ctx, otherJobTime)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.faults.Fail == 0 {
+	if !s.fails() {
 		return ""
 	}
+	return "could not load the vulnerability database: checksum mismatch"
+}
+
+// fails reports whether this update is to fail.
+func (s *scanner) fails() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.faults.Fail > 0 {
 		s.faults.Fail--
+		return true
 	}
-	return "could not load the vulnerability database: checksum mismatch"
+	return s.faults.Fail < 0
+}
+
+func (s *scanner) changeLoading(by int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loading += by
 }
 
 // loaded records how an update ended. The lock must be held.

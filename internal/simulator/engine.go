@@ -33,6 +33,7 @@ type engine struct {
 	apiVersion string
 	version    string // of the engines, unless a node says otherwise
 	ucpVersion string
+	logDriver  string // of containers that were created without one
 	program    program
 	changed    func() // called without the lock after every change of containers
 	reach      func(ctx context.Context, point string)
@@ -44,6 +45,7 @@ type engine struct {
 	ended      []Container
 	runs       map[string]int  // first phases of the bootstrapper ever started, by command
 	crashing   map[string]bool // images whose containers end as soon as they start
+	ghosts     map[string]int  // names that are taken by nothing
 }
 
 // program is what a container of the bootstrapper's image runs.
@@ -102,7 +104,7 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 		id: newID(), name: name, node: n, config: config, host: host,
 		imageID: n.images[release.NormalRef(config.Image)].id,
 		created: time.Now(), state: container.StateCreated,
-		log: newLogBuffer(host.LogConfig.Type), exited: make(chan struct{}), removed: make(chan struct{}),
+		log: newLogBuffer(cmp.Or(host.LogConfig.Type, e.logDriver)), exited: make(chan struct{}), removed: make(chan struct{}),
 	}
 	e.containers[c.id] = c
 	return c
@@ -211,7 +213,7 @@ func (e *engine) kill(s scope, name string, status int) error {
 	if err != nil {
 		return err
 	}
-	if c.state != container.StateRunning {
+	if !c.runs() {
 		return errorf(http.StatusConflict, "Cannot kill container: %s: Container %s is not running", name, c.id)
 	}
 	e.end(c, status)

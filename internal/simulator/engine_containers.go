@@ -40,7 +40,7 @@ func (a containerAPI) list(s scope, w http.ResponseWriter, r *http.Request, _ st
 		if !s.covers(c.node) {
 			continue
 		}
-		shown := c.passes(filter) && (all || len(filter["status"]) > 0 || c.state == container.StateRunning)
+		shown := c.passes(filter) && (all || len(filter["status"]) > 0 || c.runs())
 		if s.cluster() {
 			shown = c.listed(filter, all)
 		}
@@ -71,7 +71,7 @@ func (a containerAPI) inspect(s scope, w http.ResponseWriter, _ *http.Request, n
 	body := struct {
 		container.InspectResponse
 		Node *swarmNode `json:",omitempty"` // added by UCP, as by classic Swarm
-	}{InspectResponse: c.inspect(a.engine.clock)}
+	}{InspectResponse: c.inspect(a.engine.clock, a.engine.logDriver)}
 	if s.cluster() {
 		body.Node = &swarmNode{ID: c.node.id, IP: c.node.addr, Addr: c.node.addr + ":12376", Name: c.node.name}
 	}
@@ -87,7 +87,7 @@ func (a containerAPI) create(s scope, w http.ResponseWriter, r *http.Request, _ 
 		return errorf(http.StatusBadRequest, "invalid JSON: %v", err)
 	}
 	if req.Config == nil || req.Image == "" {
-		return errorf(http.StatusBadRequest, "Config cannot be empty in order to create a container")
+		return s.refused(errorf(http.StatusBadRequest, "Config cannot be empty in order to create a container"))
 	}
 	if req.HostConfig == nil {
 		req.HostConfig = &container.HostConfig{}
@@ -96,7 +96,7 @@ func (a containerAPI) create(s scope, w http.ResponseWriter, r *http.Request, _ 
 	if name == "" {
 		name = "unnamed_" + newID()[:8]
 	} else if !validName.MatchString(name) {
-		return errorf(http.StatusBadRequest, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
+		return s.refused(errorf(http.StatusBadRequest, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name))
 	}
 	var id string
 	err := a.engine.change(func() error {
@@ -147,12 +147,12 @@ func (a containerAPI) place(s scope, config *container.Config) (*node, error) {
 	}
 	var fits []*node
 	for _, n := range a.engine.nodes {
-		if !n.down && n.satisfies(constraints) {
+		if s.covers(n) && !n.down && n.satisfies(constraints) {
 			fits = append(fits, n)
 		}
 	}
 	if len(fits) == 0 {
-		return nil, errorf(http.StatusInternalServerError, "could not find any nodes on which the container could be created")
+		return nil, swarmErrorf(http.StatusInternalServerError, "could not find any nodes on which the container could be created")
 	}
 	rank := func(n *node) int {
 		if !n.has(config.Image) {
@@ -168,7 +168,7 @@ func (a containerAPI) place(s scope, config *container.Config) (*node, error) {
 func (a containerAPI) rename(s scope, w http.ResponseWriter, r *http.Request, name string) error {
 	next := strings.TrimPrefix(r.URL.Query().Get("name"), "/")
 	if !validName.MatchString(next) {
-		return errorf(http.StatusBadRequest, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", next)
+		return s.refused(errorf(http.StatusBadRequest, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", next))
 	}
 	return a.engine.finish(w, func() error {
 		c, err := a.engine.reachable(s, name)

@@ -30,7 +30,10 @@ func (a lifecycleAPI) start(s scope, w http.ResponseWriter, r *http.Request, nam
 		if err != nil {
 			return err
 		}
-		if c.state == container.StateRunning {
+		if c.state == container.StateRemoving {
+			return s.refused(errorf(http.StatusConflict, "container is marked for removal and cannot be started"))
+		}
+		if c.runs() {
 			if s.cluster() {
 				return nil // which takes the engine's 304 for a success
 			}
@@ -50,7 +53,7 @@ func (a lifecycleAPI) stop(s scope, w http.ResponseWriter, r *http.Request, name
 		if err != nil {
 			return err
 		}
-		if c.state != container.StateRunning {
+		if !c.runs() {
 			return errNotModified
 		}
 		a.engine.end(c, statusTerminated)
@@ -80,7 +83,10 @@ func (a lifecycleAPI) remove(s scope, w http.ResponseWriter, r *http.Request, na
 			return err
 		}
 		upgrade = c.upgrades()
-		if c.state == container.StateRunning {
+		if c.state == container.StateRemoving {
+			return s.refused(errorf(http.StatusConflict, "removal of container %s is already in progress", c.id))
+		}
+		if c.runs() {
 			if !isSet(r, "force") {
 				return s.refused(errorf(http.StatusConflict, "You cannot remove a running container %s. Stop the container before attempting removal or force remove", c.id))
 			}
@@ -113,7 +119,7 @@ func (a lifecycleAPI) wait(s scope, w http.ResponseWriter, r *http.Request, name
 	done := c.exited
 	switch condition := r.URL.Query().Get("condition"); condition {
 	case "", string(container.WaitConditionNotRunning):
-		if c.state != container.StateRunning {
+		if !c.runs() {
 			done = closedChannel
 		}
 	case string(container.WaitConditionNextExit):

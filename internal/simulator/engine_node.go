@@ -17,6 +17,7 @@ const windows = "windows"
 type node struct {
 	name, id, addr string
 	manager, down  bool
+	hidden         int // how often UCP was told not to know it
 	memory         int64
 	version        string
 	availability   string

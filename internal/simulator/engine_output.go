@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types"
-	"github.com/moby/moby/api/types/container"
 )
 
 // outputAPI is the part of the Engine API about what containers write.
@@ -42,10 +42,10 @@ func (a outputAPI) logs(s scope, w http.ResponseWriter, r *http.Request, name st
 		a.engine.mu.Unlock()
 		return err
 	}
-	log, tty, driver, n := c.log, c.config.Tty, c.host.LogConfig.Type, c.node
-	follow := isSet(r, "follow") && c.state == container.StateRunning
+	log, tty, driver, n := c.log, c.config.Tty, cmp.Or(c.host.LogConfig.Type, a.engine.logDriver), c.node
+	follow := isSet(r, "follow") && c.runs()
 	a.engine.mu.Unlock()
-	if driver == logDriverNone {
+	if !readable(driver) {
 		return errorf(http.StatusNotImplemented, "configured logging driver does not support reading")
 	}
 

@@ -14,8 +14,8 @@ type scope struct{ node string }
 
 func (s scope) cluster() bool { return s.node == "" }
 
-// covers reports whether a node belongs to the scope.
-func (s scope) covers(n *node) bool { return s.cluster() || s.node == n.name }
+// covers reports whether a node belongs to the scope. The lock must be held.
+func (s scope) covers(n *node) bool { return s.cluster() && n.hidden == 0 || s.node == n.name }
 
 // serveFunc answers a request to an endpoint of the scope's; name is what the path
 // names. An error that it returns becomes the answer.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -25,8 +26,10 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 	e := &engine{
 		ctx: ctx, clock: clock.Clock(o.Speed), ucpVersion: platform.UCPVersion,
 		apiVersion: cmp.Or(o.APIVersion, platform.EngineAPI), containers: map[string]*ctr{}, crashing: map[string]bool{},
-		runs: map[string]int{},
+		ghosts: map[string]int{},
+		runs:   map[string]int{},
 	}
+	e.logDriver = cmp.Or(o.LogDriver, logDriverJSON)
 	e.version = engineVersion(e.apiVersion)
 	add := func(name string, k int) *node {
 		n := &node{
@@ -56,6 +59,12 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 	}
 	for k := o.Replicas + 1; k <= o.Workers; k++ {
 		add(workerName(k), k)
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Nodes)) {
+		if e.nodeByName(name) == nil {
+			add(name, len(e.nodes))
+		}
+		e.nodeByName(name).down = o.Nodes[name].Down
 	}
 	return e
 }

@@ -69,6 +69,9 @@ func (e *engine) findInSwarm(ref string) (*ctr, error) {
 // nameTaken is the conflict of a name with that of another container. The lock must
 // be held.
 func (e *engine) nameTaken(s scope, name string) error {
+	if s.cluster() && e.ghosts[name] > 0 {
+		return nameConflict(name)
+	}
 	for _, c := range e.containers {
 		switch {
 		case !s.covers(c.node) || c.name != name:
@@ -89,7 +92,7 @@ func nameConflict(name string) error {
 // filters than an engine and ignores the rest; its filters are regular expressions,
 // but for labels.
 func (c *ctr) listed(filter map[string][]string, all bool) bool {
-	if !all && !slices.Contains(filter["status"], string(container.StateExited)) && (c.shown() != container.StateRunning || c.node.down) {
+	if !all && !slices.Contains(filter["status"], string(container.StateExited)) && (!c.runs() || c.node.down) {
 		return false
 	}
 	return c.hasLabels(filter["label"]) &&

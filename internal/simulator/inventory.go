@@ -14,8 +14,8 @@ type Container struct {
 	ID, Name, Node, Image          string // Name without the node
 	Args, Env                      []string
 	Labels                         map[string]string
-	State                          string // created, running or exited
-	ExitCode                       int
+	State                          string // created, running, restarting, exited or removing
+	ExitCode, RestartCount         int
 	Ports                          map[uint16]uint16 // published, by the container's own
 	Networks                       []string          // by name, of simulated engines only
 	Created, StartedAt, FinishedAt time.Time
@@ -47,6 +47,9 @@ type Engines interface {
 
 // Running reports whether the container runs.
 func (c Container) Running() bool { return c.State == "running" }
+
+// unlisted reports whether the container is of a replica that DTR does not list.
+func (c Container) unlisted() bool { return c.Labels[standin.LabelUnlisted] != "" }
 
 // upgrades reports whether the container is a bootstrapper that changes the cluster.
 func (c Container) upgrades() bool {

@@ -24,7 +24,7 @@ type logEntry struct {
 // logBuffer keeps what a container wrote, and wakes its readers. Attached clients get
 // the output as it is written, whether it is kept or not.
 type logBuffer struct {
-	discard bool // the log driver is none
+	discard bool // the log driver keeps nothing that can be read
 
 	mu       sync.Mutex
 	entries  []logEntry
@@ -35,7 +35,7 @@ type logBuffer struct {
 }
 
 func newLogBuffer(driver string) *logBuffer {
-	return &logBuffer{discard: driver == logDriverNone, pending: map[stdcopy.StdType][]byte{}, changed: make(chan struct{})}
+	return &logBuffer{discard: !readable(driver), pending: map[stdcopy.StdType][]byte{}, changed: make(chan struct{})}
 }
 
 // stream is where the container writes one of its streams to; after close the output

@@ -38,7 +38,7 @@ func (m *machines) StopEngine(nodeName string) {
 			if ct.node == n {
 				ct.lastKnown = ct.state
 			}
-			if ct.node == n && ct.state == container.StateRunning {
+			if ct.node == n && ct.runs() {
 				m.engine.end(ct, statusKilled)
 				ct.restarts = ct.host.RestartPolicy.Name == container.RestartPolicyUnlessStopped
 			}
@@ -88,7 +88,7 @@ func (m *machines) SetReplicaVersion(id, version string) {
 			if err != nil {
 				return err
 			}
-			if old.state == container.StateRunning {
+			if old.runs() {
 				e.end(old, statusTerminated)
 			}
 			e.delete(old)

@@ -31,8 +31,14 @@ type Options struct {
 	APIVersion string
 	// UCPVersion, if empty, is likewise the one of the release.
 	UCPVersion string
-	// Nodes says how nodes differ from the default, by name.
+	// Nodes says how nodes differ from the default, by name. A name that is neither
+	// the manager's nor a worker's is that of one more worker.
 	Nodes map[string]NodeOptions
+	// Unlisted are the replicas whose containers are there and that DTR does not list.
+	Unlisted []UnlistedReplica
+	// LogDriver is the log driver of containers that were created without one;
+	// json-file if empty. The log of most others cannot be read.
+	LogDriver string
 	// DTRClockAhead is how far DTR's clock is ahead of this machine's.
 	DTRClockAhead time.Duration
 	// Sessions is how many logins of a user UCP keeps; 10 if zero, which is UCP's
@@ -53,6 +59,8 @@ type NodeOptions struct {
 	EngineVersion string
 	Availability  string        // active
 	OS            string        // linux
+	Down          bool          // its engine is gone from the start
+	DTRName       string        // what DTR calls the node; as UCP does
 	ClockAhead    time.Duration // of this machine's; UCP has the clock of its manager
 }
 

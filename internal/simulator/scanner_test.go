@@ -150,6 +150,13 @@ func TestDatabaseFaults(t *testing.T) {
 		t.Errorf("nothing newer: %s", diff)
 	}
 
+	c.SetDatabase(simulator.DatabaseFaults{Busy: true})
+	release := c.Hold(simulator.DatabaseUpdateStarted)
+	put()
+	eventually(t, "the status is refused", func() bool { return a.get("/api/v0/imagescan/status", nil).status == http.StatusForbidden })
+	release()
+	eventually(t, "the status is shown again", func() bool { return a.get("/api/v0/imagescan/status", nil).status == http.StatusOK })
+
 	c.SetDatabase(simulator.DatabaseFaults{Status: "levitating"})
 	put()
 	eventually(t, "the job shows the word", over("levitating"))

@@ -48,6 +48,9 @@ func (b *bootstrapper) replicas(ctx context.Context) ([]replica, error) {
 	}
 	byID := map[string]*replica{}
 	for _, c := range list.Items {
+		if c.Labels[LabelUnlisted] != "" {
+			continue
+		}
 		for _, name := range c.Names {
 			node, p, id, ok := release.ParseContainerName(name)
 			if !ok {

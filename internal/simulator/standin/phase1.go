@@ -28,6 +28,10 @@ const phase2Command = "phase2"
 // second phase tells the database.
 const LabelRemoves = "com.docker.dtr.removes"
 
+// LabelUnlisted on a container says that its replica is not in the database. It too
+// is this simulation's own.
+const LabelUnlisted = "com.docker.dtr.unlisted"
+
 // phase1 runs in the container that a user starts: it checks the cluster, has
 // the nodes pull images, and runs phase 2 on the existing replica's node.
 type phase1 struct{ *bootstrapper }
@@ -190,7 +194,7 @@ func (p phase1) executePhase2(ctx context.Context, node string) (status int, err
 			Env:    append(p.options.env(), "constraint:node=="+node),
 			Labels: labels,
 		},
-		HostConfig: &container.HostConfig{NetworkMode: release.OverlayNetwork},
+		HostConfig: &container.HostConfig{NetworkMode: release.OverlayNetwork, LogConfig: container.LogConfig{Type: "json-file"}},
 	})
 	if err != nil {
 		return 0, err
