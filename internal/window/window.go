@@ -50,7 +50,7 @@ func New(schedule string, duration time.Duration, zone string) (*Window, error) 
 		return nil, err
 	}
 	return &Window{
-		text:     fmt.Sprintf("%q for %s, %s", schedule, duration, location),
+		text:     fmt.Sprintf("%q for %s, %s", schedule, Duration(duration), location),
 		schedule: parsed, duration: duration, zone: location,
 	}, nil
 }
@@ -64,9 +64,21 @@ func CheckSchedule(schedule string) error {
 // CheckDuration says what is wrong with the duration of a window.
 func CheckDuration(d time.Duration) error {
 	if d < shortest || d > longest {
-		return fmt.Errorf("a maintenance window stays open for 1m to 168h, and not for %s", d)
+		return fmt.Errorf("a maintenance window stays open for 1m to 168h, and not for %s", Duration(d))
 	}
 	return nil
+}
+
+// Duration writes a duration as people do: 2h, where time.Duration writes 2h0m0s.
+func Duration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // CheckZone says what is wrong with the zone of a window.
@@ -75,13 +87,22 @@ func CheckZone(zone string) error {
 	return err
 }
 
+// fields are what a schedule is made of, and what each takes.
+var fields = []struct{ name, takes string }{
+	{"minute", "0 to 59"},
+	{"hour", "0 to 23"},
+	{"day of the month", "1 to 31"},
+	{"month", "1 to 12, or JAN to DEC"},
+	{"day of the week", "0 (Sunday) to 6 (Saturday), or SUN to SAT"},
+}
+
 func parseSchedule(s string) (cron.Schedule, error) {
 	if strings.Contains(s, "TZ=") { // the parser takes it, and does not check all of it
 		return nil, fmt.Errorf("%q names a time zone, which is an attribute of its own", s)
 	}
 	schedule, err := cron.ParseStandard(s)
 	if err != nil {
-		return nil, fmt.Errorf(`%w; write minute, hour, day of month, month and day of week, like "0 22 * * 6"`, err)
+		return nil, scheduleError(s)
 	}
 	if _, ok := schedule.(*cron.SpecSchedule); !ok {
 		return nil, fmt.Errorf("%q is an interval; a window needs fixed times", s)
@@ -90,6 +111,28 @@ func parseSchedule(s string) (cron.Schedule, error) {
 		return nil, fmt.Errorf("%q names a time that does not exist", s)
 	}
 	return schedule, nil
+}
+
+// scheduleError says what is wrong with a schedule that the parser refuses. The
+// parser's own words do not tell the field.
+func scheduleError(s string) error {
+	written := strings.Fields(s)
+	switch {
+	case len(written) == 0:
+		return errors.New(`it is empty; write minute, hour, day of the month, month and day of the week, like "0 22 * * 6"`)
+	case strings.HasPrefix(written[0], "@"):
+		return fmt.Errorf(`%q is not known; write @hourly, @daily, @weekly, @monthly or @yearly, or five fields like "0 22 * * 6"`, s)
+	case len(written) != len(fields):
+		return fmt.Errorf(`%q has %d fields; write five: minute, hour, day of the month, month and day of the week, like "0 22 * * 6"`, s, len(written))
+	}
+	for i, field := range fields {
+		alone := []string{"*", "*", "*", "*", "*"}
+		alone[i] = written[i]
+		if _, err := cron.ParseStandard(strings.Join(alone, " ")); err != nil {
+			return fmt.Errorf("in %q the %s is %q; it takes %s", s, field.name, written[i], field.takes)
+		}
+	}
+	return fmt.Errorf("%q cannot be read", s) // not reached: a field is wrong by itself
 }
 
 func loadZone(name string) (*time.Location, error) {

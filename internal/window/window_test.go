@@ -135,6 +135,21 @@ func must2[T any](v T, err error) T {
 	return v
 }
 
+func TestDuration(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		2 * time.Hour: "2h", 90 * time.Minute: "1h30m", 30 * time.Minute: "30m", 40 * time.Second: "40s", 20 * time.Hour: "20h",
+		time.Hour + 10*time.Second: "1h0m10s", 10 * time.Minute: "10m", 0: "0s", -4 * time.Hour: "-4h", 1500 * time.Millisecond: "1.5s",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("%s: got %s, want %s", d, got, want)
+		}
+	}
+	if got, want := window(t, "0 22 * * 6", 2*time.Hour, "").String(), `"0 22 * * 6" for 2h, UTC`; got != want {
+		t.Errorf("the window is %s, want %s", got, want)
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	const good = "0 22 * * 6"
@@ -144,17 +159,25 @@ func TestNewRefuses(t *testing.T) {
 		zone     string
 		says     string
 	}{
-		"nothing":            {"", time.Hour, "", "empty"},
+		"nothing":            {" ", time.Hour, "", "empty"},
 		"words":              {"saturday night", time.Hour, "", `like "0 22 * * 6"`},
-		"seconds":            {"0 0 22 * * 6", time.Hour, "", "found 6"},
-		"hour 24":            {"0 24 * * *", time.Hour, "", "above maximum"},
+		"seconds":            {"0 0 22 * * 6", time.Hour, "", "has 6 fields; write five: minute, hour,"},
+		"one field":          {"6", time.Hour, "", "has 1 fields"},
+		"minute 60":          {"60 22 * * *", time.Hour, "", `the minute is "60"; it takes 0 to 59`},
+		"hour 24":            {"0 24 * * *", time.Hour, "", `in "0 24 * * *" the hour is "24"; it takes 0 to 23`},
+		"day 0":              {"0 22 0 * *", time.Hour, "", `the day of the month is "0"; it takes 1 to 31`},
+		"month by its name":  {"0 22 * march *", time.Hour, "", `the month is "march"; it takes 1 to 12, or JAN to DEC`},
+		"day of the week 7":  {"0 22 * * 7", time.Hour, "", `the day of the week is "7"; it takes 0 (Sunday) to 6 (Saturday), or SUN to SAT`},
+		"until Sunday":       {"0 22 * * 5-7", time.Hour, "", `the day of the week is "5-7"; it takes 0 (Sunday)`},
+		"step of none":       {"*/0 22 * * *", time.Hour, "", `the minute is "*/0"`},
+		"no such descriptor": {"@fortnightly", time.Hour, "", `"@fortnightly" is not known; write @hourly, @daily`},
 		"30 February":        {"0 0 30 2 *", time.Hour, "", "does not exist"},
 		"31 April":           {"0 0 31 4 *", time.Hour, "", "does not exist"},
 		"period":             {"@every 24h", time.Hour, "", "is an interval"},
 		"zone in schedule":   {"CRON_TZ=Europe/Berlin 0 22 * * 6", time.Hour, "", "an attribute of its own"},
 		"broken zone":        {"TZ=0", time.Hour, "", "an attribute of its own"},
 		"no duration":        {good, 0, "", "not for 0s"},
-		"negative duration":  {good, -time.Hour, "", "not for -1h0m0s"},
+		"negative duration":  {good, -time.Hour, "", "not for -1h"},
 		"duration of 59s":    {good, 59 * time.Second, "", "1m to 168h"},
 		"more than a week":   {good, 168*time.Hour + 1, "", "1m to 168h"},
 		"unknown zone":       {good, time.Hour, "Mars/Olympus", `"Mars/Olympus" is not a time zone`},
