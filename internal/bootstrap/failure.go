@@ -46,6 +46,16 @@ var knownFailures = []knownFailure{
 		remedy: "Allow it in UCP's scheduler settings.",
 	},
 	{
+		texts:  []string{"unable to find a node that satisfies", "port"},
+		cause:  "No node is left on which the ports of a replica, 80 and 443 unless it has others, are free.",
+		remedy: "Stop what listens on these ports of the replica's node, and make sure that the node is up and takes containers of administrators.",
+	},
+	{
+		texts:  []string{"this dtr has replicas that are not working correctly"},
+		cause:  "The bootstrapper changes no cluster that has a replica which does not work.",
+		remedy: "Bring that replica back to health, or remove it from the cluster with the remove command of DTR's image.",
+	},
+	{
 		texts:  []string{"tagmigration has not completed"},
 		cause:  "A migration that an earlier upgrade began is unfinished. 2.6.13 and later do without it.",
 		remedy: "Wait for the job tagmigration to finish, or run it again.",

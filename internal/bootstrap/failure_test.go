@@ -47,6 +47,16 @@ func TestDiagnose(t *testing.T) {
 			"Could not find any nodes", "does not let administrators", "scheduler settings",
 		},
 		{
+			"ports taken",
+			[]string{`level=fatal msg="Unable to find a node that satisfies the following conditions [port 443 (Bridge mode), port 80 (Bridge mode)] [available container slots]"`},
+			"Unable to find a node that satisfies", "80 and 443", "Stop what listens on these ports",
+		},
+		{
+			"sick replicas",
+			[]string{`level=fatal msg="This DTR has replicas that are not working correctly. Replicas: 0123456789ab"`},
+			"not working correctly", "has a replica which does not work", "remove command of DTR's image",
+		},
+		{
 			"earlier migration",
 			[]string{`level=error msg="failed to migrate blob links: tagmigration has not completed"`, phase2},
 			"tagmigration has not completed", "unfinished", "tagmigration",
@@ -114,6 +124,7 @@ func TestDiagnoseUnknown(t *testing.T) {
 		{"last fatal", []string{`level=fatal msg=first`, `level=panic msg=last code=1`}, "last code=1"},
 		{"last error", []string{`level=error msg=first`, `level=error msg=last`, `level=warning msg=later`}, "last"},
 		{"information only", []string{`level=info msg="Searching: could not find any nodes on which the container could be created"`}, ""},
+		{"no node, for another reason", []string{`level=fatal msg="Unable to find a node that satisfies the following conditions [healthiness]"`}, "Unable to find a node that satisfies the following conditions [healthiness]"},
 		{"half of the texts", []string{`level=fatal msg="Failed to pick existing replica"`}, "Failed to pick existing replica"},
 	}
 	for _, tt := range tests {

@@ -50,6 +50,19 @@ func TestNewURL(t *testing.T) {
 	}
 }
 
+// TestNewURLSaysWhatToWrite holds that a refusal names the address to write instead.
+func TestNewURLSaysWhatToWrite(t *testing.T) {
+	for in, want := range map[string]string{
+		"http://dtr.example.com:8080/":   `has the scheme "http": only https protects the password; write "https://dtr.example.com:8080"`,
+		"https://dtr.example.com/api/v0": `write "https://dtr.example.com"`,
+		"http://":                        "names no host",
+	} {
+		if _, err := New(Config{Service: "DTR", URL: in}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s in it", in, err, want)
+		}
+	}
+}
+
 func TestNewCACert(t *testing.T) {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()

@@ -100,10 +100,10 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, errors.New(`is not valid: write it like "https://registry.example.com"`)
 	case u.User != nil:
 		return nil, errors.New("holds a user name or a password: configure them apart from it")
-	case u.Scheme != "https":
-		return nil, fmt.Errorf("has the scheme %q: only https protects the password", u.Scheme)
 	case u.Hostname() == "":
 		return nil, errors.New("names no host")
+	case u.Scheme != "https":
+		return nil, fmt.Errorf(`has the scheme %q: only https protects the password; write "https://%s"`, u.Scheme, u.Host)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		return nil, fmt.Errorf(`has more than a host and a port: write "https://%s"`, u.Host)
 	}

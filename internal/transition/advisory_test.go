@@ -65,6 +65,23 @@ func TestAdvisories(t *testing.T) {
 	}
 }
 
+// TestAdvisoryOfVersion3 holds that the release data say of a step that the rules
+// allow what comes of it, and what the vendor's way is.
+func TestAdvisoryOfVersion3(t *testing.T) {
+	t.Parallel()
+	c, err := load(releasesJSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{"2.5.6", "2.9.30"} {
+		got := c.warnings(v(t, from), v(t, "3.0.0"))[0]
+		if !strings.Contains(got.Summary, "This apply cannot succeed") || !strings.Contains(got.Detail, "bootstrapper") ||
+			!strings.Contains(got.Detail, "The vendor's way") || !strings.Contains(got.Detail, "migration tool") {
+			t.Errorf("from %s: %s\n%s", from, got.Summary, got.Detail)
+		}
+	}
+}
+
 func TestAdvisoryOfAnOlderRelease(t *testing.T) {
 	t.Parallel()
 	got := known.warnings(v(t, "2.7.4"), v(t, "3.0.0"))

@@ -26,12 +26,15 @@ func (e *OrderError) Error() string {
 }
 
 // StopsAscending checks the order of the stops, of which the last is the target.
-// The error is an *OrderError.
+// One stop may be the target itself: a path from UpgradePath ends in it. The error
+// is an *OrderError.
 func StopsAscending(stops []*semver.Version) error {
 	for i := 1; i < len(stops); i++ {
-		if !stops[i-1].LessThan(stops[i]) {
-			return &OrderError{Index: i - 1, Stop: stops[i-1], After: stops[i], Target: i == len(stops)-1}
+		target := i == len(stops)-1
+		if stops[i-1].LessThan(stops[i]) || target && stops[i-1].Equal(stops[i]) {
+			continue
 		}
+		return &OrderError{Index: i - 1, Stop: stops[i-1], After: stops[i], Target: target}
 	}
 	return nil
 }

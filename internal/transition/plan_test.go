@@ -39,6 +39,7 @@ func TestHops(t *testing.T) {
 		// What is passed is left out.
 		{"2.6.15", "2.6.15 2.7.8", []string{"2.6.15 -> 2.7.8 minor-upgrade"}},
 		{"2.6.99", "2.6.15 2.7.8", []string{"2.6.99 -> 2.7.8 minor-upgrade"}},
+		{"2.5.6", "2.6.15 2.6.15", []string{"2.5.6 -> 2.6.15 minor-upgrade metadatastoremigration"}},
 		{"2.6.14", "2.6.15 2.7.8", []string{"2.6.14 -> 2.6.15 patch-upgrade", "2.6.15 -> 2.7.8 minor-upgrade"}},
 		{"2.7.0", "2.6.15 2.7.8", []string{"2.7.0 -> 2.7.8 patch-skip"}},
 
@@ -120,7 +121,8 @@ func TestStopsAscending(t *testing.T) {
 		{"2.7.8 2.6.15 2.8.0", 0, "stop 2.7.8 is followed by 2.6.15, which is not above it"},
 		{"2.5.17 2.6.15 2.6.15 2.7.8", 1, "stop 2.6.15 is followed by 2.6.15, which is not above it"},
 		{"2.10.0 2.9.0 2.11.0", 0, "stop 2.10.0 is followed by 2.9.0, which is not above it"},
-		{"2.6.15 2.6.15", 0, "stop 2.6.15 is followed by 2.6.15, which is not above it"},
+		{stops: "2.6.15 2.6.15"}, // the target stands at the end of via, too
+		{"2.6.15 2.6.15 2.6.15", 0, "stop 2.6.15 is followed by 2.6.15, which is not above it"},
 		{"2.5.17 2.7.8 2.6.15", 1, "stop 2.7.8 is followed by 2.6.15, which is not above it"},
 	}
 	for _, tt := range tests {

@@ -116,6 +116,7 @@ type mistake struct {
 // every input apart: what none of them knows is "not a version".
 var mistakes = []mistake{
 	{made: isEmpty, problem: "is empty"},
+	{made: form(`^[0-9]+(?:,[0-9]+|[.,][0-9]+,[0-9]+|,[0-9]+\.[0-9]+)$`), problem: "has a comma where a dot belongs", mend: dots},
 	{made: form(`^[<>=~^!]|[,|]|\s-\s|^[0-9.]+-[0-9]+\.[0-9]|(?:^|\.)[xX*](?:\.|$)`), problem: "is a range, where one version is needed"},
 	{made: containsSpace, problem: "contains white space", mend: withoutSpace},
 	{made: form(`(?i)^(?:latest|stable|edge|current|newest)$`), problem: "is no version, and what it means changes with time"},
@@ -157,6 +158,8 @@ func before(mark string) func(string) string {
 		return start
 	}
 }
+
+func dots(s string) string { return strings.ReplaceAll(s, ",", ".") }
 
 func firstThree(s string) string { return strings.Join(strings.SplitN(s, ".", 4)[:3], ".") }
 
