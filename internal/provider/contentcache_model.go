@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -115,7 +116,7 @@ func (m *cacheModel) options(ctx context.Context, conn *connection) (o contentca
 	if !m.Version.IsNull() {
 		v, err := transition.Parse(m.Version.ValueString())
 		if err != nil { // of a value that was not known when the validators ran
-			diags.AddAttributeError(path.Root("version"), "Not a DTR version", preflight.Sentence(err))
+			diags.AddAttributeError(path.Root("version"), "Not a DTR version", preflight.Sentence(fmt.Errorf("version is not a DTR version: %w", err)))
 			return o, false, diags
 		}
 		o.Version = v

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
@@ -17,7 +16,7 @@ func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
 			Required: true,
 			MarkdownDescription: "Name of the cache in DTR, by which users choose it. " +
 				"Changing it replaces the registration, which DTR cannot change: users who had chosen the cache have to choose it again.",
-			Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+			Validators: []validator.String{notEmpty()},
 		},
 		"host": schema.StringAttribute{
 			Required: true,
@@ -41,7 +40,7 @@ func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional: true,
 					MarkdownDescription: "Name of the service; `" + defaultCacheService + "` by default. " +
 						"Changing it leaves the other service as it is.",
-					Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+					Validators: []validator.String{notEmpty()},
 				},
 			},
 		},
@@ -60,7 +59,7 @@ func cacheAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional: true,
 					MarkdownDescription: "Name of the node that has the container; by default the one node where it is found. " +
 						"Changing it moves nothing.",
-					Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+					Validators: []validator.String{notEmpty()},
 				},
 			},
 		},

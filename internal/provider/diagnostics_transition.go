@@ -31,12 +31,15 @@ func transitionDiagnostics(err error) diag.Diagnostics {
 		}.failures()
 	case errors.As(err, &order):
 		m := message{Summary: "The stops of an upgrade must ascend", Seen: orderSeen(order), Todo: ascendingStops}
+		if order.Stop.Equal(order.After) {
+			m = message{Summary: "A stop is listed twice", Seen: fmt.Sprintf("via lists %s twice.", order.Stop), Todo: "List it once."}
+		}
 		return diag.Diagnostics{diag.WithPath(path.Root("via").AtListIndex(order.Index), m.failure())}
 	}
 	return nil
 }
 
-const ascendingStops = "List the stops of via in ascending order, all of them below target_version."
+const ascendingStops = "List the stops of via in ascending order, none of them above target_version."
 
 // refusedAttribute is via when the refused hop starts or ends at one of its stops.
 func refusedAttribute(r *transition.Refusal) string {
@@ -143,7 +146,7 @@ func mixedAdvice(e *transition.MixedError) string {
 
 func orderSeen(e *transition.OrderError) string {
 	if e.Target {
-		return fmt.Sprintf("via names %s, which is not below target_version %s.", e.Stop, e.After)
+		return fmt.Sprintf("via names %s, which is above target_version %s.", e.Stop, e.After)
 	}
 	return fmt.Sprintf("via names %s before %s, but its stops must ascend.", e.Stop, e.After)
 }

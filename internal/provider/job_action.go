@@ -46,6 +46,9 @@ func (a *jobRunAction) Schema(ctx context.Context, _ action.SchemaRequest, resp 
 	limits, _ := timeouts.AttributesWithOpts(ctx, timeouts.Opts{
 		InvokeDescription: "How long to wait for the job; 6 hours by default. The job continues after that.",
 	}).(schema.SingleNestedAttribute)
+	invoke, _ := limits.Attributes["invoke"].(schema.StringAttribute)
+	invoke.Validators = []validator.String{timeLimit()}
+	limits.Attributes["invoke"] = invoke
 	limits.MarkdownDescription = "Time limits, such as `\"90m\"`."
 
 	resp.Schema = schema.Schema{
@@ -62,6 +65,7 @@ func (a *jobRunAction) Schema(ctx context.Context, _ action.SchemaRequest, resp 
 			"parameters": schema.MapAttribute{
 				Optional:            true,
 				ElementType:         types.StringType,
+				Validators:          []validator.Map{noNulls{}},
 				MarkdownDescription: "What the job is started with; it depends on the action. Without any, a job of that action that is waiting or running is adopted, whatever its parameters.",
 			},
 			"wait": schema.BoolAttribute{

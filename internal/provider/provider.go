@@ -86,14 +86,14 @@ func (p *dtrProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Optional: true,
 				MarkdownDescription: "Name of a DTR administrator. " +
 					"Environment: `DTR_USERNAME`.",
-				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Validators: []validator.String{login()},
 			},
 			"password": schema.StringAttribute{
 				Optional:  true,
 				Sensitive: true,
 				MarkdownDescription: "Password or access token of that administrator. " +
 					"Environment: `DTR_PASSWORD`.",
-				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Validators: []validator.String{login()},
 			},
 			"ca_cert": schema.StringAttribute{
 				Optional: true,
@@ -128,14 +128,14 @@ func ucpSchema() schema.SingleNestedAttribute {
 				Optional: true,
 				MarkdownDescription: "Name of a UCP administrator. " +
 					"Environment: `UCP_USERNAME`.",
-				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Validators: []validator.String{login()},
 			},
 			"password": schema.StringAttribute{
 				Optional:  true,
 				Sensitive: true,
 				MarkdownDescription: "Password of that administrator. The bootstrapper gets it too, in its environment. " +
 					"Environment: `UCP_PASSWORD`.",
-				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Validators: []validator.String{login()},
 			},
 			"ca_cert": schema.StringAttribute{
 				Optional: true,
@@ -185,7 +185,7 @@ func dockerSchema() schema.SingleNestedAttribute {
 				Optional: true,
 				MarkdownDescription: "Network mode of the bootstrapper's container: `host`, `bridge` or the name of a network. " +
 					"UCP must be reachable from there; by default it is the engine's default network.",
-				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Validators: []validator.String{notEmpty()},
 			},
 		},
 	}

@@ -124,8 +124,8 @@ func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagno
 
 	conn.dtr = dtr.Config{
 		URL:                r.required(path.Root("url"), m.URL, "DTR_URL", checkAddress(dtrService)),
-		Username:           r.required(path.Root("username"), m.Username, "DTR_USERNAME", nil),
-		Password:           r.required(path.Root("password"), m.Password, "DTR_PASSWORD", nil),
+		Username:           r.required(path.Root("username"), m.Username, "DTR_USERNAME", checkEnvironmentLogin),
+		Password:           r.required(path.Root("password"), m.Password, "DTR_PASSWORD", checkEnvironmentLogin),
 		CACert:             r.text(path.Root("ca_cert"), m.CACert, "DTR_CA_CERT", checkCertificates),
 		InsecureSkipVerify: r.flag(path.Root("insecure_skip_verify"), m.InsecureSkipVerify, "DTR_INSECURE_SKIP_VERIFY"),
 	}
@@ -138,8 +138,8 @@ func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagno
 		r.diags.Append(m.UCP.As(ctx, &u, basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true})...)
 		conn.ucp = ucp.Config{
 			URL:                r.required(at.AtName("url"), u.URL, "UCP_URL", checkAddress(ucpService)),
-			Username:           r.required(at.AtName("username"), u.Username, "UCP_USERNAME", nil),
-			Password:           r.required(at.AtName("password"), u.Password, "UCP_PASSWORD", nil),
+			Username:           r.required(at.AtName("username"), u.Username, "UCP_USERNAME", checkEnvironmentLogin),
+			Password:           r.required(at.AtName("password"), u.Password, "UCP_PASSWORD", checkEnvironmentLogin),
 			CACert:             r.text(at.AtName("ca_cert"), u.CACert, "UCP_CA", checkCertificates),
 			InsecureSkipVerify: r.flag(at.AtName("insecure_skip_verify"), u.InsecureSkipVerify, "UCP_INSECURE_TLS"),
 		}

@@ -133,10 +133,17 @@ func TestConfigure(t *testing.T) {
 				c.dtr.URL, c.ucp.CACert = "http://dtr.example.com", "/etc/ca.pem"
 			}),
 			problems: []string{
-				`The URL of DTR has the scheme "http": only https protects the password.`,
+				`The URL of DTR has the scheme "http": only https protects the password; write "https://dtr.example.com".`,
 				"No PEM text of a certificate (-----BEGIN CERTIFICATE-----) was found; give the text itself, not the name of a file.",
 				"It takes true or false.",
 			},
+		},
+		"line break in the environment": {
+			env: merge(environment, map[string]string{"UCP_PASSWORD": "hunter2\n"}),
+			want: with(func(c *connection) {
+				c.ucp.Password = "hunter2\n"
+			}),
+			problems: []string{"It ends in a line break, as the text of a file does."},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -180,24 +187,30 @@ func TestValidateProvider(t *testing.T) {
 		config values
 		want   string // "" is valid
 	}{
-		"empty":             {values{}, ""},
-		"address":           {values{"url": "https://dtr.example.com:4443/"}, ""},
-		"bare host":         {values{"url": "dtr.example.com"}, ""},
-		"unknown":           {values{"url": unknown{}, "ca_cert": unknown{}, "ucp": unknown{}, "docker": values{"host": unknown{}, "client_key": unknown{}}}, ""},
-		"HTTP":              {values{"url": "http://dtr.example.com"}, "Error: Not the address of DTR\n  at url\n"},
-		"path":              {values{"url": "https://dtr.example.com/api"}, "more than a host and a port"},
-		"password in URL":   {values{"ucp": values{"url": "https://admin:hunter2@ucp.example.com"}}, "Error: Not the address of UCP\n  at ucp.url\n"},
-		"empty password":    {values{"password": ""}, "at password"},
-		"path of a CA":      {values{"ca_cert": "/etc/dtr/ca.pem"}, "not the name of a file"},
-		"key as a CA":       {values{"ucp": values{"ca_cert": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}, "where a CERTIFICATE is due"},
-		"garbage as a CA":   {values{"ca_cert": testCA}, "Not a PEM certificate"},
-		"engine of HTTP":    {values{"docker": values{"host": "http://node1:2375"}}, "Not the address of a Docker Engine"},
-		"engine nowhere":    {values{"docker": values{"host": "tcp://"}}, "Nothing follows tcp://"},
-		"engine by socket":  {values{"docker": values{"host": "unix:///var/run/docker.sock"}}, ""},
-		"engine by ssh":     {values{"docker": values{"host": "ssh://admin@node1.example.com"}}, ""},
-		"engine's password": {values{"docker": values{"host": "ssh://admin:hunter2@node1.example.com"}}, "log in with a key"},
-		"key alone":         {values{"docker": values{"client_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}, "docker.client_cert"},
-		"no key":            {values{"docker": values{"client_key": "hunter2"}}, "Not a PEM private key"},
+		"empty":               {values{}, ""},
+		"address":             {values{"url": "https://dtr.example.com:4443/"}, ""},
+		"bare host":           {values{"url": "dtr.example.com"}, ""},
+		"unknown":             {values{"url": unknown{}, "ca_cert": unknown{}, "ucp": unknown{}, "docker": values{"host": unknown{}, "client_key": unknown{}}}, ""},
+		"HTTP":                {values{"url": "http://dtr.example.com"}, "Error: Not the address of DTR\n  at url\n\nurl has the scheme \"http\": only https protects the password; write \"https://dtr.example.com\".\n"},
+		"HTTP, nested":        {values{"url": "https://dtr.example.com", "ucp": values{"url": "http://ucp.example.com:8443"}}, "\n\nucp.url has the scheme \"http\": only https protects the password; write \"https://ucp.example.com:8443\".\n"},
+		"path":                {values{"url": "https://dtr.example.com/api"}, "more than a host and a port"},
+		"password in URL":     {values{"ucp": values{"url": "https://admin:hunter2@ucp.example.com"}}, "Error: Not the address of UCP\n  at ucp.url\n"},
+		"empty password":      {values{"password": ""}, "Error: Not a value\n  at password\n\npassword is empty; write a value.\n"},
+		"empty UCP user":      {values{"ucp": values{"username": ""}}, "\n\nucp.username is empty; write a value.\n"},
+		"password of a file":  {values{"password": "secret", "ucp": values{"password": "hunter2\n"}}, "\n\nucp.password ends in a line break, as the text of a file does: remove it with trimspace().\n"},
+		"user of a file":      {values{"username": "admin\r\n"}, "\n\nusername ends in a line break"},
+		"path of a CA":        {values{"ca_cert": "/etc/dtr/ca.pem"}, "not the name of a file"},
+		"garbage as UCP's CA": {values{"ca_cert": nil, "ucp": values{"ca_cert": "garbage"}}, "Error: Not a PEM certificate\n  at ucp.ca_cert\n\nucp.ca_cert holds no PEM certificate: no PEM text of a certificate"},
+		"garbage as engine's": {values{"docker": values{"client_cert": "garbage", "client_key": "hunter2"}}, "docker.client_cert holds no PEM certificate:"},
+		"key as a CA":         {values{"ucp": values{"ca_cert": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}, "where a CERTIFICATE is due"},
+		"garbage as a CA":     {values{"ca_cert": testCA}, "Not a PEM certificate"},
+		"engine of HTTP":      {values{"docker": values{"host": "http://node1:2375"}}, "Not the address of a Docker Engine"},
+		"engine nowhere":      {values{"docker": values{"host": "tcp://"}}, "docker.host is not the address of a Docker Engine: nothing follows tcp://.\n"},
+		"engine by socket":    {values{"docker": values{"host": "unix:///var/run/docker.sock"}}, ""},
+		"engine by ssh":       {values{"docker": values{"host": "ssh://admin@node1.example.com"}}, ""},
+		"engine's password":   {values{"docker": values{"host": "ssh://admin:hunter2@node1.example.com"}}, "log in with a key"},
+		"key alone":           {values{"docker": values{"client_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}, "docker.client_cert"},
+		"no key":              {values{"docker": values{"client_key": "hunter2"}}, "docker.client_key holds no PEM private key: no PEM text of a key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -22,7 +22,7 @@ func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
 			Required: true,
 			MarkdownDescription: "The UCP node that the replica runs on, by its host name: a Linux worker without a replica. " +
 				"Changing it joins a replica on the other node and removes this one; with `create_before_destroy` in that order, so that the cluster never has fewer replicas.",
-			Validators:    []validator.String{stringvalidator.LengthAtLeast(1)},
+			Validators:    []validator.String{notEmpty()},
 			PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()}, // a replica's data cannot be moved
 		},
 

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
 // defaultReadTimeout bounds a look: a handful of requests side by side, so that
@@ -152,6 +153,11 @@ func timeLimits(ctx context.Context, o timeouts.Opts) schema.SingleNestedAttribu
 	o.Create, o.Read = o.CreateDescription != "", o.ReadDescription != ""
 	o.Update, o.Delete = o.UpdateDescription != "", o.DeleteDescription != ""
 	limits, _ := timeouts.Attributes(ctx, o).(schema.SingleNestedAttribute)
+	for name, a := range limits.Attributes { // whose own validators name no attribute, and let 0s pass
+		limit, _ := a.(schema.StringAttribute)
+		limit.Validators = []validator.String{timeLimit()}
+		limits.Attributes[name] = limit
+	}
 	limits.MarkdownDescription = "Time limits, such as `\"90m\"`. Changing them changes nothing on the cluster."
 	return limits
 }

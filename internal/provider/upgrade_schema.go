@@ -34,7 +34,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 			ElementType: types.StringType,
 			MarkdownDescription: "The versions to stop at on the way, in order, when one step cannot reach the target: `[\"2.6.15\"]`. " +
 				"Stops that the cluster has passed are ignored, so the list may stay after the upgrade.",
-			Validators: []validator.List{listvalidator.ValueStringsAre(version())},
+			Validators: []validator.List{noNulls{}, listvalidator.ValueStringsAre(version())},
 		},
 		"existing_replica_id": schema.StringAttribute{
 			Optional: true,
@@ -64,14 +64,14 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 					ElementType: types.StringType,
 					MarkdownDescription: "The digest that the bootstrapper's image must have, by version: `{ \"2.6.15\" = \"sha256:...\" }`. " +
 						"An image with another digest is not run. An image from an archive has none.",
-					Validators: []validator.Map{mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(imageDigest())},
+					Validators: []validator.Map{noNulls{}, mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(imageDigest())},
 				},
 				"archives": schema.MapAttribute{
 					Optional:    true,
 					ElementType: types.StringType,
 					MarkdownDescription: "Archives written by `docker save`, by the version whose images they hold: `{ \"2.6.15\" = \"dtr_images_2.6.15.tar.gz\" }`. " +
 						"They are read on the machine that runs Terraform and loaded on all nodes where images are missing; nothing is pulled for these versions.",
-					Validators: []validator.Map{mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
+					Validators: []validator.Map{noNulls{}, mapvalidator.KeysAre(version()), mapvalidator.ValueStringsAre(filePath())},
 				},
 			},
 		},
@@ -84,7 +84,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 					Required: true,
 					MarkdownDescription: "The file that the backup is written to, on the machine that runs Terraform. " +
 						"It is never overwritten: use another name for each upgrade.",
-					Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+					Validators: []validator.String{filePath()},
 				},
 			},
 		},
@@ -142,7 +142,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 			ElementType: types.StringType,
 			MarkdownDescription: "Preflight checks whose findings are warnings instead of errors: " + skippable("`", ", ") + ". " +
 				"Changing it affects the next upgrade only.",
-			Validators: []validator.Set{setvalidator.ValueStringsAre(stringvalidator.OneOf(strings.Split(skippable("", ","), ",")...))},
+			Validators: []validator.Set{noNulls{}, setvalidator.ValueStringsAre(skippableCheck())},
 		},
 
 		"id": lasting("DTR's external host, as DTR itself is configured."),

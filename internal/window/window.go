@@ -141,7 +141,7 @@ func loadZone(name string) (*time.Location, error) {
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, fmt.Errorf(`%q is not a time zone; write an IANA name like "Europe/Berlin"`, name)
+		return nil, fmt.Errorf(`%q is no IANA name of one; write it like "Europe/Berlin"`, name)
 	}
 	return zone, nil
 }

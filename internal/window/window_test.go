@@ -180,10 +180,10 @@ func TestNewRefuses(t *testing.T) {
 		"negative duration":  {good, -time.Hour, "", "not for -1h"},
 		"duration of 59s":    {good, 59 * time.Second, "", "1m to 168h"},
 		"more than a week":   {good, 168*time.Hour + 1, "", "1m to 168h"},
-		"unknown zone":       {good, time.Hour, "Mars/Olympus", `"Mars/Olympus" is not a time zone`},
+		"unknown zone":       {good, time.Hour, "Mars/Olympus", `"Mars/Olympus" is no IANA name of one; write it like "Europe/Berlin"`},
 		"zone of a machine":  {good, time.Hour, "Local", "whichever machine"},
-		"zone in a file":     {good, time.Hour, "../etc/localtime", "is not a time zone"},
-		"abbreviation of it": {good, time.Hour, "CEST", "is not a time zone"},
+		"zone in a file":     {good, time.Hour, "../etc/localtime", "is no IANA name"},
+		"abbreviation of it": {good, time.Hour, "CEST", "is no IANA name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
