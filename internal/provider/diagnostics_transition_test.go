@@ -57,7 +57,7 @@ func TestTransitionDiagnostics(t *testing.T) {
 	writeDiagnostics(&b, "advisory that names no other version", transitionDiagnostics(&transition.Refusal{
 		Rule: transition.AdvisoryRefusal, From: v("2.3.0"), To: v("2.3.1"), Running: v("2.3.0"), Stops: versions("2.3.1"), Reason: "DTR 2.3.1 loses tags of 2.3.0.",
 	}))
-	for _, stops := range []string{"2.7.8 2.6.15 2.8.0", "2.5.17 2.7.8 2.6.15"} {
+	for _, stops := range []string{"2.7.8 2.6.15 2.8.0", "2.5.17 2.7.8 2.6.15", "2.7.8 2.7.8 2.8.0"} {
 		writeDiagnostics(&b, stops, transitionDiagnostics(transition.StopsAscending(versions(strings.Fields(stops)...))))
 	}
 	golden(t, "diagnostics_transition.txt", b.Bytes())

@@ -372,27 +372,26 @@ func (noNulls) MarkdownDescription(context.Context) string { return "none of its
 
 func (noNulls) ValidateList(_ context.Context, req validator.ListRequest, resp *validator.ListResponse) {
 	for i, e := range req.ConfigValue.Elements() {
-		resp.Diagnostics.Append(refuseNull(req.Path.AtListIndex(i), e)...)
+		resp.Diagnostics.Append(refuseNull(req.Path.AtListIndex(i), "is null", e)...)
 	}
 }
 
 func (noNulls) ValidateSet(_ context.Context, req validator.SetRequest, resp *validator.SetResponse) {
 	for _, e := range req.ConfigValue.Elements() {
-		resp.Diagnostics.Append(refuseNull(req.Path, e)...)
+		resp.Diagnostics.Append(refuseNull(req.Path, "holds a null", e)...)
 	}
 }
 
 func (noNulls) ValidateMap(_ context.Context, req validator.MapRequest, resp *validator.MapResponse) {
 	for _, key := range slices.Sorted(maps.Keys(req.ConfigValue.Elements())) {
-		resp.Diagnostics.Append(refuseNull(req.Path.AtMapKey(key), req.ConfigValue.Elements()[key])...)
+		resp.Diagnostics.Append(refuseNull(req.Path.AtMapKey(key), "is null", req.ConfigValue.Elements()[key])...)
 	}
 }
 
-func refuseNull(at path.Path, v attr.Value) diag.Diagnostics {
+func refuseNull(at path.Path, is string, v attr.Value) diag.Diagnostics {
 	if !v.IsNull() {
 		return nil
 	}
-	return message{
-		Attribute: at.String(), Summary: "A value is null", Seen: fmt.Sprintf("%s is null, or holds a null.", at), Todo: "Write a value, or leave it out.",
-	}.failures()
+	m := message{Summary: "A value is null", Seen: fmt.Sprintf("%s %s.", at, is), Todo: "Write a value, or leave it out."}
+	return diag.Diagnostics{diag.WithPath(at, m.failure())}
 }
