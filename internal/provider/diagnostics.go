@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -17,7 +18,8 @@ import (
 // needs no repair of the state.
 const (
 	adviceApplyAgain = "Then apply again; it continues from the cluster's current state."
-	adviceRetry      = "Fix this and run Terraform again; it continues from the cluster's current state."
+	adviceRunAgain   = "Then run Terraform again."
+	adviceRetry      = "Fix this and run Terraform again."
 )
 
 // message is the text of one diagnostic.
@@ -37,12 +39,17 @@ func (m message) diagnostic(d diag.Diagnostic) diag.Diagnostic {
 }
 
 func (m message) detail() string {
-	detail := strings.TrimSpace(m.Seen + "\n\n" + m.Todo)
+	detail := strings.TrimSpace(shortIDs(m.Seen) + "\n\n" + m.Todo)
 	if len(m.Log) > 0 {
 		detail += "\n\nThe last lines of its log:\n  " + strings.Join(m.Log, "\n  ")
 	}
 	return detail
 }
+
+var longID = regexp.MustCompile(`(^|[^:0-9a-f])([0-9a-f]{12})[0-9a-f]{52}\b`)
+
+// shortIDs shortens the ids of containers as docker does. A digest stays whole.
+func shortIDs(text string) string { return longID.ReplaceAllString(text, "$1$2") }
 
 func (m message) failure() diag.Diagnostic {
 	return m.diagnostic(diag.NewErrorDiagnostic(m.Summary, m.detail()))

@@ -1,9 +1,14 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -43,12 +48,22 @@ func clientDiagnostics(err error) diag.Diagnostics {
 	case errors.As(err, &lostJob):
 		return clientFailure("It is not known whether DTR started a job", preflight.Sentence(err),
 			"Look for the job under System > Job Logs in DTR's web interface. "+adviceApplyAgain)
+	case errors.As(err, &dtrAPI) && dtrAPI.Code == "" && (dtrAPI.Unauthorized() || dtrAPI.Forbidden()):
+		return clientFailure("Something at the address of DTR refuses the request", preflight.Sentence(err),
+			"The answer is not in DTR's form. Check that url of the provider leads to DTR itself, and not to UCP, a proxy or a login page. If it does, check username and password.")
 	case errors.As(err, &dtrAPI) && dtrAPI.Unauthorized():
 		return clientFailure("DTR refuses the user name or the password", preflight.Sentence(err),
 			"Check username and password of the provider. An access token serves as the password too.")
 	case errors.As(err, &dtrAPI) && dtrAPI.Forbidden():
 		return clientFailure("The DTR user is not an administrator", preflight.Sentence(err),
 			"Set username of the provider to a DTR administrator.")
+	case errors.As(err, &ucpAPI) && isNotUCP(ucpAPI):
+		return clientFailure("There is no UCP at the configured address",
+			fmt.Sprintf("No UCP answers at %s: it answered %s %s with status %d.", ucpAPI.URL, ucpAPI.Method, ucpAPI.Path, ucpAPI.StatusCode),
+			"Check ucp.url of the provider: it is the address of UCP, and url is that of DTR.")
+	case errors.As(err, &ucpAPI) && isRefusedOnTheWay(ucpAPI):
+		return clientFailure("Something in front of UCP refuses the request", preflight.Sentence(err),
+			"UCP answers that request without a login, so this says nothing of the user. Check that ucp.url of the provider leads to UCP itself, and what a proxy or a firewall in between (HTTPS_PROXY, NO_PROXY) lets pass.")
 	case errors.As(err, &ucpAPI) && ucpAPI.Unauthorized() && ucpAPI.Service == ucpService:
 		return clientFailure("UCP refuses the user name or the password", preflight.Sentence(err),
 			"Check username and password of the provider's ucp. It takes the password itself, not a token.")
@@ -63,17 +78,63 @@ func clientDiagnostics(err error) diag.Diagnostics {
 		return clientFailure("The address redirects to another host", preflight.Sentence(err),
 			"The password is sent to no other host than the configured one.")
 	case errors.As(err, &unreachable):
-		return clientFailure(preflight.Capital(unreachable.Service)+" does not answer", preflight.Sentence(err),
-			"Check that the address is correct and that it can be reached from here. "+adviceRetry)
+		return clientFailure(preflight.Capital(unreachable.Service)+" does not answer", preflight.Sentence(err), adviceReach(unreachable)+" "+adviceRunAgain)
 	case errors.As(err, &response):
-		return clientFailure(response.Service+" sent an unexpected response", preflight.Sentence(err),
-			"Check that the address leads to "+response.Service+" itself, and not to a portal or a proxy. "+adviceRetry)
+		return clientFailure(preflight.Capital(response.Service)+" sent an unexpected response", preflight.Sentence(err),
+			adviceAddress(response)+" "+adviceRunAgain)
 	case errors.As(err, &dtrAPI):
 		return clientFailure("DTR answers with an error", preflight.Sentence(err), adviceRetry)
 	case errors.As(err, &ucpAPI):
 		return clientFailure(preflight.Capital(ucpAPI.Service)+" answers with an error", preflight.Sentence(err), adviceRetry)
 	}
 	return nil
+}
+
+// isNotUCP reports whether an answer shows that something else than UCP gave it: UCP
+// never lacks the pages that it serves before a login.
+func isNotUCP(e *ucp.APIError) bool {
+	return isBeforeLogin(e) && (e.StatusCode == http.StatusNotFound || e.StatusCode == http.StatusMethodNotAllowed)
+}
+
+// isRefusedOnTheWay reports whether a refusal cannot be UCP's own.
+func isRefusedOnTheWay(e *ucp.APIError) bool {
+	return isBeforeLogin(e) && (errdefs.IsPermissionDenied(e) || e.Unauthorized() && e.Path != loginPath)
+}
+
+const loginPath = "/auth/login"
+
+func isBeforeLogin(e *ucp.APIError) bool {
+	return e.Service == ucpService && slices.Contains([]string{loginPath, "/ca", "/_ping"}, e.Path)
+}
+
+// addressAttribute is the attribute that holds a service's address; "" for one that
+// no attribute of the provider names.
+func addressAttribute(service string) string {
+	switch {
+	case service == dtrService:
+		return "url of the provider"
+	case service == ucpService:
+		return "ucp.url of the provider"
+	case strings.HasPrefix(service, "the Docker Engine"):
+		return "docker.host of the provider"
+	}
+	return ""
+}
+
+// adviceReach says what to do about a service that does not answer. One that has
+// answered before has the right address.
+func adviceReach(e *endpoint.UnreachableError) string {
+	at := cmp.Or(addressAttribute(e.Service), "its address")
+	if dns, ok := errors.AsType[*net.DNSError](e.Err); ok && dns.IsNotFound {
+		return fmt.Sprintf("Check %s: its host name is not known here.", at)
+	}
+	return fmt.Sprintf("Check that %s is up and can be reached from here. If it has never answered, check %s.", e.Service, at)
+}
+
+// adviceAddress says what to do about a service whose answers make no sense.
+func adviceAddress(e *endpoint.ResponseError) string {
+	at := cmp.Or(addressAttribute(e.Service), "the address")
+	return fmt.Sprintf("Check that %s leads to %s itself, and not to a portal or a proxy.", at, e.Service)
 }
 
 // caAttribute is the attribute of the provider that holds a service's CA.

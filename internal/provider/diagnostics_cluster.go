@@ -10,6 +10,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 )
 
@@ -71,9 +72,15 @@ func otherCluster(asked, found string) diag.Diagnostic {
 
 // notChecked warns of a plan that was made without a look at the cluster.
 func notChecked(why error) diag.Diagnostic {
+	advice := ""
+	if unreachable, ok := errors.AsType[*endpoint.UnreachableError](why); ok {
+		advice = adviceReach(unreachable) + " "
+	} else if response, ok := errors.AsType[*endpoint.ResponseError](why); ok {
+		advice = adviceAddress(response) + " "
+	}
 	return message{
 		Summary: "The plan was not checked against the DTR cluster", Seen: preflight.Sentence(why),
-		Todo: "What apply would do is not known. Apply looks at the cluster first, and changes nothing if it finds an error.",
+		Todo: advice + "What apply would do is not known. Apply looks at the cluster first, and changes nothing if it finds an error.",
 	}.warning()
 }
 

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,13 +69,14 @@ func TestDiagnostics(t *testing.T) {
 	const image, container = "docker/dtr:2.6.15", "dtr-upgrade-dtr.example.com"
 	passed := fmt.Errorf("timeouts.update of %s passed", 6*time.Hour)
 	refused := errors.New("dial tcp 192.0.2.1:443: connect: connection refused")
+	noHost := &net.DNSError{Err: "no such host", Name: "upc.example.com", IsNotFound: true}
 	database := dtr.ScanStatus{DBVersion: 1200, DBUpdatedAt: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)}
 	_, downgrade := transition.PlanMixed(versions("2.7.4"), versions("2.6.8"))
 	_, skip := transition.PlanMixed(versions("2.5.6"), versions("2.7.8"))
 	_, badVia := transition.PlanMixed(versions("2.5.6"), versions("2.7.0", "2.8.13"))
 	_, mixed := transition.PlanMixed(versions("2.5.6", "2.6.15"), versions("2.7.8"))
 	second := transition.Hop{From: v("2.6.15"), To: v("2.7.8")}
-	const saturdays = `"0 22 * * 6" for 4h0m0s, Europe/Berlin`
+	const saturdays = `"0 22 * * 6" for 4h, Europe/Berlin`
 	opens := time.Date(2020, time.January, 4, 22, 0, 0, 0, time.FixedZone("CET", 3600))
 
 	join := func(err error) error { return &replica.Error{Step: "join", Node: "worker4", Err: err} }
@@ -171,6 +174,11 @@ func TestDiagnostics(t *testing.T) {
 		{"DTR: internal error", &dtr.APIError{StatusCode: 500, Code: "INTERNAL_ERROR", Method: "GET", Path: "/api/v0/meta/settings"}},
 		{"UCP: wrong password", &ucp.APIError{Service: "UCP", StatusCode: 401, Method: "POST", Path: "/auth/login"}},
 		{"UCP: no administrator", &ucp.APIError{Service: "UCP", StatusCode: 403, Method: "GET", Path: "/api/ucp/config-toml"}},
+		{"UCP: addresses swapped", &ucp.APIError{Service: "UCP", URL: "https://dtr.example.com", StatusCode: 404, Method: "POST", Path: "/auth/login", Message: "no such page"}},
+		{"UCP: refused by a proxy", &ucp.APIError{Service: "UCP", StatusCode: 403, Method: "GET", Path: "/_ping"}},
+		{"UCP: login wanted by a proxy", &ucp.APIError{Service: "UCP", StatusCode: 401, Method: "GET", Path: "/ca"}},
+		{"DTR: refused by a proxy", &dtr.APIError{StatusCode: 403, Method: "GET", Path: "/api/v0/meta/settings"}},
+		{"DTR: login of something else", &dtr.APIError{StatusCode: 401, Method: "GET", Path: "/api/v0/meta/settings"}},
 		{"UCP: bad gateway", &ucp.APIError{Service: "UCP", StatusCode: 502, Method: "GET", Path: "/ca"}},
 		{"engine: no access", &ucp.APIError{Service: "the Docker Engine at tcp://node1.example.com:2376", StatusCode: 403, Method: "GET", Path: "/_ping"}},
 		{"interrupted while a job runs", &wait.DetachedError{Step: job.Step, Name: "onlinegc", Job: "f7d4f3c2", URL: "https://dtr.example.com", Cause: context.Canceled}},
@@ -206,6 +214,14 @@ func TestDiagnostics(t *testing.T) {
 		{"certificate", &endpoint.CertificateError{Service: "UCP", Host: "ucp.example.com", Roots: "the system's root certificates", Err: errors.New("x509: certificate signed by unknown authority")}},
 		{"redirect", &endpoint.RedirectError{From: "https://dtr.example.com/api/v0/meta/settings", To: "https://login.example.com/"}},
 		{"unreachable", &endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused}},
+		{"no such host", &endpoint.UnreachableError{Service: "UCP", Method: "POST", URL: "https://upc.example.com/auth/login", Attempts: 6, Err: noHost}},
+		{"connection lost", &endpoint.UnreachableError{
+			Service: "UCP", Method: "GET", Attempts: 6, Err: errors.New("EOF"),
+			URL: "https://ucp.example.com/v1.37/containers/" + strings.Repeat("0123456789abcdef", 4) + "/json?of=" + strings.Repeat("fedcba9876543210", 4),
+		}},
+		{"engine out of reach", &endpoint.UnreachableError{Service: "the Docker Engine at tcp://node1.example.com:2376", Method: "GET", URL: "http://node1.example.com:2376/_ping", Attempts: 1, Err: refused}},
+		{"engine talks nonsense", &endpoint.ResponseError{Service: "the Docker Engine at tcp://node1.example.com:2376", Method: "GET", Path: "/_ping", StatusCode: 200, Err: errors.New("it is not JSON")}},
+		{"digest stays whole", fmt.Errorf("sha256:%s is not there", strings.Repeat("0123456789abcdef", 4))},
 		{"no sense", &endpoint.ResponseError{Service: "DTR", Method: "GET", Path: "/api/v0/meta/settings", StatusCode: 200, Err: errors.New("it is not JSON")}},
 		{"interrupted look", fmt.Errorf("GET https://dtr.example.com/api/v0/meta/settings: %w", context.Canceled)},
 		{"join: interrupted", join(&wait.DetachedError{Step: "join", Container: container, Cause: context.Canceled})},
@@ -241,6 +257,15 @@ func TestDiagnostics(t *testing.T) {
 	}}))
 	state := upgradeModel{ID: types.StringValue(host), CurrentVersion: types.StringValue("2.6.15")}
 	write("plan without a look", diag.Diagnostics{notChecked(&notConnectedError{[]string{"url"}})})
+	write("plan with a host that is not known", diag.Diagnostics{notChecked(&endpoint.UnreachableError{
+		Service: "DTR", Method: "GET", URL: "https://drt.example.com/api/v0/meta/settings", Attempts: 6, Err: noHost,
+	})})
+	write("plan without an answer", diag.Diagnostics{notChecked(&endpoint.UnreachableError{
+		Service: "UCP", Method: "GET", URL: "https://ucp.example.com/_ping", Attempts: 6, Err: refused,
+	})})
+	write("plan by a portal", diag.Diagnostics{notChecked(&endpoint.ResponseError{
+		Service: "UCP", Method: "POST", Path: "/auth/login", StatusCode: 200, Err: errors.New("it is not JSON"),
+	})})
 	write("cluster moved", diag.Diagnostics{clusterChangedDiagnostic("2.5.6", "2.6.15")})
 	write("destroy", diag.Diagnostics{forgotten(&state)})
 	write("destroy of a vulnerability database", diag.Diagnostics{databaseForgotten(host)})

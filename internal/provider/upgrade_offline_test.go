@@ -139,3 +139,30 @@ func TestReadOfSomethingElse(t *testing.T) {
 	}
 	expect(t, p.plan(nil, values{"target_version": "2.6.8"}).diags, "Error: There is no DTR at the configured address\n")
 }
+
+// TestPlanAtAWrongAddress plans where something else than DTR and UCP answers.
+func TestPlanAtAWrongAddress(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.8")
+	guarded := start(t, "2.6.8")
+	guarded.Inject(simulator.Fault{Service: simulator.ServiceUCP, Path: "/_ping", Status: 403})
+	login := connected(cluster)
+	nested := login["ucp"].(values)
+	for name, c := range map[string]struct {
+		config values
+		want   string
+	}{
+		"ucp.url is that of DTR": {in(login, values{"ucp": in(nested, values{"url": cluster.DTRURL()})}), "No UCP answers at " + cluster.DTRURL()},
+		"url is that of UCP":     {in(login, values{"url": cluster.UCPURL()}), "Check that url of the provider leads to DTR itself"},
+		"a proxy before UCP":     {connected(guarded), "Error: Something in front of UCP refuses the request\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProtocol(t, quick()...)
+			p.ok(nil, p.configure(c.config))
+			if text := render(p.plan(nil, values{"target_version": "2.6.15"}).diags); !strings.Contains(text, c.want) {
+				t.Errorf("got:\n%s\nwant in it: %q", text, c.want)
+			}
+		})
+	}
+}

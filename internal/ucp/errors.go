@@ -15,6 +15,7 @@ import (
 type APIError struct {
 	// Service is "UCP" or the engine's address.
 	Service    string
+	URL        string // the address that was asked, without a path
 	StatusCode int
 	// Message is the service's own, empty when the body was not one of its errors.
 	Message      string
@@ -74,6 +75,7 @@ func check(e *endpoint.Endpoint, a *endpoint.Answer) error {
 	}
 	return &APIError{
 		Service:    e.Service(),
+		URL:        e.URL(),
 		StatusCode: a.StatusCode,
 		Message:    e.Quote(message),
 		Method:     a.Method,
