@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -48,7 +47,7 @@ func TestCacheDiagnostics(t *testing.T) {
 		{"probe in vain, put back", &contentcache.ProbeError{Host: host, After: 2 * time.Minute, PutBack: back, Err: errors.New("it answered GET /v2/_catalog with status 503, where a registry answers with 200 or 401")}},
 		{"probe without the CA", &contentcache.ProbeError{Host: host, Err: &endpoint.CertificateError{Service: "the content cache", Host: "cache.example.com", Roots: "the system's root certificates", Err: errors.New("x509: certificate signed by unknown authority")}}},
 		{"interrupted", &wait.DetachedError{Step: contentcache.Step, Name: "main", Seen: []string{"task 0kxk is preparing"}, Cause: context.Canceled}},
-		{"time-out", &wait.DetachedError{Step: contentcache.Step, Name: "main", Cause: fmt.Errorf("timeouts.update of %s passed", 30*time.Minute)}},
+		{"time-out", &wait.DetachedError{Step: contentcache.Step, Name: "main", Cause: limitPassed("update", 30*time.Minute)}},
 		{"registration lost", &dtr.LostCacheError{Name: "main", Err: refused}},
 	} {
 		writeDiagnostics(&b, c.name, diagnose(c.err))

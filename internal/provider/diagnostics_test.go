@@ -67,7 +67,7 @@ func versions(s ...string) []*semver.Version {
 func TestDiagnostics(t *testing.T) {
 	t.Parallel()
 	const image, container = "docker/dtr:2.6.15", "dtr-upgrade-dtr.example.com"
-	passed := fmt.Errorf("timeouts.update of %s passed", 6*time.Hour)
+	passed := limitPassed("update", 6*time.Hour)
 	refused := errors.New("dial tcp 192.0.2.1:443: connect: connection refused")
 	noHost := &net.DNSError{Err: "no such host", Name: "upc.example.com", IsNotFound: true}
 	database := dtr.ScanStatus{DBVersion: 1200, DBUpdatedAt: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)}

@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
 
 // defaultReadTimeout bounds a look: a handful of requests side by side, so that
@@ -145,7 +147,11 @@ func withLimit(ctx context.Context, from source, operation string, otherwise tim
 // several goroutines write to one map. They are masked where they would come
 // from instead, for each request by its client.
 func withTimeout(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("timeouts.%s of %s passed", name, limit))
+	return context.WithTimeoutCause(ctx, limit, limitPassed(name, limit))
+}
+
+func limitPassed(name string, limit time.Duration) error {
+	return fmt.Errorf("timeouts.%s of %s passed", name, window.Duration(limit))
 }
 
 // timeLimits is the attribute timeouts, for the operations that are described.

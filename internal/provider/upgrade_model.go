@@ -134,6 +134,10 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 	diags.Append(m.Migration.As(ctx, &migration, lenient)...)
 
 	last := len(stops) - 1
+	if last > 0 && stops[last-1].Equal(stops[last]) { // via is a path that ends in the target
+		last--
+		stops = slices.Delete(stops, last, last+1)
+	}
 	o := &upgrade.Options{
 		Host:              m.ID.ValueString(),
 		Target:            stops[last],

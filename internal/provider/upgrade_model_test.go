@@ -73,6 +73,19 @@ func TestMaxInterruption(t *testing.T) {
 	}
 }
 
+// TestViaThatEndsInTheTarget holds that a path as upgrade_path gives it is a way to
+// its own end.
+func TestViaThatEndsInTheTarget(t *testing.T) {
+	t.Parallel()
+	for name, via := range map[string][]string{"2.6.15": {"2.6.15", "2.7.8"}, "": {"2.7.8"}} {
+		m := upgradeModel{TargetVersion: types.StringValue("2.7.8"), Via: texts(via)}
+		o, diags := m.options(t.Context(), nil)
+		if diags.HasError() || o.Target.String() != "2.7.8" || len(o.Via) != len(via)-1 || len(o.Via) > 0 && o.Via[0].String() != name {
+			t.Errorf("%v: target %s by way of %s; %v", via, o.Target, o.Via, diags)
+		}
+	}
+}
+
 func TestHopsOf(t *testing.T) {
 	t.Parallel()
 	first := transition.Hop{From: v("2.5.6"), To: v("2.6.15"), Rule: transition.MinorUpgrade}

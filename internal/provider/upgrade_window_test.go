@@ -61,7 +61,7 @@ func TestPlanOutsideOfTheWindow(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.5.6")
 	const closed = "Warning: The maintenance window is closed\n  at maintenance_window\n\n" +
-		"Window: \"0 22 * * *\" for 1h0m0s, Europe/Berlin\nOpens next: " + tonight + "\n\nAn apply before that "
+		"Window: \"0 22 * * *\" for 1h, Europe/Berlin\nOpens next: " + tonight + "\n\nAn apply before that "
 	due := values{"target_version": "2.6.15", "maintenance_window": nights}
 	for name, c := range map[string]struct {
 		at     time.Time
