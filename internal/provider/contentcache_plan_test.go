@@ -44,7 +44,7 @@ func TestCacheValidation(t *testing.T) {
 	}{
 		"registration alone":         {good, ""},
 		"no name":                    {in(good, values{"name": ""}), "at name"},
-		"host without a scheme":      {in(good, values{"host": "cache.example.com"}), `"cache.example.com" has no scheme; write it like "https://cache.example.com".`},
+		"host without a scheme":      {in(good, values{"host": "cache.example.com"}), `host has no scheme: it is "cache.example.com"; write it like "https://cache.example.com".`},
 		"host without TLS":           {in(good, values{"host": "http://cache.example.com"}), `has the scheme "http"`},
 		"host with a path":           {in(good, values{"host": "https://cache.example.com/v2"}), "has more than a host and a port"},
 		"host with a password":       {in(good, values{"host": "https://a:b@cache.example.com"}), "holds a user name or a password"},

@@ -103,7 +103,7 @@ func TestReadWithoutALook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := start(t, "2.6.8")
-			if c.fault.Service != "" {
+			if c.config == nil {
 				cluster.Inject(c.fault)
 			}
 			config := connected(cluster)
