@@ -3,10 +3,14 @@
 package clustertest
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,6 +25,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -164,6 +169,24 @@ func AwaitEnd(t *testing.T, sim *simulator.Cluster) {
 			t.Fatal("the bootstrapper does not end")
 		}
 	}
+}
+
+// Bundle writes the vendor's archive of a version, compressed if its name says so.
+func Bundle(t *testing.T, repository, version, name string) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	f := Must[*os.File](t)(os.Create(name))
+	defer f.Close()
+	var w io.Writer = f
+	if strings.HasSuffix(name, ".gz") {
+		zipped := gzip.NewWriter(f)
+		defer zipped.Close()
+		w = zipped
+	}
+	if err := release.WriteBundle(w, repository, version); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // Requested is closed once so many requests for a path, given by its end, were made.

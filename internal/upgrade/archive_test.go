@@ -3,8 +3,6 @@ package upgrade
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,24 +17,6 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
-
-// bundle writes the vendor's archive of a version, compressed when its name says so.
-func bundle(t *testing.T, repository, version, name string) string {
-	t.Helper()
-	name = filepath.Join(t.TempDir(), name)
-	f := clustertest.Must[*os.File](t)(os.Create(name))
-	defer f.Close()
-	var w io.Writer = f
-	if strings.HasSuffix(name, ".gz") {
-		zipped := gzip.NewWriter(f)
-		defer zipped.Close()
-		w = zipped
-	}
-	if err := release.WriteBundle(w, repository, version); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
 
 // pulls are the requests for images that a registry would have to answer.
 func pulls(sim *simulator.Cluster) (list []string) {
@@ -90,7 +70,7 @@ func TestRunLoadsArchives(t *testing.T) {
 			noRegistry(sim, "mirantis/dtr", "2.6.15", "2.7.8")
 			o := to("2.7.8", "2.6.15")
 			o.Images.Repository, o.Images.Pull = tt.repository, tt.pull
-			o.Images.Archives = map[string]string{"2.6.15": bundle(t, tt.repository, "2.6.15", tt.file), "2.7.8": bundle(t, tt.repository, "2.7.8", tt.file)}
+			o.Images.Archives = map[string]string{"2.6.15": clustertest.Bundle(t, tt.repository, "2.6.15", tt.file), "2.7.8": clustertest.Bundle(t, tt.repository, "2.7.8", tt.file)}
 			if _, err := runUpgrade(t, c, o); err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +99,7 @@ func TestRunLoadsOnAnotherEngineToo(t *testing.T) {
 	noRegistry(sim, "mirantis/dtr", "2.6.15")
 	noRegistry(elsewhere, "mirantis/dtr", "2.6.15")
 	o := to("2.6.15")
-	o.Images.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
+	o.Images.Archives = map[string]string{"2.6.15": clustertest.Bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
@@ -149,14 +129,14 @@ func TestRunLoadsOnlyWhatIsMissing(t *testing.T) {
 // one is not begun.
 func TestRunChecksArchivesFirst(t *testing.T) {
 	t.Parallel()
-	good := bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar")
+	good := clustertest.Bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar")
 	whole := clustertest.Must[[]byte](t)(os.ReadFile(good))
-	zipped := clustertest.Must[[]byte](t)(os.ReadFile(bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar.gz")))
+	zipped := clustertest.Must[[]byte](t)(os.ReadFile(clustertest.Bundle(t, "mirantis/dtr", "2.7.8", "dtr_images.tar.gz")))
 	var empty bytes.Buffer
 	w := tar.NewWriter(&empty)
 	_ = w.WriteHeader(&tar.Header{Name: "README", Mode: 0o644})
 	_ = w.Close()
-	wrong := clustertest.Must[[]byte](t)(os.ReadFile(bundle(t, "mirantis/dtr", "2.7.7", "dtr_images.tar")))
+	wrong := clustertest.Must[[]byte](t)(os.ReadFile(clustertest.Bundle(t, "mirantis/dtr", "2.7.7", "dtr_images.tar")))
 	for name, tt := range map[string]struct {
 		content []byte // nil for no file
 		says    string
@@ -213,7 +193,7 @@ func TestRunLooksAgainAfterALoad(t *testing.T) {
 			tt.fault.Service, tt.fault.Path = simulator.ServiceEngine, "/images/load"
 			mend := sim.Inject(tt.fault)
 			o := to("2.6.15")
-			o.Images.Archives = map[string]string{"2.6.15": bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
+			o.Images.Archives = map[string]string{"2.6.15": clustertest.Bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
 			_, err := runUpgrade(t, c, o)
 			failure := clustertest.AsError[*images.BringError](t, err)
 			if failure.Version != "2.6.15" || !strings.Contains(failure.Error(), tt.says) {
@@ -243,7 +223,7 @@ func TestBackupImageFromAnArchive(t *testing.T) {
 	o.Images.Archives = map[string]string{"2.5.6": filepath.Join(t.TempDir(), "nowhere.tar.gz")}
 	_, err = runUpgrade(t, c, o)
 	findingOf(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Image, "nowhere.tar.gz")
-	o.Images.Archives = map[string]string{"2.5.6": bundle(t, "docker/dtr", "2.5.6", "dtr_images.tar.gz")}
+	o.Images.Archives = map[string]string{"2.5.6": clustertest.Bundle(t, "docker/dtr", "2.5.6", "dtr_images.tar.gz")}
 	if _, err := runUpgrade(t, c, o); err != nil {
 		t.Fatal(err)
 	}
