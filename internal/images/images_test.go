@@ -61,8 +61,8 @@ func TestBringBootstrapper(t *testing.T) {
 		says   string // of the error, "" for none
 	}{
 		"missing":                            {pulls: 1},
-		"missing, and only on its node":      {set: func(s *simulator.Cluster) { s.AddImage(bootstrapper, "worker2") }, pulls: 1},
-		"present":                            {set: func(s *simulator.Cluster) { s.AddImage(bootstrapper, "worker1") }},
+		"missing, and only on its node":      {set: func(s *simulator.Cluster) { s.AddImage(bootstrapper, "worker1") }, pulls: 1},
+		"present":                            {set: func(s *simulator.Cluster) { s.AddImage(bootstrapper, "worker2") }},
 		"present, always pulled":             {source: images.Source{Pull: images.PullAlways}, set: func(s *simulator.Cluster) { s.AddImage(bootstrapper) }, pulls: 1},
 		"missing, never pulled":              {source: images.Source{Pull: images.PullNever}},
 		"present, never pulled":              {source: images.Source{Pull: images.PullNever, Digests: digests}, set: func(s *simulator.Cluster) { s.AddImage(bootstrapper); s.SetDigest(bootstrapper, good) }},
@@ -76,15 +76,15 @@ func TestBringBootstrapper(t *testing.T) {
 		"present with another digest": {
 			source: images.Source{Digests: digests}, says: "has digest " + bad + ", not " + good,
 			set: func(s *simulator.Cluster) {
-				s.TagImage("worker1", bootstrapper, bad)
-				s.TagImage("worker2", bootstrapper, good)
+				s.TagImage("worker2", bootstrapper, bad)
+				s.TagImage("worker1", bootstrapper, good)
 			},
 		},
 		"another digest on another node": {
 			source: images.Source{Digests: digests},
 			set: func(s *simulator.Cluster) {
-				s.TagImage("worker1", bootstrapper, good)
-				s.TagImage("worker2", bootstrapper, bad)
+				s.TagImage("worker2", bootstrapper, good)
+				s.TagImage("worker1", bootstrapper, bad)
 			},
 		},
 		"a digest of another version": {
@@ -97,7 +97,7 @@ func TestBringBootstrapper(t *testing.T) {
 			if tt.set != nil {
 				tt.set(sim)
 			}
-			err := tt.source.BringBootstrapper(t.Context(), c, "worker1", clustertest.Version(target))
+			err := tt.source.BringBootstrapper(t.Context(), c, "worker2", clustertest.Version(target))
 			if text := errorText(err); text == "" != (tt.says == "") || !strings.Contains(text, tt.says) {
 				t.Errorf("error %v, want %q", err, tt.says)
 			}
