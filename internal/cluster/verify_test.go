@@ -38,3 +38,8 @@ func TestVerificationLooksTwiceInARow(t *testing.T) {
 		t.Errorf("the cluster was verified after %d good look in a row", inARow)
 	}
 }
+
+func TestProgressWithoutATarget(t *testing.T) {
+	t.Parallel()
+	new(cluster.Progress).Report(t.Context(), clustertest.Snapshot("2.6.8").Inventory, nil) // must not panic
+}
