@@ -36,7 +36,7 @@ func (c Caches) Add(ctx context.Context, name, host string) (ContentCache, error
 	for _, cache := range before {
 		known[cache.ID] = true
 	}
-	return createOnce(ctx, c.client,
+	return createOnce(ctx, c.client, anyway,
 		func(ctx context.Context) (ContentCache, error) { return c.post(ctx, name, host) },
 		func(ctx context.Context) (*ContentCache, error) {
 			caches, err := c.List(ctx)

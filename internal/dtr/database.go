@@ -83,7 +83,7 @@ func (s *source) Read(b []byte) (int, error) {
 
 // update sends a request for an update. The job is zero unless the answer was lost and the job looked for.
 func (d Database) update(ctx context.Context, send func() error) (Job, error) {
-	return d.client.begin(ctx, DatabaseActions, func() (Job, error) { return Job{}, send() })
+	return d.client.begin(ctx, DatabaseActions, anyway, func() (Job, error) { return Job{}, send() })
 }
 
 func (d Database) accepted(a *endpoint.Answer) error {

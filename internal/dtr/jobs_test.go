@@ -1,8 +1,10 @@
 package dtr
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -196,20 +198,17 @@ func TestRunJob(t *testing.T) {
 		want  string // id; "lost" for a LostJobError, "error" for another one
 		posts int
 	}{
-		"accepted":                       {[]post{accepted}, "4", 1},
-		"answer lost":                    {[]post{lost}, "4", 1},
-		"answer garbled":                 {[]post{garbled}, "4", 1},
-		"answer without a job":           {[]post{emptied}, "4", 1},
-		"gateway gave up waiting":        {[]post{gateway}, "4", 1},
-		"lost, and tried again by DTR":   {[]post{retriedBy}, "4", 1},
-		"never arrived":                  {[]post{dropped, accepted}, "4", 2},
-		"busy":                           {[]post{busy, accepted}, "4", 2},
-		"never arrived, then lost":       {[]post{dropped, lost}, "4", 2},
-		"never arrived, beside a retry":  {[]post{droppedBesideRetry, accepted}, "5", 2},
-		"never arrived, beside another":  {[]post{droppedBesideOther, accepted}, "5", 2},
-		"never arrives":                  {[]post{dropped}, "lost", 2},
-		"refused":                        {[]post{refused}, "error", 1},
-		"never arrived and then refused": {[]post{dropped, refused}, "error", 2},
+		"accepted":                     {[]post{accepted}, "4", 1},
+		"answer lost":                  {[]post{lost}, "4", 1},
+		"answer garbled":               {[]post{garbled}, "4", 1},
+		"answer without a job":         {[]post{emptied}, "4", 1},
+		"gateway gave up waiting":      {[]post{gateway}, "4", 1},
+		"lost, and tried again by DTR": {[]post{retriedBy}, "4", 1},
+		"busy, or late":                {[]post{busy}, "lost", 1},
+		"not there, beside a retry":    {[]post{droppedBesideRetry}, "lost", 1},
+		"not there, beside another":    {[]post{droppedBesideOther}, "lost", 1},
+		"not there":                    {[]post{dropped}, "lost", 1},
+		"refused":                      {[]post{refused}, "error", 1},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -228,6 +227,28 @@ func TestRunJob(t *testing.T) {
 				t.Errorf("%s after %d POSTs (%v), want %s after %d", got, q.posts, err, tt.want, tt.posts)
 			}
 		})
+	}
+}
+
+// TestCreateOnceThatNeverLeft holds that what had no connection to take is sent again,
+// where nothing else is.
+func TestCreateOnceThatNeverLeft(t *testing.T) {
+	c := serve(t, always(200, "{}")).client(t)
+	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	for times, want := range map[int]int{1: 2, 9: 2} {
+		sent := 0
+		_, err := createOnce(t.Context(), c, neverLeft,
+			func(context.Context) (int, error) {
+				if sent++; sent <= times {
+					return 0, refused
+				}
+				return 1, nil
+			},
+			func(context.Context) (*int, error) { return nil, nil },
+			func(err error) error { return &LostJobError{Err: err} })
+		if _, lost := errors.AsType[*LostJobError](err); sent != want || lost || (err == nil) != (times == 1) {
+			t.Errorf("refused %d times: sent %d times, error %v", times, sent, err)
+		}
 	}
 }
 

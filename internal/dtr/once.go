@@ -10,12 +10,13 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
-// createOnce makes something that must not be there twice. When the answer to create is lost it looks for what was made,
-// and creates again, once, only when there is none. The error is that of lost when nobody can tell.
-func createOnce[T any](ctx context.Context, c *Client, create func(context.Context) (T, error), find func(context.Context) (*T, error), lost func(error) error) (T, error) {
-	for again := false; ; again = true {
+// createOnce makes something that must not be there twice. When the answer to create is lost it looks for what was made.
+// It creates again, once, when there is none and again allows that: the request may yet arrive. One that never left may be
+// repeated in any case. The error is that of lost when nobody can tell.
+func createOnce[T any](ctx context.Context, c *Client, again func(error) bool, create func(context.Context) (T, error), find func(context.Context) (*T, error), lost func(error) error) (T, error) {
+	for repeated := false; ; repeated = true {
 		created, err := create(ctx)
-		if err == nil || !answerLost(err) {
+		if err == nil || !answerLost(err) || repeated && neverLeft(err) {
 			return created, err
 		}
 		found, findErr := c.lookFor(ctx, looks(err), func() (bool, error) {
@@ -30,7 +31,7 @@ func createOnce[T any](ctx context.Context, c *Client, create func(context.Conte
 			return created, lost(errors.Join(err, findErr))
 		case found:
 			return created, nil
-		case again:
+		case repeated || !again(err):
 			return created, lost(err)
 		}
 	}
@@ -67,8 +68,17 @@ func answerLost(err error) bool {
 // looks is how often to look before what was asked for counts as surely not there.
 // A request that is still under way somewhere gets time to arrive; one that never left needs none.
 func looks(err error) int {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+	if neverLeft(err) {
 		return 1
 	}
 	return 3
 }
+
+// neverLeft reports whether no connection could be made that the request would have taken.
+func neverLeft(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+// anyway allows a second request whatever became of the first.
+func anyway(error) bool { return true }

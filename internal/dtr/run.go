@@ -8,17 +8,18 @@ import (
 )
 
 // RunJob starts a job of the action now. The parameters, which may be nil, depend on the action.
-// When the answer is lost it looks for the job, and asks again, once, only when there is none: a job must not run twice.
-// A *LostJobError says that nobody can tell whether the job was started.
+// When the answer is lost it looks for the job, and does not ask again, since a job must not run twice: a request that
+// DTR or a load balancer was late to answer may yet be carried out. A *LostJobError says that nobody can tell by now.
 func (c *Client) RunJob(ctx context.Context, action string, parameters map[string]string) (Job, error) {
 	if action == "" {
 		return Job{}, errors.New("the job's action is empty")
 	}
-	return c.begin(ctx, []string{action}, func() (Job, error) { return c.postJob(ctx, action, parameters) })
+	return c.begin(ctx, []string{action}, neverLeft, func() (Job, error) { return c.postJob(ctx, action, parameters) })
 }
 
-// begin sends a request that makes DTR start a job of one of the actions.
-func (c *Client) begin(ctx context.Context, actions []string, send func() (Job, error)) (Job, error) {
+// begin sends a request that makes DTR start a job of one of the actions. Whether it may be sent again when its answer is
+// lost and no job is found, again says.
+func (c *Client) begin(ctx context.Context, actions []string, again func(error) bool, send func() (Job, error)) (Job, error) {
 	known := map[string]bool{}
 	before, err := c.jobsOf(ctx, actions)
 	if err != nil {
@@ -27,7 +28,7 @@ func (c *Client) begin(ctx context.Context, actions []string, send func() (Job, 
 	for _, j := range before {
 		known[j.ID] = true
 	}
-	return createOnce(ctx, c,
+	return createOnce(ctx, c, again,
 		func(context.Context) (Job, error) { return send() },
 		func(ctx context.Context) (*Job, error) {
 			for _, action := range actions {

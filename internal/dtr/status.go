@@ -47,6 +47,9 @@ func (s JobStatus) Phase() (Phase, error) {
 	return PhaseUnknown, &UnknownStatusError{Word: string(s)}
 }
 
+// Done says that the job has come to a good end.
+func (s JobStatus) Done() bool { return phases[s] == PhaseDone }
+
 // Orphaned says that the job's worker is gone: it waits for another one, and nobody published for how long.
 func (s JobStatus) Orphaned() bool {
 	return s == "worker_dead" || s == "worker_shutdown" || s == "worker_resurrection"

@@ -208,7 +208,7 @@ func (u *databaseUpdate) read(ctx context.Context) (State, error) {
 			}
 		}
 	}
-	return StateOf(attemptsOf(u.first, jobs), time.Time{})
+	return StateOf(attemptsOf(u.first, jobs), "")
 }
 
 // errNotNewer says that the database is no newer after the update.

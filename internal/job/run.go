@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,7 +45,7 @@ func Run(ctx context.Context, client *dtr.Client, o Options) (dtr.Job, error) {
 	job, found := underWay(jobs, same)
 	if !found {
 		how = "started"
-		if job, err = client.RunJob(ctx, o.Action, o.Parameters); err != nil {
+		if job, err = start(ctx, client, o, jobs, list); err != nil {
 			return dtr.Job{}, err
 		}
 	}
@@ -67,11 +68,39 @@ func Run(ctx context.Context, client *dtr.Client, o Options) (dtr.Job, error) {
 		if err != nil {
 			return State{}, err
 		}
-		return StateOf(attemptsOf(job.ID, jobs), time.Time{})
+		return StateOf(attemptsOf(job.ID, jobs), "")
 	}
 	w.Changed = func(_ context.Context, job dtr.Job) { report(job, string(job.Status)) }
 	err = w.Wait(ctx, func(context.Context) (bool, error) { return w.State.Phase == Done, w.Overdue() })
 	return w.Job, w.failed(ctx, err)
+}
+
+// start starts the job. Where the answer to that was lost, the job gets time to turn up
+// among those that were not there before: it is never asked for twice.
+func start(ctx context.Context, client *dtr.Client, o Options, before []dtr.Job, list func(context.Context) ([]dtr.Job, error)) (dtr.Job, error) {
+	job, lost := client.RunJob(ctx, o.Action, o.Parameters)
+	if unsure := (*dtr.LostJobError)(nil); !errors.As(lost, &unsure) {
+		return job, lost
+	}
+	began, pace := time.Now(), o.Pace.OrDefault()
+	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
+		jobs, err := list(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, j := range slices.Backward(jobs) {
+			known := slices.ContainsFunc(before, func(b dtr.Job) bool { return b.ID == j.ID || b.ID == j.RetryFromID })
+			if !known && maps.Equal(o.Parameters, j.Parameters) {
+				job = j
+				return true, nil
+			}
+		}
+		if time.Since(began) > pace.MigrationStart {
+			return false, wait.Fail(lost)
+		}
+		return false, nil
+	})
+	return job, wait.Detached(ctx, Step, err)
 }
 
 // underWay returns the newest job that matches, has not ended and was not retried, out

@@ -8,6 +8,7 @@ package job
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
@@ -37,38 +38,45 @@ type State struct {
 	Attempts int
 }
 
-// StateOf returns the state of a job from its attempts, newest first; the newest
-// decides. Attempts that were scheduled before since and failed belong to an earlier
-// version, and do not count. The error is a *dtr.UnknownStatusError for a status that
-// the vendor has not documented.
-func StateOf(attempts []dtr.Job, since time.Time) (State, error) {
+// StateOf returns the state of a job from its attempts, newest first. One that is at
+// work decides; else a job that was done stays done, whatever became of a later
+// attempt; else the newest decides. Attempts that belong to an earlier version and
+// failed do not count: they begin with the one that has the id earlier, if that is not
+// "". The error is a *dtr.UnknownStatusError for a status of the newest that the
+// vendor has not documented.
+func StateOf(attempts []dtr.Job, earlier string) (State, error) {
 	var s State
-	for _, job := range attempts {
-		if !ended(job) || !job.ScheduledAt.Before(since) {
-			s.Attempts++
-		}
-	}
 	if len(attempts) == 0 {
 		return s, nil
 	}
+	cut := len(attempts)
+	if i := slices.IndexFunc(attempts, func(j dtr.Job) bool { return j.ID == earlier }); i >= 0 {
+		cut = i
+	}
+	for i, job := range attempts {
+		if i < cut || !ended(job) {
+			s.Attempts++
+		}
+	}
 	newest := attempts[0]
 	phase, err := newest.Status.Phase()
-	switch {
-	case err != nil:
+	if err != nil {
 		s.Job = newest
 		return s, err
-	case phase == dtr.PhaseDone:
-		s.Phase = Done
-	case phase == dtr.PhaseWaiting || phase == dtr.PhaseRunning:
-		s.Phase = Running
-	case newest.ScheduledAt.Before(since):
-		return s, nil
-	case phase == dtr.PhaseFailed && newest.RetriesLeft > 0:
-		s.Phase = Retrying
-	default:
-		s.Phase = GaveUp
 	}
-	s.Job = newest
+	working, atWork := underWay(attempts, func(dtr.Job) bool { return true })
+	done := slices.IndexFunc(attempts, func(j dtr.Job) bool { return j.Status.Done() })
+	switch {
+	case atWork && (done < 0 || !working.Status.Orphaned()):
+		s.Phase, s.Job = Running, working
+	case done >= 0:
+		s.Phase, s.Job = Done, attempts[done]
+	case cut == 0:
+	case phase == dtr.PhaseFailed && newest.RetriesLeft > 0:
+		s.Phase, s.Job = Retrying, newest
+	default:
+		s.Phase, s.Job = GaveUp, newest
+	}
 	return s, nil
 }
 

@@ -3,53 +3,50 @@ package job
 import (
 	"errors"
 	"testing"
-	"time"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 )
 
-// attempt is an attempt at a job that was scheduled so long after the containers
-// were created.
-func attempt(id, status string, retriesLeft int, after time.Duration) dtr.Job {
-	return dtr.Job{
-		ID: id, RetryFromID: id, Action: migration, Status: dtr.JobStatus(status),
-		RetriesLeft: retriesLeft, RetriesTotal: 2, ScheduledAt: clustertest.Epoch.Add(after),
-	}
+// attempt is an attempt at a job.
+func attempt(id, status string, retriesLeft int) dtr.Job {
+	return dtr.Job{ID: id, RetryFromID: id, Action: migration, Status: dtr.JobStatus(status), RetriesLeft: retriesLeft, RetriesTotal: 2}
 }
 
 func TestStateOf(t *testing.T) {
 	t.Parallel()
-	const before, after = -time.Hour, time.Hour
 	tests := []struct {
 		name     string
 		jobs     []dtr.Job // newest first
+		earlier  string    // the newest of an earlier version
 		phase    Phase
 		job      string
 		attempts int
 	}{
-		{"none", nil, Absent, "", 0},
-		{"waiting", []dtr.Job{attempt("a", "waiting", 2, after)}, Running, "a", 1},
-		{"running", []dtr.Job{attempt("a", "running", 2, after)}, Running, "a", 1},
-		{"done", []dtr.Job{attempt("a", "done", 2, after)}, Done, "a", 1},
-		{"failed, DTR tries again", []dtr.Job{attempt("a", "error", 2, after)}, Retrying, "a", 1},
-		{"second attempt runs", []dtr.Job{attempt("b", "running", 1, after), attempt("a", "error", 2, after)}, Running, "b", 2},
-		{"third attempt done", []dtr.Job{attempt("c", "done", 0, after), attempt("b", "errored", 1, after), attempt("a", "error", 2, after)}, Done, "c", 3},
-		{"all attempts failed", []dtr.Job{attempt("c", "error", 0, after), attempt("b", "error", 1, after), attempt("a", "error", 2, after)}, GaveUp, "c", 3},
-		{"canceled by somebody", []dtr.Job{attempt("a", "canceled", 2, after)}, GaveUp, "a", 1},
-		{"cancel asked for, still at work", []dtr.Job{attempt("a", "cancel_request", 2, after)}, Running, "a", 1},
-		{"its worker died, another may claim it", []dtr.Job{attempt("a", "worker_dead", 2, after)}, Running, "a", 1},
-		{"done on the version before", []dtr.Job{attempt("a", "done", 2, before)}, Done, "a", 0},
-		{"failed on the version before only", []dtr.Job{attempt("a", "error", 0, before)}, Absent, "", 0},
-		{"still running from before", []dtr.Job{attempt("a", "running", 0, before)}, Running, "a", 1},
-		{"failed again after it was done", []dtr.Job{attempt("b", "error", 0, after), attempt("a", "done", 0, after)}, GaveUp, "b", 2},
-		{"runs again after it was done", []dtr.Job{attempt("b", "running", 0, after), attempt("a", "done", 0, before)}, Running, "b", 1},
-		{"failed on the version before, after it was done", []dtr.Job{attempt("b", "error", 0, before), attempt("a", "done", 0, before)}, Absent, "", 0},
+		{"none", nil, "", Absent, "", 0},
+		{"waiting", []dtr.Job{attempt("a", "waiting", 2)}, "", Running, "a", 1},
+		{"running", []dtr.Job{attempt("a", "running", 2)}, "", Running, "a", 1},
+		{"done", []dtr.Job{attempt("a", "done", 2)}, "", Done, "a", 1},
+		{"failed, DTR tries again", []dtr.Job{attempt("a", "error", 2)}, "", Retrying, "a", 1},
+		{"second attempt runs", []dtr.Job{attempt("b", "running", 1), attempt("a", "error", 2)}, "", Running, "b", 2},
+		{"third attempt done", []dtr.Job{attempt("c", "done", 0), attempt("b", "errored", 1), attempt("a", "error", 2)}, "", Done, "c", 3},
+		{"all attempts failed", []dtr.Job{attempt("c", "error", 0), attempt("b", "error", 1), attempt("a", "error", 2)}, "", GaveUp, "c", 3},
+		{"canceled by somebody", []dtr.Job{attempt("a", "canceled", 2)}, "", GaveUp, "a", 1},
+		{"cancel asked for, still at work", []dtr.Job{attempt("a", "cancel_request", 2)}, "", Running, "a", 1},
+		{"its worker died, another may claim it", []dtr.Job{attempt("a", "worker_dead", 2)}, "", Running, "a", 1},
+		{"done on the version before", []dtr.Job{attempt("a", "done", 2)}, "a", Done, "a", 0},
+		{"failed on the version before only", []dtr.Job{attempt("a", "error", 0)}, "a", Absent, "", 0},
+		{"still running from before", []dtr.Job{attempt("a", "running", 0)}, "a", Running, "a", 1},
+		{"failed again after it was done", []dtr.Job{attempt("b", "error", 0), attempt("a", "done", 0)}, "", Done, "a", 2},
+		{"canceled after it was done", []dtr.Job{attempt("b", "canceled", 0), attempt("a", "done", 0)}, "", Done, "a", 2},
+		{"its worker died after it was done", []dtr.Job{attempt("b", "worker_dead", 0), attempt("a", "done", 0)}, "", Done, "a", 2},
+		{"another one was canceled while it runs", []dtr.Job{attempt("b", "canceled", 0), attempt("a", "running", 0)}, "", Running, "a", 2},
+		{"runs again after it was done", []dtr.Job{attempt("b", "running", 0), attempt("a", "done", 0)}, "a", Running, "b", 1},
+		{"failed on the version before, after it was done", []dtr.Job{attempt("b", "error", 0), attempt("a", "done", 0)}, "b", Done, "a", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m, err := StateOf(tt.jobs, clustertest.Epoch)
+			m, err := StateOf(tt.jobs, tt.earlier)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,7 +58,7 @@ func TestStateOf(t *testing.T) {
 
 	t.Run("unknown status", func(t *testing.T) {
 		t.Parallel()
-		m, err := StateOf([]dtr.Job{attempt("a", "hibernating", 2, after)}, clustertest.Epoch)
+		m, err := StateOf([]dtr.Job{attempt("a", "hibernating", 2)}, "")
 		var unknown *dtr.UnknownStatusError
 		if !errors.As(err, &unknown) || unknown.Word != "hibernating" {
 			t.Fatalf("got error %v, want an UnknownStatusError that quotes the word", err)

@@ -32,6 +32,18 @@ type Waiter struct {
 	Since time.Time // when State.Phase or Job changed last
 }
 
+// outageError is an error of a decision that is an outage.
+type outageError struct{ error }
+
+// Outage marks an error of a decision as an outage, which is tolerated as an error of
+// Read is. Of nil it makes nil.
+func Outage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &outageError{err}
+}
+
 // Wait reads the job again and again until decide is done or fails. Errors: those of
 // decide, a *dtr.UnknownStatusError, and a *wait.DetachedError if the waiting ended
 // and the job goes on.
@@ -48,6 +60,9 @@ func (w *Waiter) Wait(ctx context.Context, decide func(context.Context) (done bo
 		done := false
 		if failure = err; failure == nil {
 			done, failure = decide(ctx)
+		}
+		if outage := (*outageError)(nil); errors.As(failure, &outage) {
+			return false, outage.error
 		}
 		return done || failure != nil, nil
 	})

@@ -61,16 +61,6 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 			},
 			want: "Another DTR bootstrapper is running\n",
 		},
-		"pending migration": {
-			from: "2.6.15", target: "2.7.8",
-			obstacle: func(t *testing.T, c *simulator.Cluster) {
-				t.Helper()
-				t.Cleanup(c.Hold(simulator.MigrationStarted))
-				startMigration(t, c)
-				<-c.Reached(simulator.MigrationStarted)
-			},
-			want: "An earlier migration is not finished\n",
-		},
 		"migration of an unknown status": {
 			from: "2.6.15", target: "2.7.8",
 			obstacle: listJob("levitating"),
@@ -160,4 +150,29 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPlanWarnsOfAMigrationAtWork holds that the plan says what the apply waits for,
+// and that the apply does.
+func TestPlanWarnsOfAMigrationAtWork(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.6.15")
+	p := planner(t, cluster)
+	release := cluster.Hold(simulator.MigrationStarted)
+	defer release()
+	startMigration(t, cluster)
+	<-cluster.Reached(simulator.MigrationStarted)
+	planned := p.plan(nil, values{"target_version": "2.7.8"})
+	p.ok(nil, planned.diags)
+	if text := render(planned.diags); !strings.Contains(text, "Warning: The upgrade waits for a migration\n") {
+		t.Errorf("got:\n%s", text)
+	}
+	cluster.At(simulator.BootstrapperStarted, func() {
+		if jobs := cluster.Jobs(); jobs[0].Status != "done" {
+			t.Errorf("the bootstrapper was started beside %+v", jobs)
+		}
+	})
+	release()
+	expect(t, p.applyPlan(nil, planned).diags, "")
+	runs(t, cluster, "2.7.8")
 }

@@ -3,7 +3,6 @@ package upgrade
 import (
 	"context"
 	"errors"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -84,7 +83,7 @@ func Describe(ctx context.Context, c cluster.Cluster) (*Description, error) {
 // migrationState judges the migration by its jobs, and by what is left of it once
 // DTR has dropped them.
 func (obs *Observation) migrationState() Migration {
-	m, err := job.StateOf(obs.Jobs[metadataStoreMigration], time.Time{})
+	m, err := job.StateOf(obs.Jobs[metadataStoreMigration], "")
 	state := Migration{State: MigrationUnknown, Job: m.Job}
 	if err != nil {
 		return state

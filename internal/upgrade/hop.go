@@ -13,11 +13,12 @@ import (
 func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 	b := r.backupStep(obs, hop)
 	return []wait.Step{
+		{Name: stepMigration, Run: func(ctx context.Context) error { return r.awaitMigrations(ctx, obs, hop) }},
 		{Name: StepBackup, Done: b.done, Run: b.run},
 		{Name: images.Step, Done: r.imagesNotNeeded(hop), Run: func(ctx context.Context) error { return r.bringImages(ctx, obs, hop) }},
 		{Name: stepUpgrade, Done: r.upgraded(hop), Run: func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
 		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, hop) }},
-		{Name: stepMigration, Done: r.migrated(hop), Run: func(ctx context.Context) error { return r.migrate(ctx, hop) }},
+		{Name: stepMigration, Done: noMigration(hop), Run: func(ctx context.Context) error { return r.migrate(ctx, hop) }},
 		{Name: stepTidy, Run: func(ctx context.Context) error { return r.tidy(ctx, hop) }},
 	}
 }
@@ -30,6 +31,9 @@ func (r *run) tidy(ctx context.Context, hop transition.Hop) error {
 		if err := r.tidyBackup(ctx); err != nil {
 			return err
 		}
+	}
+	if err := r.removeEnded(ctx, postLockName(r.runner.Host)); err != nil {
+		return err
 	}
 	return r.removeEnded(ctx, r.runner.ContainerName())
 }

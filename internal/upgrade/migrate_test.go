@@ -1,9 +1,16 @@
 package upgrade
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +189,201 @@ func TestRetriggerLosesNoAnswer(t *testing.T) {
 	}
 }
 
+// TestLostPostIsNotRepeated has a load balancer give up on the POST of the job, which is
+// carried out late, or never.
+func TestLostPostIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]simulator.Fault{"late": {Status: 504}, "reset": {Reset: true}, "never": {Status: 504}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			sim.SetMigration(simulator.MigrationFaults{Fail: 3})
+			o := to("2.6.15")
+			fault.Service, fault.Method, fault.Path, fault.Times = simulator.ServiceDTR, "POST", "/api/v0/jobs", 1
+			if name == "never" {
+				o.Pace.MigrationStart = 100 * time.Millisecond
+				fault.Times = 0
+			} else {
+				looks := 0 // once the POST was lost
+				sim.Inject(simulator.Fault{Method: "GET", Path: "/api/v0/jobs", Matches: func(*http.Request) bool {
+					if clustertest.Posts(sim) > 0 {
+						if looks++; looks == 8 {
+							go sim.ScheduleMigration()
+						}
+					}
+					return false
+				}})
+			}
+			sim.Inject(fault)
+			_, err := runUpgrade(t, c, o)
+			if n := clustertest.Posts(sim); n != 1 {
+				t.Errorf("%d POSTs", n)
+			}
+			if name == "never" {
+				failure := clustertest.AsError[*MigrationError](t, err)
+				if _, lost := errors.AsType[*dtr.LostJobError](failure.Cause); !lost {
+					t.Errorf("got %v, want it to say that the answer was lost", err)
+				}
+			} else if err != nil {
+				t.Error(err)
+			}
+			for _, c := range sim.Containers() {
+				if strings.HasPrefix(c.Name, "dtr-migration-") {
+					t.Errorf("container %s is left over", c.Name)
+				}
+			}
+		})
+	}
+}
+
+// TestTwoAppliesPostAMigrationOnce has two applies see that DTR has given the job up,
+// and DTR take its time over the first POST.
+func TestTwoAppliesPostAMigrationOnce(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{Fail: 3})
+	sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Method: "POST", Path: "/api/v0/jobs", Delay: 200 * time.Millisecond, Times: 1})
+	errs := make(chan error)
+	for range 2 {
+		go func() {
+			_, err := Run(clustertest.Limited(t), c, to("2.6.15"))
+			errs <- err
+		}()
+	}
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := clustertest.Posts(sim); n != 1 || sim.Jobs()[0].Status != "done" {
+		t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
+	}
+	clustertest.WantNoBootstrapper(t, sim)
+}
+
+// TestPostLockOfAKilledApply finds the lock taken by an apply that does not come back.
+func TestPostLockOfAKilledApply(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{NeverStart: true})
+	o := to("2.6.15")
+	o.Pace.MigrationStart, o.Pace.Consistent = 100*time.Millisecond, 50*time.Millisecond
+	killed, _, _ := looked(t, c, o)
+	lock := &postLock{run: killed}
+	if taken, err := lock.take(t.Context()); err != nil || !taken {
+		t.Fatalf("taken: %t, error %v", taken, err)
+	}
+	other := &postLock{run: killed}
+	if taken, err := other.take(t.Context()); err != nil || taken {
+		t.Fatalf("taken twice: %t, error %v", taken, err)
+	}
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	if n := clustertest.Posts(sim); n != 1 {
+		t.Errorf("%d POSTs", n)
+	}
+}
+
+// TestPatchUpgradeMigratesNothing is on 2.6 with online garbage collection off, and
+// no job in DTR's history: such a cluster was installed as 2.6, for all that is known.
+func TestPatchUpgradeMigratesNothing(t *testing.T) {
+	t.Parallel()
+	for _, retriggers := range []int{0, 1} {
+		t.Run(strconv.Itoa(retriggers), func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.6.3")
+			sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: "/api/v0/meta/features", Rewrite: func(status int, body []byte) (int, []byte) {
+				return status, bytes.ReplaceAll(body, []byte(`"onlineGCEnabled":true`), []byte(`"onlineGCEnabled":false`))
+			}})
+			o := to("2.6.15")
+			o.Retriggers, o.Pace.MigrationStart = retriggers, 20*time.Millisecond
+			if _, err := runUpgrade(t, c, o); err != nil {
+				t.Error(err)
+			}
+			o.Applied = clustertest.Version("2.6.3") // the state of an apply that was killed at its very end
+			if _, err := runUpgrade(t, c, o); err != nil {
+				t.Error(err)
+			}
+			if n := clustertest.Posts(sim); n > 0 || len(sim.Jobs()) > 0 {
+				t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
+			}
+		})
+	}
+}
+
+// TestMigrationWithClocksApart has the nodes' clocks ahead of DTR's.
+func TestMigrationWithClocksApart(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	created := regexp.MustCompile(`"Created":\d+`)
+	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: "GET", Path: "/containers/json", Rewrite: func(status int, body []byte) (int, []byte) {
+		return status, created.ReplaceAllFunc(body, func(b []byte) []byte {
+			at := clustertest.Must[int64](t)(strconv.ParseInt(string(b[len(`"Created":`):]), 10, 64))
+			return fmt.Appendf(nil, `"Created":%d`, at+3600)
+		})
+	}})
+	// The replicas' reports are by the nodes' clocks as well.
+	stamp := regexp.MustCompile(`"(replica_timestamp)":\{[^}]*\}`)
+	sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: "/api/v0/meta/cluster_status", Rewrite: func(status int, body []byte) (int, []byte) {
+		return status, stamp.ReplaceAllFunc(body, func(b []byte) []byte {
+			return bytes.ReplaceAll(b, fmt.Appendf(nil, `:"%d-`, time.Now().Year()), fmt.Appendf(nil, `:"%d-`, time.Now().Year()+1))
+		})
+	}})
+	sim.SetMigration(simulator.MigrationFaults{Fail: -1})
+	o := to("2.6.15")
+	o.Retriggers, o.Pace.MigrationStart = 0, 100*time.Millisecond
+	_, err := runUpgrade(t, c, o)
+	if failure := clustertest.AsError[*MigrationError](t, err); failure.Attempts != 3 || failure.Job.Status != "errored" {
+		t.Errorf("got %v, want the last of three attempts", err)
+	}
+}
+
+// TestMigrationThatFailedBeforeTheHop has the metadata store's opt-in migration fail
+// on 2.5: 2.6 makes it again by itself.
+func TestMigrationThatFailedBeforeTheHop(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{Fail: 3})
+	sim.ScheduleMigration() // the run waits for it, and its two retries
+	report, err := runUpgrade(t, c, to("2.6.15"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := clustertest.Posts(sim); n > 0 || report.MigrationAttempts != 1 || len(sim.Jobs()) != 4 {
+		t.Errorf("%d POSTs, %d attempts, jobs %+v", n, report.MigrationAttempts, sim.Jobs())
+	}
+}
+
+// TestRunWaitsForAMigrationOfDTR has DTR run another migration by itself after the
+// first of two hops.
+func TestRunWaitsForAMigrationOfDTR(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.4.14")
+	var atWork atomic.Bool
+	sim.At(simulator.BootstrapperFinished, sync.OnceFunc(func() { atWork.Store(true) }))
+	looks := 0
+	scanned := func(r *http.Request) bool {
+		return r.URL.Query().Get("action") == "scannedlayermigration" && atWork.Load()
+	}
+	sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Method: "GET", Path: "/api/v0/jobs", Matches: scanned, Rewrite: func(status int, _ []byte) (int, []byte) {
+		word := "running"
+		if looks++; looks > 9 {
+			word = "done"
+		} else if n := sim.BootstrapperRuns(); n != 1 {
+			t.Errorf("the second hop has begun after %d looks", looks)
+		}
+		return status, fmt.Appendf(nil, `{"jobs":[{"id":"s1","retryFromID":"s1","status":%q,"action":"scannedlayermigration"}]}`, word)
+	}})
+	if _, err := runUpgrade(t, c, to("2.6.15", "2.5.17")); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.WantAt(t, sim, "2.6.15")
+	if looks < 9 {
+		t.Errorf("the job was looked at %d times", looks)
+	}
+}
+
 // TestRunRemembersAMigratedStore has a store that was migrated so long ago that DTR
 // lists no job of it, and a bootstrapper that dies once a replica runs 2.6.
 func TestRunRemembersAMigratedStore(t *testing.T) {
@@ -209,7 +411,8 @@ func TestRetriggerOfALaggingList(t *testing.T) {
 	sim, c := clustertest.Start(t, "2.6.15")
 	failed := job.State{Phase: job.GaveUp, Job: migrationJob("a", "error", 0, time.Hour), Attempts: 3}
 	reads := 0
-	m := &migration{retriggers: 2, Waiter: &job.Waiter{
+	r, _, _ := looked(t, c, to("2.6.15"))
+	m := &migration{retriggers: 2, lock: &postLock{run: r}, Waiter: &job.Waiter{
 		Step: stepMigration, Action: metadataStoreMigration, Client: c.DTR, Pace: clustertest.Pace,
 		Read: func(context.Context) (job.State, error) {
 			if reads++; reads > 4 {

@@ -50,9 +50,7 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 		return nil
 	}
 	hop := newHop(current, current)
-	pending := obs.pendingMigration(current)
-	applied := o.Applied != nil && !o.Applied.LessThan(current)
-	if pending != nil && pending.action == metadataStoreMigration || !applied && obs.owesMigration(current) {
+	if obs.resumesMigration(current, o) {
 		hop.MigrationJobs = []string{metadataStoreMigration}
 	}
 	_, changing := obs.MembershipChange() // then the half done replica is of that

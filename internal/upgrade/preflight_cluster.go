@@ -7,6 +7,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -56,25 +57,22 @@ func (p *checks) foreignUpgrade() {
 	}
 }
 
+// pendingMigration finds a migration that has to be over first. One that DTR may still
+// bring to its end is no obstacle: the apply waits for it.
 func (p *checks) pendingMigration() {
-	current := p.obs.CurrentVersion()
-	pending := p.obs.pendingMigration(current)
+	pending := p.obs.pendingMigration()
 	if pending == nil {
 		p.owedMigration()
 		return
 	}
-	if p.Resume != nil && slices.Contains(p.Resume.MigrationJobs, pending.action) {
-		return // this very run waits for it
+	if !p.Due() || p.obs.ownMigration(p.next(), pending.action) || p.adopts() {
+		return // this very run waits for it, or for the bootstrapper
 	}
-	if _, ours := p.obs.UpgradeContainer(); ours && len(p.obs.Versions()) > 1 {
-		return // DTR may start the job of the hop that is being finished at any moment
-	}
+	current := p.obs.CurrentVersion()
 	const log = "Its log is under System > Job Logs in DTR's web interface."
 	f := preflight.Finding{
 		Check: preflight.PendingMigration, Severity: preflight.Error,
-		Summary: "An earlier migration is not finished",
-		Seen:    fmt.Sprintf("Job: %s %s\nStatus: %s\nThe cluster runs %s.", pending.action, pending.Job.ID, pending.Job.Status, current),
-		Todo:    "Wait until it is done, then plan again.",
+		Seen: fmt.Sprintf("Job: %s %s\nStatus: %s\nThe cluster runs %s.", pending.action, pending.Job.ID, pending.Job.Status, current),
 	}
 	switch {
 	case pending.err != nil:
@@ -88,13 +86,21 @@ func (p *checks) pendingMigration() {
 	case pending.Phase == job.GaveUp:
 		f.Summary = "An earlier migration has failed"
 		f.Todo = "Start the job again with a POST to /api/v0/jobs, wait until it is done, then plan again. " + log
+	case p.stage.applying:
+		return
+	default:
+		f.Summary, f.Severity = "The upgrade waits for a migration", preflight.Warning
+		f.Todo = "DTR runs this job by itself. The apply waits until it is done, and only then starts the upgrade. " + log
 	}
 	p.find(f)
 }
 
 // owedMigration warns of a cluster on 2.6 that shows no sign of its migration.
 func (p *checks) owedMigration() {
-	if p.Resume != nil || len(p.Hops) == 0 || !p.obs.owesMigration(p.Hops[0].From) {
+	leaves := func(h transition.Hop) bool {
+		return minor(h.From.String()) == metadataStoreVersion && minor(h.To.String()) != metadataStoreVersion
+	}
+	if p.Resume != nil || !slices.ContainsFunc(p.Hops, leaves) || !p.obs.owesMigration(p.obs.CurrentVersion()) {
 		return
 	}
 	current := p.obs.CurrentVersion()

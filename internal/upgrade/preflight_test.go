@@ -99,7 +99,7 @@ func TestPreflightFindings(t *testing.T) {
 			change: func(obs *Observation, _ *Options) {
 				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "running", 2, time.Hour)}
 			},
-			check: preflight.PendingMigration, severity: preflight.Error, says: "not finished",
+			check: preflight.PendingMigration, severity: preflight.Warning, says: "waits until it is done",
 		},
 		{
 			name: "migration of an earlier hop failed for good", obs: observation("2.6.15"), options: options("2.7.8"),
@@ -375,5 +375,57 @@ func TestPreflightOfAHiddenReplica(t *testing.T) {
 				t.Errorf("severity %d, want %d", got, tt.severity)
 			}
 		})
+	}
+}
+
+// TestPreflightOfMigrationsThatBlockNothing holds what is judged by what the cluster
+// needs now, and what only a plan speaks of.
+func TestPreflightOfMigrationsThatBlockNothing(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, action string
+		jobs         []dtr.Job // newest first
+		applying     bool
+	}{
+		{"canceled after it was done", metadataStoreMigration, []dtr.Job{migrationJob("b", "canceled", 0, time.Hour), migrationJob("a", "done", 0, time.Minute)}, false},
+		{"failed after it was done", metadataStoreMigration, []dtr.Job{migrationJob("b", "error", 0, time.Hour), migrationJob("a", "done", 0, time.Minute)}, false},
+		{"its worker died years ago", "tagmigration", []dtr.Job{migrationJob("a", "worker_dead", 0, -3*365*24*time.Hour)}, false},
+		{"never retried, years ago", "bloblinkmigration", []dtr.Job{migrationJob("a", "error", 2, -3*365*24*time.Hour)}, false},
+		{"canceled years ago", "scannedlayermigration", []dtr.Job{migrationJob("a", "canceled", 0, -3*365*24*time.Hour)}, false},
+		{"at work in an apply", metadataStoreMigration, []dtr.Job{migrationJob("a", "running", 2, time.Hour)}, true},
+		{"its worker has just died, in an apply", metadataStoreMigration, []dtr.Job{migrationJob("a", "worker_dead", 2, time.Hour)}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			obs := observation("2.6.15")
+			obs.Jobs[tt.action] = tt.jobs
+			plan, findings := runChecks(obs, options("2.7.8"), stage{applying: tt.applying})
+			if len(plan.Hops) != 1 || plan.Resume != nil {
+				t.Errorf("plan %+v", plan)
+			}
+			for _, f := range findings {
+				if f.Check == preflight.PendingMigration {
+					t.Errorf("finding %+v", f)
+				}
+			}
+		})
+	}
+}
+
+// TestPreflightOfAMigrationThatLeftNoTrace holds that a patch upgrade does not ask for
+// it.
+func TestPreflightOfAMigrationThatLeftNoTrace(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		target string
+		via    []string
+		warns  bool
+	}{{"2.6.15", nil, false}, {"2.7.8", nil, true}, {"2.7.8", []string{"2.6.15"}, true}} {
+		obs := observation("2.6.3")
+		obs.Features.OnlineGCEnabled = false
+		_, findings := check(obs, options(tt.target, tt.via...))
+		if warns := strings.Contains(summaries(findings), "No record of the metadata store migration"); warns != tt.warns {
+			t.Errorf("to %s via %s: %s", tt.target, tt.via, summaries(findings))
+		}
 	}
 }

@@ -80,11 +80,15 @@ func (r *run) hops(ctx context.Context, obs *Observation, plan Plan) error {
 			return nil
 		}
 		err := r.hop(ctx, obs, plan.next())
-		if closed, ok := errors.AsType[*ClosedWindowError](err); ok {
+		closed, waited := errors.AsType[*ClosedWindowError](err)
+		if waited {
 			err = r.waitForWindow(ctx, closed)
 		}
 		if err != nil {
 			return err
+		}
+		if !waited {
+			r.o.Applied = plan.next().To // with its migrations: nothing of it is owed
 		}
 		if obs, plan, err = r.next(ctx); err != nil {
 			return err

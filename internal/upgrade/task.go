@@ -39,7 +39,12 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 			}
 			return &ClusterChangedError{Hop: hop, Bootstrapper: cluster.Purpose(c.Labels)}
 		},
-		BeforeStart: func(ctx context.Context) error { return r.checkWindowBeforeStart(ctx, hop) },
+		BeforeStart: func(ctx context.Context) error {
+			if err := r.awaitMigrations(ctx, obs, hop); err != nil { // DTR may have started one since
+				return err
+			}
+			return r.checkWindowBeforeStart(ctx, hop)
+		},
 		StillNeeded: func(ctx context.Context, retry bool) (bool, error) { return r.stillNeeded(ctx, hop, retry) },
 		Problems: func(c runner.Container, i *cluster.Inventory) []cluster.Problem {
 			return i.Problems(cluster.LabelledVersion(c.Labels, cluster.LabelTo))
@@ -64,11 +69,7 @@ func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.
 		Node:   replica.Node,
 		Labels: map[string]string{cluster.LabelFrom: hop.From.String(), cluster.LabelTo: hop.To.String()},
 	}
-	earlier, _ := obs.UpgradeContainer() // of an attempt that broke off, and whose replicas answer otherwise by now
-	if obs.migratedBefore() || earlier.Labels[labelMigrated] == "true" {
-		spec.Labels[labelMigrated] = "true"
-	}
-	return spec, nil
+	return spec, r.migrationLabels(ctx, obs, hop, spec.Labels)
 }
 
 // stillNeeded reports whether the hop is still to be made. A *ClusterChangedError says

@@ -1,0 +1,111 @@
+package upgrade
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+)
+
+// labelPost, on the container of a postLock, is whose it is.
+const labelPost = "com.github.dtr-upgrade.migration"
+
+// cleanupLimit bounds what is done after a run, also after one that was cancelled.
+const cleanupLimit = 30 * time.Second
+
+// postLock keeps two applies from starting one migration job both. It is a container
+// that is never started: UCP refuses a second one of its name. The bootstrapper's own
+// container cannot be that lock, since every apply that follows it has found it.
+type postLock struct {
+	run   *run
+	nonce string
+	id    string // "" while it is not held
+
+	other string // the container that another apply holds it with
+	since time.Time
+}
+
+// postLockName is the fixed name of a cluster's lock.
+func postLockName(host string) string { return "dtr-migration-" + cluster.FileName(host) }
+
+// take takes the lock, and reports whether it is held. One that another apply has held
+// for longer than that may wait for its job is what a killed one has left, and is
+// removed.
+func (l *postLock) take(ctx context.Context) (bool, error) {
+	if l.id != "" {
+		return true, nil
+	}
+	engine, err := l.run.cluster.UCP.Engine(ctx)
+	if err != nil {
+		return false, err
+	}
+	all, err := engine.Containers(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	// Any image will do that is on some node for sure.
+	i := slices.IndexFunc(all, func(c ucp.Container) bool {
+		_, _, _, part := bootstrap.ParseContainerName(c.Name)
+		return part && c.Running()
+	})
+	if i < 0 {
+		return false, errors.New("UCP shows no container of DTR that runs")
+	}
+	if l.nonce == "" {
+		l.nonce = rand.Text()
+	}
+	name := postLockName(l.run.runner.Host)
+	id, err := engine.Create(ctx, ucp.CreateSpec{Name: name, Image: all[i].Image, Node: all[i].Node, Labels: map[string]string{
+		cluster.LabelCluster: l.run.runner.Host, cluster.LabelProvider: l.run.o.ProviderVersion, labelPost: l.nonce,
+	}})
+	if err == nil {
+		l.id = id
+		return true, nil
+	}
+	if !errdefs.IsConflict(err) {
+		return false, err
+	}
+	found, err := engine.Container(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return false, nil // given back by now
+	case err != nil:
+		return false, err
+	case found.Labels[labelPost] == l.nonce: // the answer was lost
+		l.id = found.ID
+		return true, nil
+	case found.ID != l.other:
+		tflog.Info(ctx, "Another apply is about to start the migration job", map[string]any{"container": name})
+		l.other, l.since = found.ID, time.Now()
+	case time.Since(l.since) > l.run.runner.Pace.MigrationStart+l.run.runner.Pace.Consistent:
+		if err := engine.Remove(ctx, found.ID); err != nil && !errdefs.IsNotFound(err) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// release gives the lock back.
+func (l *postLock) release(ctx context.Context) {
+	if l.id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	defer cancel()
+	engine, err := l.run.cluster.UCP.Engine(ctx)
+	if err == nil {
+		err = engine.Remove(ctx, l.id)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		tflog.Warn(ctx, "A container could not be removed", map[string]any{"container": postLockName(l.run.runner.Host), "error": err.Error()})
+	}
+	l.id = ""
+}
