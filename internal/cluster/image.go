@@ -20,12 +20,3 @@ func ParseImage(image string) (repository, tag string) {
 	}
 	return reference.FamiliarName(ref), tag
 }
-
-// FamiliarImage is a reference as Docker shows it: without Docker Hub's name.
-func FamiliarImage(image string) string {
-	ref, err := reference.ParseNormalizedNamed(image)
-	if err != nil {
-		return image
-	}
-	return reference.FamiliarString(ref)
-}

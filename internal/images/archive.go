@@ -13,7 +13,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 // manifestName is the table of contents of what docker save writes.
@@ -117,7 +117,7 @@ func manifestTags(r io.Reader) (map[string]bool, error) {
 	tags := map[string]bool{}
 	for _, image := range manifest {
 		for _, tag := range image.RepoTags {
-			tags[cluster.FamiliarImage(tag)] = true
+			tags[ucp.FamiliarImage(tag)] = true
 		}
 	}
 	return tags, nil

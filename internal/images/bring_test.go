@@ -1,6 +1,7 @@
 package images
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -213,6 +214,38 @@ func TestLookupOfTheBootstrapperIsOfItsNode(t *testing.T) {
 			missing, _ := lookup.Unavailable(versions[0], nodes)
 			if node == "worker1" && len(missing) > 0 || node != "worker1" && !slices.Equal(missing, []string{bootstrapper + " on worker1"}) {
 				t.Errorf("missing: %v", missing)
+			}
+		})
+	}
+}
+
+// TestImagesAreListedInLong has the engines show Docker's own registry, as some do.
+func TestImagesAreListedInLong(t *testing.T) {
+	t.Parallel()
+	for _, registry := range []string{"docker.io/", "index.docker.io/"} {
+		t.Run(registry, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			sim.AddBundle("2.6.15")
+			digest := "sha256:" + strings.Repeat("1", 64)
+			for _, node := range nodes {
+				sim.TagImage(node, bootstrapper, digest)
+			}
+			sim.Inject(simulator.Fault{
+				Service: simulator.ServiceEngine, Path: "/images/json",
+				Rewrite: func(status int, body []byte) (int, []byte) {
+					return status, bytes.ReplaceAll(body, []byte(`"mirantis/`), []byte(`"`+registry+`mirantis/`))
+				},
+			})
+			source := Source{Digests: map[string]string{"2.6.15": digest}}
+			if err := source.BringComponents(t.Context(), c, clustertest.Pace, nodes, clustertest.Version("2.6.15")); err != nil {
+				t.Error(err)
+			}
+			if err := source.BringBootstrapper(t.Context(), c, clustertest.Pace, "worker1", clustertest.Version("2.6.15")); err != nil {
+				t.Error(err)
+			}
+			if did := clustertest.Changes(sim); len(did) > 0 {
+				t.Errorf("what is there was brought: %v", did)
 			}
 		})
 	}

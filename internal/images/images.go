@@ -27,7 +27,7 @@ const (
 
 // Source is where images come from.
 type Source struct {
-	Repository string            // of the bootstrapper's image; "" is the vendor's for the version
+	Repository string            // of the bootstrapper's image, as ucp.FamiliarImage writes it; "" is the vendor's for the version
 	Pull       PullPolicy        // "" is PullMissing
 	Digests    map[string]string // version to sha256:...; other content is refused
 	Archives   map[string]string // version to a file that docker save wrote; nothing is pulled for that version

@@ -48,11 +48,10 @@ func missing(ctx context.Context, c cluster.Cluster, locations []Location) ([]Lo
 		return nil, err
 	}
 	return slices.DeleteFunc(slices.Clone(locations), func(l Location) bool {
-		image := cluster.FamiliarImage(l.Image)
 		if l.Node == "" {
-			return onEngine[image]
+			return onEngine[l.Image]
 		}
-		return onNodes[image][l.Node]
+		return onNodes[l.Image][l.Node]
 	}), nil
 }
 
@@ -65,7 +64,7 @@ func list(ctx context.Context, engine *ucp.Engine, node string) (map[string]bool
 	return images, nil
 }
 
-// onNodes maps each image, as Docker shows it, to the nodes that have it.
+// onNodes maps each image to the nodes that have it.
 func onNodes(ctx context.Context, c cluster.Cluster, nodes []string) (map[string]map[string]bool, error) {
 	engine, err := c.UCP.Engine(ctx)
 	if err != nil {

@@ -86,7 +86,7 @@ func (l *Lookup) AskBootstrappers(ctx context.Context, engine *ucp.Engine, versi
 	}
 	for i, v := range versions {
 		image := l.Source.Bootstrapper(v)
-		l.set(image, State{Present: present[cluster.FamiliarImage(image)], Remote: remote[i]})
+		l.set(image, State{Present: present[image], Remote: remote[i]})
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (l *Lookup) AskNodes(ctx context.Context, c cluster.Cluster, nodes []string
 	}
 	for _, image := range wanted {
 		state := l.States[image]
-		state.Nodes = onNodes[cluster.FamiliarImage(image)]
+		state.Nodes = onNodes[image]
 		if slices.Contains(nodes, l.Node) { // else another engine runs the bootstrapper
 			state.Present = state.Nodes[l.Node]
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 type cacheModel struct {
@@ -99,7 +100,7 @@ func (m *cacheModel) options(ctx context.Context, conn *connection) (o contentca
 	}
 	o = contentcache.Options{
 		Name: m.Name.ValueString(), Host: m.Host.ValueString(), DTRHost: m.Cluster.ValueString(),
-		Node: container.Node.ValueString(), Repository: image.Repository.ValueString(), Pace: conn.pace,
+		Node: container.Node.ValueString(), Repository: ucp.FamiliarImage(image.Repository.ValueString()), Pace: conn.pace,
 	}
 	orElse := func(v types.String, otherwise string) string {
 		if v.IsNull() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/replica"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 type replicaModel struct {
@@ -43,7 +44,7 @@ func (m *replicaModel) options(ctx context.Context) (replica.Options, diag.Diagn
 		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
 		HTTPPort:          int(m.HTTPPort.ValueInt64()),
 		HTTPSPort:         int(m.HTTPSPort.ValueInt64()),
-		Images:            images.Source{Repository: image.Repository.ValueString(), Pull: images.PullPolicy(image.Pull.ValueString())},
+		Images:            images.Source{Repository: ucp.FamiliarImage(image.Repository.ValueString()), Pull: images.PullPolicy(image.Pull.ValueString())},
 	}, diags
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
@@ -144,7 +145,7 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 		Via:               stops[:last],
 		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
 		Images: images.Source{
-			Repository: image.Repository.ValueString(),
+			Repository: ucp.FamiliarImage(image.Repository.ValueString()),
 			Pull:       images.PullPolicy(image.Pull.ValueString()),
 			Digests:    known(image.Digests),
 			Archives:   known(image.Archives),

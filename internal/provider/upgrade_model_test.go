@@ -86,6 +86,28 @@ func TestViaThatEndsInTheTarget(t *testing.T) {
 	}
 }
 
+// TestRepositoryHasOneForm writes a repository of the Docker Hub in each way.
+func TestRepositoryHasOneForm(t *testing.T) {
+	t.Parallel()
+	for written, want := range map[string]string{
+		"docker/dtr":                           "docker/dtr",
+		"docker.io/docker/dtr":                 "docker/dtr",
+		"index.docker.io/docker/dtr":           "docker/dtr",
+		"registry.example.com:5000/mirror/dtr": "registry.example.com:5000/mirror/dtr",
+		"docker.io.example.com/docker/dtr":     "docker.io.example.com/docker/dtr",
+		"":                                     "",
+	} {
+		image := types.ObjectValueMust(
+			map[string]attr.Type{"repository": types.StringType, "pull": types.StringType},
+			map[string]attr.Value{"repository": types.StringValue(written), "pull": types.StringNull()})
+		m := replicaModel{Image: image}
+		o, diags := m.options(t.Context())
+		if diags.HasError() || o.Images.Repository != want {
+			t.Errorf("%s: got %q and %v, want %q", written, o.Images.Repository, diags, want)
+		}
+	}
+}
+
 func TestHopsOf(t *testing.T) {
 	t.Parallel()
 	first := transition.Hop{From: v("2.5.6"), To: v("2.6.15"), Rule: transition.MinorUpgrade}

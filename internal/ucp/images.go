@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
@@ -46,7 +47,25 @@ func (e *Engine) list(ctx context.Context, node string) ([]image.Summary, error)
 	list, err := call(ctx, e.connection, callLimit, "list images", func(ctx context.Context, c *client.Client) (client.ImageListResult, error) {
 		return c.ImageList(ctx, options)
 	})
+	for _, image := range list.Items { // an engine may show its own registry
+		for i, ref := range image.RepoTags {
+			image.RepoTags[i] = FamiliarImage(ref)
+		}
+		for i, ref := range image.RepoDigests {
+			image.RepoDigests[i] = FamiliarImage(ref)
+		}
+	}
 	return list.Items, err
+}
+
+// FamiliarImage is the one form of a reference that this module compares: Docker's own registry is left out, however it was written.
+// What is no reference stays as it is.
+func FamiliarImage(image string) string {
+	ref, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return image
+	}
+	return reference.FamiliarString(ref)
 }
 
 // ImageDigests returns the repository digests ("docker/dtr@sha256:...") of an image that is present.

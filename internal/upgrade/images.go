@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -74,7 +73,7 @@ func (r *run) checkArchives(ctx context.Context, obs *Observation, plan Plan) er
 			findings = append(findings, archiveFinding(version, name, preflight.Sentence(err), archiveAdvice))
 			continue
 		}
-		missing := slices.DeleteFunc(r.o.Images.All(hop.To), func(image string) bool { return tags[cluster.FamiliarImage(image)] })
+		missing := slices.DeleteFunc(r.o.Images.All(hop.To), func(image string) bool { return tags[image] })
 		if len(missing) > 0 {
 			findings = append(findings, archiveFinding(version, name,
 				fmt.Sprintf("Missing: %s\nIt holds: %s", strings.Join(missing, "\nMissing: "), strings.Join(slices.Sorted(maps.Keys(tags)), ", ")),
