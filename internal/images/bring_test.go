@@ -13,7 +13,6 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 const bootstrapper = "mirantis/dtr:2.6.15"
@@ -188,34 +187,6 @@ func TestErrorsNameTheNode(t *testing.T) {
 	err = lookup.AskNodes(t.Context(), c, nodes, clustertest.Versions("2.6.15"))
 	if err == nil || !strings.Contains(err.Error(), "look for images on worker3: ") {
 		t.Errorf("error %v", err)
-	}
-}
-
-// TestLookupOfTheBootstrapperIsOfItsNode has the image on another node alone, and in
-// no registry.
-func TestLookupOfTheBootstrapperIsOfItsNode(t *testing.T) {
-	t.Parallel()
-	for _, node := range []string{"worker1", "worker2"} {
-		t.Run(node, func(t *testing.T) {
-			t.Parallel()
-			sim, c := clustertest.Start(t, "2.5.6")
-			versions := clustertest.Versions("2.6.15")
-			sim.RemoveFromRegistry(bootstrapper)
-			sim.AddImage(bootstrapper, node)
-			lookup := NewLookup(Source{}, versions)
-			lookup.Node = "worker1"
-			engine := clustertest.Must[*ucp.Engine](t)(c.BootstrapEngine(t.Context()))
-			if err := lookup.AskBootstrappers(t.Context(), engine, versions); err != nil {
-				t.Fatal(err)
-			}
-			if err := lookup.AskNodes(t.Context(), c, nodes, versions); err != nil {
-				t.Fatal(err)
-			}
-			missing, _ := lookup.Unavailable(versions[0], nodes)
-			if node == "worker1" && len(missing) > 0 || node != "worker1" && !slices.Equal(missing, []string{bootstrapper + " on worker1"}) {
-				t.Errorf("missing: %v", missing)
-			}
-		})
 	}
 }
 

@@ -67,10 +67,10 @@ func TestBringBootstrapper(t *testing.T) {
 		"missing, never pulled":              {source: images.Source{Pull: images.PullNever}},
 		"present, never pulled":              {source: images.Source{Pull: images.PullNever, Digests: digests}, set: func(s *simulator.Cluster) { s.AddImage(bootstrapper); s.SetDigest(bootstrapper, good) }},
 		"missing, never pulled, with digest": {source: images.Source{Pull: images.PullNever, Digests: digests}, says: "read the digest of image " + bootstrapper},
-		"out of an archive":                  {source: images.Source{Archives: map[string]string{target: "dtr.tar"}}},
-		"out of an archive, always pulled":   {source: images.Source{Pull: images.PullAlways, Archives: map[string]string{target: "dtr.tar"}}},
+		"out of an archive":                  {source: images.Source{Archives: map[string]string{target: "dtr.tar"}}, says: "load images from dtr.tar"},
+		"present, out of an archive":         {source: images.Source{Pull: images.PullAlways, Archives: map[string]string{target: "dtr.tar"}}, set: func(s *simulator.Cluster) { s.AddImage(bootstrapper) }},
 		"an archive of another version":      {source: images.Source{Archives: map[string]string{"2.6.14": "dtr.tar"}}, pulls: 1},
-		"not in the registry":                {set: func(s *simulator.Cluster) { s.RemoveFromRegistry(bootstrapper) }, pulls: 1, says: "pull image " + bootstrapper},
+		"not in the registry":                {set: func(s *simulator.Cluster) { s.RemoveFromRegistry(bootstrapper) }, pulls: 1, says: "pull images: " + bootstrapper + " on worker2: "},
 		"pulled with the digest":             {source: images.Source{Digests: digests}, set: func(s *simulator.Cluster) { s.SetDigest(bootstrapper, good) }, pulls: 1},
 		"pulled with another digest":         {source: images.Source{Digests: digests}, set: func(s *simulator.Cluster) { s.SetDigest(bootstrapper, bad) }, pulls: 1, says: "has digest " + bad + ", not " + good},
 		"present with another digest": {
@@ -97,7 +97,7 @@ func TestBringBootstrapper(t *testing.T) {
 			if tt.set != nil {
 				tt.set(sim)
 			}
-			err := tt.source.BringBootstrapper(t.Context(), c, "worker2", clustertest.Version(target))
+			err := tt.source.BringBootstrapper(t.Context(), c, clustertest.Pace, "worker2", clustertest.Version(target))
 			if text := errorText(err); text == "" != (tt.says == "") || !strings.Contains(text, tt.says) {
 				t.Errorf("error %v, want %q", err, tt.says)
 			}
@@ -129,7 +129,7 @@ func TestBringBootstrapperToAnotherEngine(t *testing.T) {
 	sim.AddImage(bootstrapper)
 	elsewhere, _ := start(t)
 	c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
-	if err := (images.Source{}).BringBootstrapper(t.Context(), c, "worker1", clustertest.Version(target)); err != nil {
+	if err := (images.Source{}).BringBootstrapper(t.Context(), c, clustertest.Pace, "worker1", clustertest.Version(target)); err != nil {
 		t.Fatal(err)
 	}
 	if here, there := pulled(sim), pulled(elsewhere); len(here) != 0 || len(there) != 1 {
@@ -137,31 +137,26 @@ func TestBringBootstrapperToAnotherEngine(t *testing.T) {
 	}
 }
 
-func TestPullComponents(t *testing.T) {
+func TestBringComponents(t *testing.T) {
 	t.Parallel()
 	nodes := []string{"worker1", "worker2"}
 	all := images.Source{}.Components(clustertest.Version(target))
 	one := all[0]
-	refused := errors.New("refused")
 	for name, tt := range map[string]struct {
 		source images.Source
 		set    func(*simulator.Cluster)
-		failed func(string, error) error
 		pulls  int
 		wants  []string // images that both nodes have in the end
 		says   string
 	}{
-		"all missing":            {pulls: len(all), wants: all},
-		"one missing on a node":  {set: func(s *simulator.Cluster) { s.AddBundle(target); s.RemoveImage(one); s.AddImage(one, "worker1") }, pulls: 1, wants: all},
-		"none missing":           {set: func(s *simulator.Cluster) { s.AddBundle(target) }, wants: all},
-		"always pulled":          {source: images.Source{Pull: images.PullAlways}, set: func(s *simulator.Cluster) { s.AddBundle(target) }, wants: all},
-		"never pulled":           {source: images.Source{Pull: images.PullNever}},
-		"out of an archive":      {source: images.Source{Archives: map[string]string{target: "dtr.tar"}}},
-		"not in the registry":    {set: func(s *simulator.Cluster) { s.AddBundle(target); s.RemoveImage(one); s.RemoveFromRegistry(one) }, pulls: 1, says: "pull image " + one},
-		"a failure that is fine": {set: func(s *simulator.Cluster) { s.RemoveFromRegistry(one) }, failed: func(string, error) error { return nil }, pulls: len(all), wants: all[1:]},
-		"a failure that is not": {
-			set:    func(s *simulator.Cluster) { s.AddBundle(target); s.RemoveImage(one); s.RemoveFromRegistry(one) },
-			failed: func(string, error) error { return refused }, pulls: 1, says: "refused",
+		"all missing":           {pulls: len(all), wants: all},
+		"one missing on a node": {set: func(s *simulator.Cluster) { s.AddBundle(target); s.RemoveImage(one); s.AddImage(one, "worker1") }, pulls: 1, wants: all},
+		"none missing":          {set: func(s *simulator.Cluster) { s.AddBundle(target) }, wants: all},
+		"always pulled":         {source: images.Source{Pull: images.PullAlways}, set: func(s *simulator.Cluster) { s.AddBundle(target) }, wants: all},
+		"never pulled":          {source: images.Source{Pull: images.PullNever}},
+		"not in the registry": {
+			set:   func(s *simulator.Cluster) { s.RemoveFromRegistry(one) },
+			pulls: len(all), wants: all[1:], says: "pull images: " + one + " on worker1: ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,20 +165,9 @@ func TestPullComponents(t *testing.T) {
 			if tt.set != nil {
 				tt.set(sim)
 			}
-			var failed []string
-			handle := tt.failed
-			if handle != nil {
-				handle = func(image string, err error) error {
-					failed = append(failed, image)
-					return tt.failed(image, err)
-				}
-			}
-			err := tt.source.PullComponents(t.Context(), c, nodes, clustertest.Version(target), handle)
+			err := tt.source.BringComponents(t.Context(), c, clustertest.Pace, nodes, clustertest.Version(target))
 			if text := errorText(err); text == "" != (tt.says == "") || !strings.Contains(text, tt.says) {
 				t.Errorf("error %v, want %q", err, tt.says)
-			}
-			if handle != nil && !slices.Equal(failed, []string{one}) {
-				t.Errorf("failed are %v, want %s", failed, one)
 			}
 			if got := pulled(sim); len(got) != tt.pulls {
 				t.Errorf("pulls %v, want %d", got, tt.pulls)
@@ -204,11 +188,10 @@ func TestPullComponents(t *testing.T) {
 func TestPullDetaches(t *testing.T) {
 	t.Parallel()
 	sim, c := start(t)
-	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("the user has stopped it")
 	cancel(stopped)
-	err := images.Pull(ctx, engine, bootstrapper)
+	err := images.Pull(ctx, c, clustertest.Pace, images.Location{Image: bootstrapper, Node: "worker1"})
 	if detached := clustertest.AsError[*wait.DetachedError](t, err); detached.Step != images.Step || !errors.Is(err, stopped) {
 		t.Errorf("got %+v", detached)
 	}
@@ -254,10 +237,10 @@ func TestLoad(t *testing.T) {
 			}
 			source := images.Source{Archives: map[string]string{target: tt.file}}
 			version := clustertest.Version(target)
-			err := source.Load(t.Context(), c, version, source.Locations(c, nodes, version))
+			err := source.BringComponents(t.Context(), c, clustertest.Pace, nodes, version)
 			if tt.says != "" {
-				failure := clustertest.AsError[*images.ArchiveError](t, err)
-				if failure.File != tt.file || failure.Version != target || !strings.Contains(failure.Error(), tt.says) {
+				failure := clustertest.AsError[*images.BringError](t, err)
+				if failure.Archive != tt.file || failure.Version != target || !strings.Contains(failure.Error(), tt.says) {
 					t.Errorf("got %v, want it to say %q", failure, tt.says)
 				}
 			} else if err != nil {
@@ -296,7 +279,10 @@ func TestLoadOnAnotherEngine(t *testing.T) {
 			c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
 			source := images.Source{Archives: map[string]string{target: archive}}
 			version := clustertest.Version(target)
-			if err := source.Load(t.Context(), c, version, source.Locations(c, []string{"worker1"}, version)); err != nil {
+			if err := source.BringComponents(t.Context(), c, clustertest.Pace, []string{"worker1"}, version); err != nil {
+				t.Fatal(err)
+			}
+			if err := source.BringBootstrapper(t.Context(), c, clustertest.Pace, "worker1", version); err != nil {
 				t.Fatal(err)
 			}
 			if here, there := count(sim, "/images/load"), count(elsewhere, "/images/load"); here != tt.here || there != tt.loads {

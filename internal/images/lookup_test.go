@@ -33,12 +33,16 @@ func TestLookup(t *testing.T) {
 		},
 		"bootstrapper nowhere": {
 			set: func(s *simulator.Cluster) { s.RemoveFromRegistry(bootstrapper) }, asked: len(all),
-			unavailable: []string{bootstrapper}, refused: true,
+			unavailable: []string{bootstrapper + " on worker1"}, refused: true,
 		},
 		"bootstrapper always pulled, not in the registry": {
 			source: images.Source{Pull: images.PullAlways}, asked: len(all),
 			set:         func(s *simulator.Cluster) { s.AddImage(bootstrapper); s.RemoveFromRegistry(bootstrapper) },
-			unavailable: []string{bootstrapper}, refused: true,
+			unavailable: []string{bootstrapper + " on worker1"}, refused: true,
+		},
+		"bootstrapper on another node, not in the registry": {
+			set: func(s *simulator.Cluster) { s.AddImage(bootstrapper, "worker2"); s.RemoveFromRegistry(bootstrapper) }, asked: len(all),
+			unavailable: []string{bootstrapper + " on worker1"}, refused: true,
 		},
 		"component on every node, not in the registry": {
 			set: func(s *simulator.Cluster) { s.AddImage(component); s.RemoveFromRegistry(component) }, asked: len(all),
@@ -60,7 +64,7 @@ func TestLookup(t *testing.T) {
 		"never pulled, bootstrapper missing": {
 			source:      images.Source{Pull: images.PullNever},
 			set:         func(s *simulator.Cluster) { s.AddBundle(target); s.RemoveImage(bootstrapper) },
-			unavailable: []string{bootstrapper},
+			unavailable: []string{bootstrapper + " on worker1"},
 		},
 		"out of an archive": {source: images.Source{Archives: map[string]string{target: "dtr.tar"}}},
 		"a UCP that does not serve the question": {
@@ -79,6 +83,7 @@ func TestLookup(t *testing.T) {
 			versions := []*semver.Version{version}
 			engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
 			l := images.NewLookup(tt.source, versions)
+			l.Node = "worker1"
 			for _, err := range []error{
 				l.AskComponents(t.Context(), engine, versions),
 				l.AskBootstrappers(t.Context(), engine, versions),
@@ -92,7 +97,7 @@ func TestLookup(t *testing.T) {
 			if !slices.Equal(got, tt.unavailable) || (cause != nil) != tt.refused {
 				t.Errorf("unavailable %v, because of %v; want %v, refused %t", got, cause, tt.unavailable, tt.refused)
 			}
-			if available := !slices.Contains(tt.unavailable, bootstrapper); l.Available(bootstrapper) != available {
+			if available := !slices.Contains(tt.unavailable, bootstrapper+" on worker1"); l.Available(bootstrapper) != available {
 				t.Errorf("the bootstrapper's image is available: %t, want %t", !available, available)
 			}
 			if asked := count(sim, "/distribution/"); asked != tt.asked {
