@@ -93,6 +93,7 @@ const (
 	RunElsewhere                      // run the bootstrapper on another node or engine
 	ForgetReplica                     // without removing it
 	ImportReplica                     // with the id Value
+	ReplaceReplica                    // by removing it before another one joins
 	AddBackup
 	AddArchive         // of the version Value
 	FollowVersion      // of the upgrade, by a reference

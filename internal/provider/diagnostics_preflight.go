@@ -56,6 +56,8 @@ func advice(a preflight.Advice) string {
 		return "Name its replica in existing_replica_id, or its engine in docker of the provider."
 	case preflight.ForgetReplica:
 		return "To keep this one and only remove it from the state, run terraform state rm."
+	case preflight.ReplaceReplica:
+		return "This plan does that where it replaces the resource. With create_before_destroy, or where another resource has that replica, the apply refuses the join."
 	case preflight.ImportReplica:
 		return fmt.Sprintf("To manage the replica that is there, import it with the id %s.", a.Value)
 	case preflight.AddBackup:

@@ -89,6 +89,15 @@ func replicaGone(e *replica.NotFoundError) diag.Diagnostic {
 	}.warning()
 }
 
+// replicaLeaves says what destroying means.
+func replicaLeaves(m *replicaModel) diag.Diagnostic {
+	return message{
+		Summary: fmt.Sprintf("Destroying this resource removes replica %s from the cluster", m.ID.ValueString()),
+		Seen:    fmt.Sprintf("Its containers on node %s are removed, and DTR at %s goes on without it.", m.Node.ValueString(), m.Cluster.ValueString()),
+		Todo:    "To keep the replica and only remove it from the state, run terraform state rm.",
+	}.warning()
+}
+
 // noReplicaToImport says that there is none of the id.
 func noReplicaToImport(e *replica.NotFoundError) diag.Diagnostic {
 	return message{

@@ -275,6 +275,9 @@ func TestDiagnostics(t *testing.T) {
 	write("import of another cluster", diag.Diagnostics{otherCluster("registry.example.com", host)})
 	write("state of another cluster", diag.Diagnostics{changedCluster(host, "registry.example.com")})
 	missing := &replica.NotFoundError{ID: "0123456789ab", Host: host, Replicas: []string{"ba9876543210", "ba9876543211"}}
+	write("replica leaves", diag.Diagnostics{replicaLeaves(&replicaModel{
+		ID: types.StringValue("0123456789ab"), Node: types.StringValue("worker1"), Cluster: types.StringValue("dtr.example.com"),
+	})})
 	write("replica gone", diag.Diagnostics{replicaGone(missing)})
 	write("import of no replica", diag.Diagnostics{noReplicaToImport(missing)})
 	write("port changed", diag.Diagnostics{fixedPort(path.Root("replica_http_port"), "0123456789ab", "80", "8080")})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -62,6 +63,8 @@ type connection struct {
 	pace    wait.Pace
 	now     func() time.Time // nil is time.Now
 	turn    chan struct{}    // of the joins and removals of replicas, one at a time
+
+	replaced sync.Map // ids of replicas in the state, by the node that is configured for them
 }
 
 // connectionOf is what Configure of the provider has handed to a resource, a data

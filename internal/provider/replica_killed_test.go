@@ -4,6 +4,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -121,6 +122,43 @@ func TestTerraformReplicaIsResumedAfterAKill(t *testing.T) {
 					t.Errorf("container %s is left over", ct.Name)
 				}
 			}
+			p.wantNoChanges()
+		})
+	}
+}
+
+// TestTerraformReplicaIsReplacedInOneApply replaces a replica on its own node, and one
+// that is ill by one on another node.
+func TestTerraformReplicaIsReplacedInOneApply(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ill   bool
+		node  string
+		flags []string
+	}{
+		"on its own node": {node: "worker3", flags: []string{"-replace=dtr_replica.this"}},
+		"that is ill":     {ill: true, node: "worker4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := roomy(t, 3)
+			id := cluster.ReplicaIDs()[2]
+			p := newProcess(t)
+			p.connect(cluster)
+			p.write(terraformtest.RequiredProviders + connectionConfig + replicaOn("this", "worker3") + fmt.Sprintf("import {\n  to = dtr_replica.this\n  id = %q\n}\n", id))
+			p.apply()
+			if c.ill {
+				cluster.SetReplicaHealth(id, "ill")
+			}
+			p.write(terraformtest.RequiredProviders + connectionConfig + replicaOn("this", c.node))
+			out, err := p.command(append([]string{"apply", "-auto-approve"}, c.flags...)...).CombinedOutput()
+			if err != nil {
+				t.Fatalf("apply: %v\n%s", err, out)
+			}
+			if slices.Contains(cluster.ReplicaIDs(), id) || len(cluster.ReplicaIDs()) != 3 {
+				t.Errorf("the replicas are %v, %s among them", cluster.ReplicaIDs(), id)
+			}
+			wantMemberRuns(t, cluster, 1, 1)
 			p.wantNoChanges()
 		})
 	}

@@ -24,15 +24,41 @@ func (r *replicaResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	switch {
 	case plan == nil:
 		resp.Diagnostics.Append(r.check(ctx, req.State, prior, replica.PreflightRemove)...)
+		if !resp.Diagnostics.HasError() {
+			resp.Diagnostics.Append(replicaLeaves(prior))
+		}
 	case prior == nil:
 		if !plan.Node.IsUnknown() {
-			resp.Diagnostics.Append(r.check(ctx, req.Plan, plan, replica.PreflightJoin)...)
+			resp.Diagnostics.Append(r.check(ctx, req.Plan, plan, r.preflightCreate)...)
 			resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 		}
-	case plan.Node.Equal(prior.Node): // else Terraform plans a create next
+	default:
+		r.conn.mayReplace(plan.Node, prior.ID)
+		if !plan.Node.Equal(prior.Node) {
+			return // Terraform plans a create next
+		}
 		resp.Diagnostics.Append(fixedPorts(plan, prior)...)
 		plan.keepComputed(prior)
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+	}
+}
+
+// preflightCreate judges a join. Terraform plans a replacement in two halves, and the
+// second one, which is this create, has no prior state: that the same plan removes a
+// replica first is known from the first half alone.
+func (r *replicaResource) preflightCreate(seen *cluster.Snapshot, o replica.Options) preflight.Findings {
+	if id, ok := r.conn.replaced.Load(o.Node); ok {
+		o.ReplicaID, _ = id.(string)
+	}
+	return replica.PreflightReplace(seen, o)
+}
+
+// mayReplace remembers, as long as this process lives, that a create on the node may be
+// the second half of the replica's replacement. In an apply it is not known: the first
+// half is made by then, or is not to come first.
+func (c *connection) mayReplace(node, id types.String) {
+	if !node.IsUnknown() {
+		c.replaced.Store(node.ValueString(), id.ValueString())
 	}
 }
 

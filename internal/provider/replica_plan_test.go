@@ -95,7 +95,7 @@ func TestReplicaPlan(t *testing.T) {
 			want: "Error: UCP refuses the user name or the password\n",
 		},
 		"remove the last":      {replicas: 1, want: "is the last one\n"},
-		"remove one of two":    {replicas: 2},
+		"remove one of two":    {replicas: 2, want: "Warning: Destroying this resource removes replica "},
 		"remove one of three":  {replicas: 3, want: "Warning: The cluster will have an even number of replicas\n"},
 		"remove beside an ill": {replicas: 3, change: func(s *simulator.Cluster) { s.SetReplicaHealth(s.ReplicaIDs()[1], "ill") }, want: "Error: Replica "},
 		"remove while nobody answers": {
@@ -176,6 +176,48 @@ func TestReplicaPlanOfOneThatIsThere(t *testing.T) {
 		}
 	})
 	onlyReads(t, cluster)
+}
+
+// TestReplicaPlanOfAReplacement plans as Terraform does: a replica's change, which is
+// to replace it, and then the create of the one that follows. An apply does so in
+// another process.
+func TestReplicaPlanOfAReplacement(t *testing.T) {
+	t.Parallel()
+	const before = "Warning: Replica %s must be removed before another one joins\n"
+	for name, c := range map[string]struct {
+		replica int
+		node    string // of the configuration
+		change  func(*simulator.Cluster)
+		tainted bool
+		planned string // "" is no diagnostic
+		refused string // while the replica is still there
+	}{
+		"-replace":             {replica: 2, node: "worker2", planned: before, refused: "Error: Node worker2 has a replica already\n  at node\n"},
+		"-replace of a taint":  {replica: 2, node: "worker2", tainted: true, planned: before, refused: "Error: Node worker2 has a replica already\n  at node\n"},
+		"to another node":      {replica: 2, node: "worker4", planned: "Warning: The cluster will have an even number of replicas\n"},
+		"to another's node":    {replica: 2, node: "worker3", planned: "Error: Node worker3 has a replica already\n  at node\n", refused: "Error: Node worker3 has a replica already\n"},
+		"away from a lost one": {replica: 2, node: "worker4", change: func(s *simulator.Cluster) { s.StopEngine("worker2"); s.SetReplicaHealth(s.ReplicaIDs()[1], "ill") }, planned: before, refused: "is not healthy\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := roomy(t, 3)
+			prior, config := member(cluster, c.replica), values{"node": c.node}
+			if c.change != nil {
+				c.change(cluster)
+			}
+			p := planner(t, cluster).of("dtr_replica")
+			p.ok(nil, p.read(prior).diags)
+			if !c.tainted {
+				p.ok(nil, p.plan(prior, config).diags)
+			}
+			got := render(p.plan(nil, config).diags)
+			if want := strings.ReplaceAll(c.planned, "%s", cluster.ReplicaIDs()[c.replica-1]); !strings.Contains(got, want) || strings.Contains(want, "Warning") && strings.Contains(got, "Error: ") {
+				t.Errorf("got:\n%s\nwant in it: %q", got, want)
+			}
+			expect(t, planner(t, cluster).of("dtr_replica").plan(nil, config).diags, c.refused)
+			onlyReads(t, cluster)
+		})
+	}
 }
 
 // TestReplicaOfAnotherCluster holds that a state is not taken to another cluster:

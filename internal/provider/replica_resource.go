@@ -77,6 +77,7 @@ func (r *replicaResource) Read(ctx context.Context, req resource.ReadRequest, re
 			return true, diag.Diagnostics{replicaGone(missing)}
 		}
 		m.observe(member)
+		r.conn.mayReplace(m.Node, m.ID) // of one that is tainted, no first half is planned
 		return false, nil
 	})
 }

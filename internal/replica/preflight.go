@@ -59,6 +59,38 @@ func PreflightJoin(seen *cluster.Snapshot, o Options) preflight.Findings {
 	return p.findings
 }
 
+// PreflightReplace is PreflightJoin for a join that may follow the removal of the
+// replica that the options name. Where no replica can join as long as that one is there,
+// it is judged as if that one were gone, and the removal is judged as well.
+func PreflightReplace(seen *cluster.Snapshot, o Options) preflight.Findings {
+	findings := PreflightJoin(seen, o)
+	now := findings.Errors()
+	if _, there := seen.Replica(o.ReplicaID); !there || len(now) == 0 {
+		return findings
+	}
+	rest := *seen.Inventory
+	rest.Replicas = slices.DeleteFunc(slices.Clone(rest.Replicas), func(r cluster.Replica) bool { return r.ID == o.ReplicaID })
+	after := PreflightJoin(&cluster.Snapshot{Inventory: &rest, Status: seen.Status, Nodes: seen.Nodes}, o)
+	kept := func(f preflight.Finding) bool {
+		return slices.ContainsFunc(after, func(other preflight.Finding) bool { return other.Summary == f.Summary })
+	}
+	solved := slices.DeleteFunc(now, kept)
+	if len(solved) == 0 {
+		return findings
+	}
+	after = append(after, slices.DeleteFunc(PreflightRemove(seen, o).Errors(), kept)...)
+	var summaries []string
+	for _, f := range solved {
+		summaries = append(summaries, f.Summary)
+	}
+	return append(after, preflight.Finding{
+		Check:   preflight.Node,
+		Summary: fmt.Sprintf("Replica %s must be removed before another one joins", o.ReplicaID),
+		Seen:    fmt.Sprintf("While it is there, no replica can join on node %s:\n  %s", o.Node, strings.Join(summaries, "\n  ")),
+		Advice:  []preflight.Advice{{Kind: preflight.ReplaceReplica}},
+	})
+}
+
 // PreflightRemove finds all that speaks against the removal of a replica. A
 // replica that is gone is nothing to remove.
 func PreflightRemove(seen *cluster.Snapshot, o Options) preflight.Findings {

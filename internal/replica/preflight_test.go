@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -272,5 +273,51 @@ func TestOthersAtWork(t *testing.T) {
 		if err := othersAtWork(obs); (err != nil) != want {
 			t.Errorf("%s: error %v", state, err)
 		}
+	}
+}
+
+// TestPreflightReplace holds that a join is judged as if the replica that it replaces
+// were gone, only where that one stands in its way.
+func TestPreflightReplace(t *testing.T) {
+	t.Parallel()
+	first, second := clustertest.ReplicaID(1), clustertest.ReplicaID(2)
+	ill := func(ids ...string) func(*cluster.Snapshot) {
+		return func(o *cluster.Snapshot) {
+			for _, id := range ids {
+				o.Status.Health[id] = "Rethink is down"
+			}
+		}
+	}
+	removed := "warning: Replica " + second + " must be removed before another one joins"
+	for name, tt := range map[string]struct {
+		replicas int
+		node     string // free, unless said otherwise
+		existing string
+		change   func(*cluster.Snapshot)
+		want     string
+	}{
+		"on its own node":             {replicas: 3, node: "worker2", want: removed},
+		"on another's node":           {replicas: 3, node: "worker1", want: "error: Node worker1 has a replica already; " + evenWarning},
+		"on a free node":              {replicas: 3, want: evenWarning},
+		"it is ill":                   {replicas: 3, change: ill(second), want: removed},
+		"it has lost its containers":  {replicas: 3, change: func(o *cluster.Snapshot) { clear(o.Replicas[1].Containers) }, want: removed},
+		"it is one of seven":          {replicas: 7, want: removed},
+		"another one is ill":          {replicas: 5, change: ill(first), want: "error: Replica " + first + " is not healthy; " + evenWarning},
+		"both are ill":                {replicas: 5, change: ill(first, second), want: "error: Replica " + first + " is not healthy; " + removed},
+		"its removal breaks a quorum": {replicas: 2, change: ill(second), want: evenWarning + "; error: The removal of replica " + second + " would break the quorum; " + removed},
+		"the bootstrapper needs it":   {replicas: 3, node: "worker2", existing: second, want: "error: The cluster has no replica " + second + "; " + removed},
+		"it is gone":                  {replicas: 2, node: "worker1", change: func(o *cluster.Snapshot) { o.Replicas = o.Replicas[:1] }, want: "error: Node worker1 has a replica already; " + evenWarning},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			obs := members(tt.replicas)
+			if tt.change != nil {
+				tt.change(obs)
+			}
+			found := PreflightReplace(obs, Options{Node: cmp.Or(tt.node, "free"), ReplicaID: second, ExistingReplicaID: tt.existing})
+			if got := summaries(found); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
 	}
 }
