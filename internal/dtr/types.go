@@ -55,6 +55,8 @@ type ClusterStatus struct {
 
 // ScanStatus is the state of the vulnerability database.
 type ScanStatus struct {
+	// Busy says that DTR does not tell the rest, since the database is being updated.
+	Busy               bool      `json:"-"`
 	DBVersion          int       `json:"db_version"`
 	DBUpdatedAt        time.Time `json:"db_updated_at"`
 	LastDBUpdateFailed bool      `json:"lastDBUpdateFailed"`

@@ -44,7 +44,8 @@ func OpenDatabase(path string) (*os.File, int64, error) {
 }
 
 // UpdateDatabase updates the vulnerability database and waits until DTR has a newer
-// one. It compares times of DTR's own clock only.
+// one, or has found none: that is no failure, since the update of a run that was cut
+// short may have brought the newest already. It compares times of DTR's own clock only.
 //
 // If no file is given and an update is under way, it waits for that one instead of
 // starting another. Before an upload it waits for the end of the other update, which
@@ -53,17 +54,17 @@ func OpenDatabase(path string) (*os.File, int64, error) {
 //
 // Errors: *DatabaseError, *wait.DetachedError, *dtr.FileError, *dtr.LostJobError and
 // those of the client.
-func UpdateDatabase(ctx context.Context, client *dtr.Client, o DatabaseOptions) (dtr.ScanStatus, error) {
+func UpdateDatabase(ctx context.Context, client *dtr.Client, o DatabaseOptions) (Database, error) {
 	u := &databaseUpdate{client: client, o: o, pace: o.Pace.OrDefault()}
 	if err := u.look(ctx); err != nil {
-		return dtr.ScanStatus{}, err
+		return Database{}, err
 	}
 	if u.first != "" && (o.File != "" || u.job.Status.Orphaned()) {
 		if err := u.waitForOther(ctx); err != nil {
-			return u.after, err
+			return Database{ScanStatus: u.after}, err
 		}
 		if err := u.look(ctx); err != nil {
-			return dtr.ScanStatus{}, err
+			return Database{}, err
 		}
 		if o.File != "" || u.job.Status.Orphaned() {
 			u.job, u.first = dtr.Job{}, "" // should yet another one have begun, the upload queues behind it
@@ -71,11 +72,12 @@ func UpdateDatabase(ctx context.Context, client *dtr.Client, o DatabaseOptions) 
 	}
 	if u.first == "" {
 		if err := u.start(ctx); err != nil {
-			return u.after, err
+			return Database{ScanStatus: u.after}, err
 		}
 	}
 	err := u.wait(ctx)
-	return u.after, err
+	// Nothing is known of the database of before where that was busy.
+	return Database{u.after, err == nil && !u.before.Busy && !u.after.DBUpdatedAt.After(u.before.DBUpdatedAt)}, err
 }
 
 type databaseUpdate struct {
@@ -90,9 +92,36 @@ type databaseUpdate struct {
 	after  dtr.ScanStatus
 }
 
+// Database is the vulnerability database after its update.
+type Database struct {
+	dtr.ScanStatus
+	// NotNewer says that the update ended well and found nothing newer.
+	NotNewer bool
+}
+
+// ErrBusy says that DTR does not tell the state of the database.
+var ErrBusy = errors.New("DTR refuses to tell the state of the vulnerability database, as it does while that is being updated")
+
 // look reads the database's status and the jobs before the update, and whether
-// another update is under way.
-func (u *databaseUpdate) look(ctx context.Context) (err error) {
+// another update is under way. Where the database is busy, and DTR lists no update, it
+// looks again for as long as an outage is tolerated.
+func (u *databaseUpdate) look(ctx context.Context) error {
+	err := wait.Until(ctx, u.pace, func(ctx context.Context) (bool, error) {
+		if err := u.lookOnce(ctx); err != nil {
+			return false, wait.Fail(err)
+		}
+		if u.before.Busy && u.first == "" {
+			return false, ErrBusy
+		}
+		return true, nil
+	})
+	if errors.Is(err, ErrBusy) {
+		return u.failure(ctx, err)
+	}
+	return wait.Detached(ctx, Step, err)
+}
+
+func (u *databaseUpdate) lookOnce(ctx context.Context) (err error) {
 	if u.before, err = u.client.Database().Status(ctx); err != nil {
 		return err
 	}
@@ -211,18 +240,22 @@ func (u *databaseUpdate) read(ctx context.Context) (State, error) {
 	return StateOf(attemptsOf(u.first, jobs), "")
 }
 
-// errNotNewer says that the database is no newer after the update.
-var errNotNewer = errors.New("the vulnerability database is no newer")
-
 // outcome reports whether the update is done, or why it has failed.
 func (u *databaseUpdate) outcome(s State, waited time.Duration) (done bool, err error) {
 	newer := u.after.DBUpdatedAt.After(u.before.DBUpdatedAt) && !u.after.LastDBUpdateFailed
 	switch s.Phase {
 	case Done:
-		if !newer && waited > u.pace.Consistent { // what the replicas say of the database may lag behind the job
-			return false, errNotNewer
+		// What the replicas say of the database may lag behind the job.
+		switch {
+		case newer:
+		case u.after.Busy && waited > u.pace.Healthy:
+			return false, ErrBusy
+		case u.after.Busy || waited <= u.pace.Consistent:
+			return false, nil
+		case u.after.LastDBUpdateFailed:
+			return false, ErrGaveUp
 		}
-		return newer, nil
+		return true, nil
 	case Absent:
 		// DTR may report the failure of an earlier update: only one that was not reported
 		// before is this update's.
@@ -242,7 +275,7 @@ func (u *databaseUpdate) failed(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.As(err, &detached):
 		return err
-	case errors.Is(err, errNotNewer), errors.Is(err, ErrGaveUp), errors.Is(err, ErrNotRetried):
+	case errors.Is(err, ErrGaveUp), errors.Is(err, ErrNotRetried):
 		return u.failure(ctx, nil) // the job's status and the database's say the same
 	}
 	return u.failure(ctx, err)

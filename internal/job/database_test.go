@@ -90,10 +90,7 @@ func TestUpdateDatabaseFails(t *testing.T) {
 		want   func(*DatabaseError) bool
 	}{
 		{"fails", simulator.DatabaseFaults{Fail: 1}, nil, func(e *DatabaseError) bool {
-			return e.Failed() && e.Cause == nil && strings.Contains(strings.Join(e.Log, "\n"), "checksum mismatch")
-		}},
-		{"brings nothing newer", simulator.DatabaseFaults{Same: true}, func(p *wait.Pace) { p.Consistent = time.Millisecond }, func(e *DatabaseError) bool {
-			return !e.Failed() && e.Cause == nil && e.Job.Status == "done" && e.After.DBUpdatedAt.Equal(e.Before.DBUpdatedAt)
+			return e.Cause == nil && strings.Contains(strings.Join(e.Log, "\n"), "checksum mismatch")
 		}},
 		{"unknown status", simulator.DatabaseFaults{Status: "levitating"}, nil, func(e *DatabaseError) bool {
 			var unknown *dtr.UnknownStatusError
@@ -102,7 +99,9 @@ func TestUpdateDatabaseFails(t *testing.T) {
 		{"worker is gone", simulator.DatabaseFaults{Status: "worker_dead"}, func(p *wait.Pace) { p.MigrationStart = 50 * time.Millisecond }, func(e *DatabaseError) bool {
 			return errors.Is(e, ErrOrphaned) && e.Job.Status == "worker_dead"
 		}},
-		{"canceled", simulator.DatabaseFaults{Status: "canceled"}, nil, (*DatabaseError).Failed},
+		{"canceled", simulator.DatabaseFaults{Status: "canceled"}, nil, func(e *DatabaseError) bool {
+			return e.Cause == nil && e.Job.Status == "canceled"
+		}},
 		{"never ready", simulator.DatabaseFaults{NotReady: 1 << 20}, func(p *wait.Pace) { p.Healthy = time.Millisecond }, func(e *DatabaseError) bool {
 			var api *dtr.APIError
 			return errors.As(e, &api) && api.Code == dtr.CodeScanningNotReady && e.Job.ID == ""
@@ -125,6 +124,89 @@ func TestUpdateDatabaseFails(t *testing.T) {
 	}
 }
 
+// TestUpdateDatabaseThatFindsNothingNewer is one after an update that brought the
+// newest database, and whose apply was killed before it could note that.
+func TestUpdateDatabaseThatFindsNothingNewer(t *testing.T) {
+	t.Parallel()
+	for name, file := range map[string]string{"online": "", "file": databaseFile(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.6.15")
+			sim.SetDatabase(simulator.DatabaseFaults{Same: true})
+			pace := clustertest.Pace
+			pace.Consistent = time.Millisecond
+			got, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{File: file, Pace: pace})
+			if err != nil || !got.NotNewer || got.DBUpdatedAt.IsZero() || updates(sim) != 1 {
+				t.Errorf("%+v, error %v, %d requests", got, err, updates(sim))
+			}
+		})
+	}
+}
+
+// TestUpdateDatabaseThatIsBusy has DTR refuse to tell the database's state while that
+// is being updated, as if the user were not allowed to ask.
+func TestUpdateDatabaseThatIsBusy(t *testing.T) {
+	t.Parallel()
+	refusal := simulator.Fault{
+		Service: simulator.ServiceDTR, Path: "/api/v0/imagescan/status", Status: http.StatusForbidden, Body: `{"errors":[{"code":"NOT_AUTHORIZED"}]}`,
+	}
+	t.Run("from the start of its own", func(t *testing.T) {
+		t.Parallel()
+		sim, c := clustertest.Start(t, "2.6.15")
+		injected := make(chan func(), 1)
+		sim.At(simulator.DatabaseUpdateStarted, func() { injected <- sim.Inject(refusal) })
+		release := sim.Hold(simulator.DatabaseUpdateStarted)
+		go func() {
+			busy := <-injected
+			waitFor(t, sim, refusal.Path, len(sim.Requests()))
+			busy()
+			release()
+		}()
+		if got, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace}); err != nil || got.NotNewer || got.Busy {
+			t.Errorf("%+v, error %v", got, err)
+		}
+	})
+	t.Run("with another one's", func(t *testing.T) {
+		t.Parallel()
+		sim, c := clustertest.Start(t, "2.6.15")
+		release := sim.Hold(simulator.DatabaseUpdateStarted)
+		if err := c.DTR.Database().Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-sim.Reached(simulator.DatabaseUpdateStarted)
+		busy := sim.Inject(refusal)
+		go func() {
+			waitFor(t, sim, refusal.Path, len(sim.Requests()))
+			busy()
+			release()
+		}()
+		if got, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace}); err != nil || got.NotNewer || updates(sim) != 1 {
+			t.Errorf("%+v, error %v, %d requests", got, err, updates(sim))
+		}
+	})
+	t.Run("for good", func(t *testing.T) {
+		t.Parallel()
+		sim, c := clustertest.Start(t, "2.6.15")
+		sim.Inject(refusal)
+		pace := clustertest.Pace
+		pace.Outage = 50 * time.Millisecond
+		_, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: pace})
+		if failure := clustertest.AsError[*DatabaseError](t, err); !errors.Is(failure.Cause, ErrBusy) || updates(sim) > 0 {
+			t.Errorf("%v after %d requests", err, updates(sim))
+		}
+	})
+	t.Run("and the user is no admin", func(t *testing.T) {
+		t.Parallel()
+		sim, c := clustertest.Start(t, "2.6.15")
+		sim.Inject(refusal)
+		sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: "/api/v0/meta/settings", Status: http.StatusForbidden})
+		_, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace})
+		if api := clustertest.AsError[*dtr.APIError](t, err); !api.Forbidden() {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 // TestUpdateDatabaseAfterAFailure holds that the mark of an earlier failure is
 // not taken for that of this update, and that it ends with it.
 func TestUpdateDatabaseAfterAFailure(t *testing.T) {
@@ -134,7 +216,7 @@ func TestUpdateDatabaseAfterAFailure(t *testing.T) {
 	if _, err := UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace}); err == nil {
 		t.Fatal("the first update did not fail")
 	}
-	status := clustertest.Must[dtr.ScanStatus](t)(UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace}))
+	status := clustertest.Must[Database](t)(UpdateDatabase(clustertest.Limited(t), c.DTR, DatabaseOptions{Pace: clustertest.Pace}))
 	if status.LastDBUpdateFailed || updates(sim) != 2 {
 		t.Errorf("status %+v after %d requests", status, updates(sim))
 	}
@@ -278,7 +360,7 @@ func TestDatabaseOutcome(t *testing.T) {
 	newer, same := dtr.ScanStatus{DBUpdatedAt: clustertest.Epoch.Add(time.Second)}, was
 	wasFailed := dtr.ScanStatus{DBUpdatedAt: clustertest.Epoch, LastDBUpdateFailed: true}
 	newerFailed := dtr.ScanStatus{DBUpdatedAt: clustertest.Epoch.Add(time.Second), LastDBUpdateFailed: true}
-	never := dtr.ScanStatus{}
+	never, busy := dtr.ScanStatus{}, dtr.ScanStatus{Busy: true}
 	for _, tt := range []struct {
 		name          string
 		phase         Phase
@@ -289,7 +371,12 @@ func TestDatabaseOutcome(t *testing.T) {
 		{"job done, newer", Done, was, newer, false, "done"},
 		{"job done, the first database", Done, never, newer, false, "done"},
 		{"job done, not seen yet", Done, was, same, false, "wait"},
-		{"job done, no newer", Done, was, same, true, "failed"},
+		{"job done, no newer", Done, was, same, true, "done"},
+		{"job done, no newer, and it failed", Done, was, wasFailed, true, "failed"},
+		{"job done, busy", Done, was, busy, false, "wait"},
+		{"job done, busy for too long", Done, was, busy, true, "failed"},
+		{"job done, was busy before", Done, busy, newer, false, "done"},
+		{"job runs, busy", Running, was, busy, true, "wait"},
 		{"job done, newer, and said to have failed", Done, was, newerFailed, false, "wait"},
 		{"job done, newer, and still said to have failed", Done, was, newerFailed, true, "failed"},
 		{"job runs, newer", Running, was, newer, true, "wait"},

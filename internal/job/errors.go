@@ -30,33 +30,22 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// DatabaseError says that an update of the vulnerability database failed, or ended
-// without a newer database.
+// DatabaseError says that an update of the vulnerability database failed.
 type DatabaseError struct {
 	Job           dtr.Job // zero if DTR listed none
 	Before, After dtr.ScanStatus
 	Log           []string // the last lines of the job's log
 	URL           string   // of DTR's web interface
 	// Cause is a *dtr.UnknownStatusError, a *dtr.APIError if DTR's scanner did not get
-	// ready, ErrOrphaned, or nil.
+	// ready, ErrBusy, ErrOrphaned, or nil.
 	Cause error
 }
 
-// Failed reports whether the update itself failed. If it did not, Cause says what went
-// wrong, or without a cause the database is no newer.
-func (e *DatabaseError) Failed() bool {
-	phase, _ := e.Job.Status.Phase()
-	return e.After.LastDBUpdateFailed || phase == dtr.PhaseFailed || phase == dtr.PhaseStopped
-}
-
 func (e *DatabaseError) Error() string {
-	switch {
-	case e.Cause != nil:
+	if e.Cause != nil {
 		return fmt.Sprintf("update of the vulnerability database, job %q: %v", e.Job.ID, e.Cause)
-	case e.Failed():
-		return fmt.Sprintf("update of the vulnerability database failed, job %q ended as %q", e.Job.ID, e.Job.Status)
 	}
-	return "the vulnerability database is no newer after its update"
+	return fmt.Sprintf("update of the vulnerability database failed, job %q ended as %q", e.Job.ID, e.Job.Status)
 }
 
 func (e *DatabaseError) Unwrap() error { return e.Cause }

@@ -38,9 +38,9 @@ const (
 
 // Follow-ups are reported after a run, in the form of findings.
 const (
-	FollowUpContentCache          Check = "content-cache"
-	FollowUpVulnerabilityDatabase Check = "vulnerability-database"
-	FollowUpInterruption          Check = "interruption"
+	FollowUp             Check = "follow-up" // what an upgrade of DTR does not upgrade
+	FollowUpContentCache Check = "content-cache"
+	FollowUpInterruption Check = "interruption"
 )
 
 // Skippable are the checks that skip_checks may turn into warnings.
@@ -95,10 +95,9 @@ const (
 	ImportReplica                     // with the id Value
 	ReplaceReplica                    // by removing it before another one joins
 	AddBackup
-	AddArchive         // of the version Value
-	FollowVersion      // of the upgrade, by a reference
-	FollowWithCache    // a resource for the content cache
-	FollowWithDatabase // a resource for the vulnerability database
+	AddArchive       // of the version Value
+	FollowVersion    // of the upgrade, by a reference
+	FollowByResource // with the content caches and the vulnerability database
 )
 
 // Findings are all that was found, in the order of the checks.

@@ -96,7 +96,7 @@ func (d *clusterDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 				Computed:            true,
 				MarkdownDescription: "The image scanner and its vulnerability database.",
 				Attributes: map[string]schema.Attribute{
-					"enabled":            computedFlag("Whether scanning is enabled; the other attributes are null if it is not."),
+					"enabled":            computedFlag("Whether scanning is enabled; the other attributes are null if it is not, and while the database is being updated."),
 					"database_version":   computedNumber("The version of the vulnerability database, as DTR numbers it."),
 					"updated_at":         computedText("When it was last updated (RFC 3339, UTC)."),
 					"last_update_failed": computedFlag("Whether its last update failed."),
@@ -150,7 +150,11 @@ func newClusterModel(seen *upgrade.Description) *clusterModel {
 			EngineVersion: textOrNull(seen.Engine(r.Node)),
 		})
 	}
-	if s := seen.Scan; s != nil {
+	switch s := seen.Scan; {
+	case s == nil:
+	case s.Busy:
+		m.Scanner.Enabled = true
+	default:
 		m.Scanner = clusterScannerModel{
 			Enabled: true, DatabaseVersion: types.Int64Value(int64(s.DBVersion)),
 			UpdatedAt: timeValue(s.DBUpdatedAt), LastUpdateFailed: types.BoolValue(s.LastDBUpdateFailed),

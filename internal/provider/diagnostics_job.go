@@ -87,21 +87,29 @@ func databaseFailed(e *job.DatabaseError) message {
 	switch {
 	case errors.As(e.Cause, &unknown):
 		m.Summary, m.Todo = "The update of the vulnerability database has an unknown status", logs+"Apply again once it has ended."
+	case errors.Is(e.Cause, job.ErrBusy):
+		m.Summary, m.Todo = "The vulnerability database is being updated", logs+"Apply again once that update has ended."
 	case errors.As(e.Cause, &early):
 		m.Summary, m.Todo = "DTR's scanner does not become ready", "Check that dtr-scanningstore of every replica runs. "+adviceApplyAgain
 	case e.Cause != nil:
 		m.Summary, m.Todo = "The update of the vulnerability database has stopped", logs+adviceApplyAgain
-	case e.Failed():
-		m.Summary, m.Todo = "The vulnerability database could not be updated", logs+"Fix the cause shown there. "+adviceApplyAgain
 	default:
-		m.Summary = "The vulnerability database is no newer after its update"
-		m.Todo = logs + "DTR ended the update well, and may have found nothing newer than it has. Apply again when there is, or upload a newer file."
+		m.Summary, m.Todo = "The vulnerability database could not be updated", logs+"Fix the cause shown there. "+adviceApplyAgain
 	}
 	if e.Cause != nil {
 		seen += "\nError: " + e.Cause.Error()
 	}
 	m.Seen = seen
 	return m
+}
+
+// databaseNotNewer says that an update has changed nothing.
+func databaseNotNewer(status dtr.ScanStatus) diag.Diagnostic {
+	return message{
+		Summary: "The vulnerability database is no newer after its update",
+		Seen:    fmt.Sprintf("Database: version %d of %s", status.DBVersion, status.DBUpdatedAt.UTC().Format(time.RFC3339)),
+		Todo:    "DTR ended the update well, and found nothing newer than it has. If scans fail, or if the file was to be a newer one, update the database again.",
+	}.warning()
 }
 
 // badDatabaseFile says that there is no file to upload.

@@ -66,11 +66,8 @@ func advice(a preflight.Advice) string {
 		return fmt.Sprintf("Or add the archive of %s to image.archives.", a.Value)
 	case preflight.FollowVersion:
 		return "Set version to that of DTR, best by a reference: dtr_upgrade.<name>.current_version."
-	case preflight.FollowWithCache:
-		return "A dtr_content_cache with version = dtr_upgrade.<name>.current_version does that after DTR, in the same apply. " +
-			"It knows the cache's version; this warning does not."
-	case preflight.FollowWithDatabase:
-		return "A dtr_vulnerability_database whose dtr_version is this resource's current_version does that after DTR, in the same apply."
+	case preflight.FollowByResource:
+		return "They follow if a dtr_content_cache or a dtr_vulnerability_database in this configuration refers to dtr_upgrade.<name>.current_version."
 	}
 	return ""
 }
@@ -80,7 +77,7 @@ func followUps(warnings preflight.Findings) diag.Diagnostics {
 	var after preflight.Findings
 	for _, f := range warnings {
 		switch f.Check {
-		case preflight.FollowUpContentCache, preflight.FollowUpVulnerabilityDatabase, preflight.FollowUpInterruption:
+		case preflight.FollowUp, preflight.FollowUpInterruption:
 			after = append(after, f)
 		}
 	}

@@ -199,7 +199,7 @@ func TestDiagnostics(t *testing.T) {
 			Log: []string{"checksum mismatch"},
 		}},
 		{"database failed without a job", &job.DatabaseError{After: dtr.ScanStatus{LastDBUpdateFailed: true}, URL: "https://dtr.example.com"}},
-		{"database no newer", &job.DatabaseError{Job: dtr.Job{ID: "f7d4f3c2", Status: "done"}, Before: database, After: database, URL: "https://dtr.example.com"}},
+		{"database is busy", &job.DatabaseError{Before: dtr.ScanStatus{Busy: true}, URL: "https://dtr.example.com", Cause: job.ErrBusy}},
 		{"database with an unknown status", &job.DatabaseError{
 			Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Before: database, URL: "https://dtr.example.com", Cause: &dtr.UnknownStatusError{Word: "levitating"},
 		}},
@@ -278,12 +278,13 @@ func TestDiagnostics(t *testing.T) {
 	write("replica leaves", diag.Diagnostics{replicaLeaves(&replicaModel{
 		ID: types.StringValue("0123456789ab"), Node: types.StringValue("worker1"), Cluster: types.StringValue("dtr.example.com"),
 	})})
+	write("database no newer", diag.Diagnostics{databaseNotNewer(database)})
 	write("replica gone", diag.Diagnostics{replicaGone(missing)})
 	write("import of no replica", diag.Diagnostics{noReplicaToImport(missing)})
 	write("port changed", diag.Diagnostics{fixedPort(path.Root("replica_http_port"), "0123456789ab", "80", "8080")})
 	write("setting missing", diag.Diagnostics{missingSetting(path.Root("ucp").AtName("url"), "UCP_URL")})
 	write("bad environment", diag.Diagnostics{badEnvironment(path.Root("url"), "DTR_URL", checkAddress("DTR")("http://dtr.example.com"))})
-	for kind := preflight.SkipCheck; kind <= preflight.FollowWithDatabase; kind++ {
+	for kind := preflight.SkipCheck; kind <= preflight.FollowByResource; kind++ {
 		write(fmt.Sprintf("advice %d", kind), findings(preflight.Findings{
 			{Check: preflight.Memory, Severity: preflight.Error, Summary: "A finding", Seen: "Seen.", Advice: []preflight.Advice{{Kind: kind, Value: "value"}}},
 		}))

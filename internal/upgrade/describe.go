@@ -16,7 +16,7 @@ import (
 type Description struct {
 	*cluster.Snapshot
 
-	Scan      *dtr.ScanStatus // nil while scanning is switched off
+	Scan      *dtr.ScanStatus // nil while scanning is switched off, busy while the database is updated
 	Caches    []dtr.ContentCache
 	Version   ucp.Version
 	Migration Migration

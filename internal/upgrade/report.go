@@ -45,7 +45,8 @@ type run struct {
 	o        Options
 	runner   *runner.Runner
 	report   *Report
-	backedUp bool // there is a backup of before this run's hops
+	began    time.Time // by DTR's clock; zero where that is not known
+	backedUp bool      // there is a backup of before this run's hops
 }
 
 func newRun(c cluster.Cluster, o Options) *run {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -55,6 +56,7 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.report.StartedAt = time.Now().UTC()
+	r.began = obs.Status.Date
 	r.report.From = obs.CurrentVersion().String()
 	r.report.Hops, r.report.Resumed = plan.Hops, plan.Resume != nil
 	if !plan.Due() {
@@ -151,33 +153,8 @@ func (r *run) preflight(ctx context.Context) (*Observation, Plan, error) {
 // followUp notes what the operator has to do after an upgrade.
 func (r *run) followUp(ctx context.Context) {
 	warn := func(f preflight.Finding) { r.report.Warnings = append(r.report.Warnings, f) }
-	if caches, err := r.cluster.DTR.Caches().List(ctx); err != nil {
-		tflog.Warn(ctx, "The content caches could not be listed", map[string]any{"error": err.Error()})
-	} else {
-		for _, c := range caches {
-			warn(preflight.Finding{
-				Check:   preflight.FollowUpContentCache,
-				Summary: fmt.Sprintf("Content cache %s may not run %s", c.Name, r.o.Target),
-				Seen:    fmt.Sprintf("Content cache %s at %s is registered in DTR, which does not know its version.", c.Name, c.Host),
-				Todo:    fmt.Sprintf("Upgrade it to %s: a cache on another version causes authentication errors.", bootstrap.CacheImage("", "", r.o.Target)),
-				Advice:  []preflight.Advice{{Kind: preflight.FollowWithCache}},
-			})
-		}
-	}
-	scan, err := r.cluster.DTR.Database().Status(ctx)
-	api, refused := errors.AsType[*dtr.APIError](err)
-	switch {
-	case refused && api.Code == dtr.CodeScanningNotEnabled:
-	case err != nil:
-		tflog.Warn(ctx, "The state of the vulnerability database could not be read", map[string]any{"error": err.Error()})
-	case scan.DBUpdatedAt.Before(r.report.StartedAt):
-		warn(preflight.Finding{
-			Check:   preflight.FollowUpVulnerabilityDatabase,
-			Summary: "The vulnerability database is older than the upgrade",
-			Seen:    fmt.Sprintf("It was updated at %s, before this upgrade began.", scan.DBUpdatedAt.UTC().Format(time.RFC3339)),
-			Todo:    "Download it again: under System > Security in DTR's web interface, or by a PUT to /api/v0/imagescan/scan/update?online=true.",
-			Advice:  []preflight.Advice{{Kind: preflight.FollowWithDatabase}},
-		})
+	if f, due := r.notUpgraded(ctx); due {
+		warn(f)
 	}
 	if limit := r.o.MaxInterruption; limit > 0 && r.report.LongestInterruption > limit {
 		warn(preflight.Finding{
@@ -188,4 +165,42 @@ func (r *run) followUp(ctx context.Context) {
 			Todo: "Check that the load balancer in front of DTR takes a replica out while its /_ping fails.",
 		})
 	}
+}
+
+// notUpgraded names what an upgrade of DTR leaves as it is. Whether that follows by
+// itself is not known here.
+func (r *run) notUpgraded(ctx context.Context) (f preflight.Finding, due bool) {
+	var what, seen, todo []string
+	if caches, err := r.cluster.DTR.Caches().List(ctx); err != nil {
+		tflog.Warn(ctx, "The content caches could not be listed", map[string]any{"error": err.Error()})
+	} else if len(caches) > 0 {
+		var names []string
+		for _, c := range caches {
+			names = append(names, fmt.Sprintf("%s at %s", c.Name, c.Host))
+		}
+		what, seen = append(what, "Content caches"), append(seen, "Content caches: "+strings.Join(names, ", "))
+		todo = append(todo, "upgrade the caches to "+bootstrap.CacheImage("", "", r.o.Target))
+	}
+	scan, err := r.cluster.DTR.Database().Status(ctx)
+	api, refused := errors.AsType[*dtr.APIError](err)
+	switch {
+	case refused && api.Code == dtr.CodeScanningNotEnabled, scan.Busy:
+	case err != nil:
+		tflog.Warn(ctx, "The state of the vulnerability database could not be read", map[string]any{"error": err.Error()})
+	case r.began.IsZero() || scan.DBUpdatedAt.Before(r.began):
+		what = append(what, "the vulnerability database")
+		seen = append(seen, "Vulnerability database: of "+scan.DBUpdatedAt.UTC().Format(time.RFC3339)+", before the upgrade")
+		todo = append(todo, "download the database again under System > Security in DTR's web interface")
+	}
+	if len(what) == 0 {
+		return f, false
+	}
+	summary := strings.Join(what, " and ")
+	return preflight.Finding{
+		Check:   preflight.FollowUp,
+		Summary: strings.ToUpper(summary[:1]) + summary[1:] + " not upgraded with DTR",
+		Seen:    strings.Join(seen, "\n"),
+		Todo:    "Unless they follow by themselves: " + strings.Join(todo, ", and ") + ".",
+		Advice:  []preflight.Advice{{Kind: preflight.FollowByResource}},
+	}, true
 }
