@@ -20,23 +20,28 @@ import (
 // What else is in there is not published, and not looked at.
 var topDirectory = regexp.MustCompile(`^(?:\./)?(?:dtr|msr)-backup-v?([0-9][^/]*)/?`)
 
-// endMark is the length of the zeros at the end of a tar archive.
-const endMark = 2 * 512
+// block is what a tar archive consists of. Two of zeros mark its end.
+const block = 512
 
 // ReadArchive reads a backup to its end, and returns the version that it names, nil
 // when it names none. The error says why it is not a complete archive.
 func ReadArchive(r io.Reader) (named *semver.Version, err error) {
-	end := &trailingZeros{r: r}
-	archive := tar.NewReader(end)
+	in := &counter{r: r}
+	archive := tar.NewReader(in)
 	files := 0
+	contentEnd := int64(0) // of the last entry
 	for {
 		entry, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if err == nil {
+			_, err = io.Copy(io.Discard, archive) //nolint:gosec // nothing is kept of it
+		}
 		if err != nil {
 			return nil, fmt.Errorf("it is not a complete tar archive: %w", err)
 		}
+		contentEnd = in.n
 		if m := topDirectory.FindStringSubmatch(entry.Name); m != nil && named == nil {
 			named, _ = transition.ParseWire(m[1])
 		}
@@ -44,34 +49,38 @@ func ReadArchive(r io.Reader) (named *semver.Version, err error) {
 			files++
 		}
 	}
-	if _, err := io.Copy(io.Discard, end); err != nil {
+	if _, err := io.Copy(io.Discard, in); err != nil {
 		return nil, err
 	}
+	// archive/tar takes a stream that just stops for an end. What stands behind the
+	// last entry, whose content is filled up to a block, must be the mark, and zeros.
+	behind := in.n - (contentEnd+block-1)/block*block
 	switch {
 	case files == 0:
 		return nil, errors.New("the archive holds no files")
-	case end.n < endMark: // archive/tar takes a stream that just stops for an end
+	case behind < 2*block || in.zeros < behind:
 		return nil, errors.New("it is not a complete tar archive: its end is missing")
 	}
 	return named, nil
 }
 
-// trailingZeros counts the zeros at the end of what was read.
-type trailingZeros struct {
-	r io.Reader
-	n int64
+// counter counts what is read, and the zeros at its end.
+type counter struct {
+	r        io.Reader
+	n, zeros int64
 }
 
-func (z *trailingZeros) Read(p []byte) (int, error) {
-	n, err := z.r.Read(p)
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
 	i := n
 	for i > 0 && p[i-1] == 0 {
 		i--
 	}
 	if i > 0 {
-		z.n = 0
+		c.zeros = 0
 	}
-	z.n += int64(n - i)
+	c.zeros += int64(n - i)
+	c.n += int64(n)
 	return n, err
 }
 

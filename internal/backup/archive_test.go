@@ -35,29 +35,43 @@ func TestReadArchive(t *testing.T) {
 		}
 		return b.Bytes()
 	}
+	// Zeros fill the last blocks of a file that is cut there, and of a header.
+	zeros := func() []byte {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		_ = w.WriteHeader(&tar.Header{Name: "dtr-backup-v2.6.6/rethink/layers/0", Mode: 0o600, Size: 4096, Typeflag: tar.TypeReg})
+		_, _ = w.Write(append(bytes.Repeat([]byte("x"), 2048), make([]byte, 2048)...))
+		_ = w.Flush()
+		return b.Bytes()
+	}()
+	long := archive("dtr-backup-v2.6.6/x", "dtr-backup-v2.6.6/"+strings.Repeat("y", 200))
 	whole := archive("dtr-backup-v2.6.6/", "dtr-backup-v2.6.6/rethink/", "dtr-backup-v2.6.6/rethink/layers/x")
 	for name, tt := range map[string]struct {
 		content []byte
 		named   string // "" for none
 		says    string // of the error
 	}{
-		"as the vendor shows it":   {whole, "2.6.6", ""},
-		"padded":                   {append(slices.Clone(whole), make([]byte, 8192)...), "2.6.6", ""},
-		"from the current one":     {archive("./dtr-backup-v2.7.0/x"), "2.7.0", ""},
-		"with a commit":            {archive("dtr-backup-v2.7.0-29094adc/x"), "2.7.0", ""},
-		"without a letter":         {archive("dtr-backup-2.5.6/x"), "2.5.6", ""},
-		"of the successor":         {archive("msr-backup-v2.9.1/x"), "2.9.1", ""},
-		"no version":               {archive("rethink/x"), "", ""},
-		"a version further down":   {archive("backups/dtr-backup-v2.6.6/x"), "", ""},
-		"empty":                    {nil, "", "holds no files"},
-		"an archive of nothing":    {archive(), "", "holds no files"},
-		"directories alone":        {archive("dtr-backup-v2.6.6/", "dtr-backup-v2.6.6/rethink/"), "", "holds no files"},
-		"without its end":          {whole[:len(whole)-1024], "", "its end is missing"},
-		"with half of its end":     {whole[:len(whole)-512], "", "its end is missing"},
-		"cut in a file":            {whole[:3*512+2], "", "not a complete tar archive"},
-		"more behind its end":      {append(slices.Clone(whole), "more"...), "", "its end is missing"},
-		"text":                     {[]byte(strings.Repeat("FATA[0000] no\n", 100)), "", "not a complete tar archive"},
-		"a log before the archive": {append([]byte("INFO[0000] Connecting to UCP\n"), whole...), "", "not a complete tar archive"},
+		"as the vendor shows it":               {whole, "2.6.6", ""},
+		"padded":                               {append(slices.Clone(whole), make([]byte, 8192)...), "2.6.6", ""},
+		"from the current one":                 {archive("./dtr-backup-v2.7.0/x"), "2.7.0", ""},
+		"with a commit":                        {archive("dtr-backup-v2.7.0-29094adc/x"), "2.7.0", ""},
+		"without a letter":                     {archive("dtr-backup-2.5.6/x"), "2.5.6", ""},
+		"of the successor":                     {archive("msr-backup-v2.9.1/x"), "2.9.1", ""},
+		"no version":                           {archive("rethink/x"), "", ""},
+		"a version further down":               {archive("backups/dtr-backup-v2.6.6/x"), "", ""},
+		"empty":                                {nil, "", "holds no files"},
+		"an archive of nothing":                {archive(), "", "holds no files"},
+		"directories alone":                    {archive("dtr-backup-v2.6.6/", "dtr-backup-v2.6.6/rethink/"), "", "holds no files"},
+		"without its end":                      {whole[:len(whole)-1024], "", "its end is missing"},
+		"with half of its end":                 {whole[:len(whole)-512], "", "its end is missing"},
+		"cut behind zeros":                     {zeros, "", "its end is missing"},
+		"cut behind zeros, and half of an end": {append(slices.Clone(zeros), make([]byte, 512)...), "", "its end is missing"},
+		"zeros, and an end":                    {append(slices.Clone(zeros), make([]byte, 1024)...), "2.6.6", ""},
+		"cut behind a long name":               {long[:4*512], "", "its end is missing"},
+		"cut in a file":                        {whole[:3*512+2], "", "not a complete tar archive"},
+		"more behind its end":                  {append(slices.Clone(whole), "more"...), "", "its end is missing"},
+		"text":                                 {[]byte(strings.Repeat("FATA[0000] no\n", 100)), "", "not a complete tar archive"},
+		"a log before the archive":             {append([]byte("INFO[0000] Connecting to UCP\n"), whole...), "", "not a complete tar archive"},
 	} {
 		named, err := ReadArchive(iotest.OneByteReader(bytes.NewReader(tt.content)))
 		if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
