@@ -111,6 +111,18 @@ func (m *machines) CutAttached(name string) {
 	ct.log.detach()
 }
 
+// SilenceAttached has the connections of clients that are attached to a container stay
+// open and carry nothing any more; the container keeps running.
+func (m *machines) SilenceAttached(name string) {
+	m.engine.mu.Lock()
+	ct, err := m.engine.find(scope{}, name)
+	m.engine.mu.Unlock()
+	must(err)
+	ct.log.mu.Lock()
+	defer ct.log.mu.Unlock()
+	ct.log.attached = nil
+}
+
 // AddCacheContainer starts a content cache as a plain container, on the
 // engine's default network unless a change says otherwise.
 func (m *machines) AddCacheContainer(name, ref, nodeName string, changes ...func(*container.HostConfig)) {

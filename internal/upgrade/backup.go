@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync/atomic"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -263,22 +264,61 @@ func (b *backupStep) write(ctx context.Context, c runner.Container, out *backup.
 		named, unreadable = backup.ReadArchive(stdout)
 		return unreadable
 	})
+	copyCtx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var received byteCount
+	go b.stopWhenSilent(copyCtx, stop, c, &received)
 	progress := &wait.Transfer{Report: func(n int64) {
 		tflog.Info(ctx, "Backup is being written", map[string]any{"file": out.Target, "bytes": n})
 	}}
-	err = attached.Copy(ctx, io.MultiWriter(out, content, progress), log)
+	err = attached.Copy(copyCtx, io.MultiWriter(&received, out, content, progress), log)
 	content.Finish()
 	log.Finish()
 	if ctx.Err() != nil {
 		return &wait.DetachedError{Step: StepBackup, Cause: context.Cause(ctx)}
 	}
-	switch { // what was written to failed first
+	switch silent := context.Cause(copyCtx); { // what was written to failed first
+	case silent != nil:
+		err = silent
 	case unreadable != nil:
 		err = unreadable
 	case out.WriteErr != nil:
 		err = out.WriteErr
 	}
 	return b.result(ctx, c, out, err, &summary, named)
+}
+
+// byteCount counts what is written to it.
+type byteCount struct{ atomic.Int64 }
+
+func (n *byteCount) Write(p []byte) (int, error) {
+	n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// stopWhenSilent stops the reading of a stream that carries nothing any more though
+// its container has ended: a connection may be lost without an end. One that can no
+// longer be looked at stops it, too.
+func (b *backupStep) stopWhenSilent(ctx context.Context, stop context.CancelCauseFunc, c runner.Container, received *byteCount) {
+	pace := b.upgrade.runner.Pace
+	var since time.Time
+	var before int64
+	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
+		now, err := b.upgrade.runner.Look(ctx, c)
+		ended := errdefs.IsNotFound(err) || err == nil && !now.Running()
+		if !ended {
+			since = time.Time{}
+			return false, err
+		}
+		if n := received.Load(); since.IsZero() || n != before {
+			since, before = time.Now(), n
+		}
+		return time.Since(since) >= pace.Consistent, nil
+	})
+	if err == nil {
+		err = fmt.Errorf("its container ended, and the connection to it carried nothing for %s after that", pace.Consistent)
+	}
+	stop(err)
 }
 
 // result judges a backup by how its stream, given by its error, its container and

@@ -142,16 +142,17 @@ func TestBackupFails(t *testing.T) {
 		at     func(sim *simulator.Cluster, container string)
 		says   string
 	}{
-		"exit status":         {faults: simulator.BootstrapperFaults{ExitStatus: &one}, says: "exit status 1"},
-		"fatal record":        {faults: simulator.BootstrapperFaults{FatalRecord: "cannot read the tables"}, says: "cannot read the tables"},
-		"dies on the way":     {faults: simulator.BootstrapperFaults{BackupCut: true, ExitStatus: &one}, says: "exit status 1"},
-		"cut, and status 0":   {faults: simulator.BootstrapperFaults{BackupCut: true}, says: "not a complete tar archive"},
-		"garbage":             {faults: simulator.BootstrapperFaults{BackupGarbage: true}, says: "not a complete tar archive"},
-		"silent":              {faults: simulator.BootstrapperFaults{Silent: true}, says: "holds no files"},
-		"another version":     {faults: simulator.BootstrapperFaults{BackupVersion: "2.4.14"}, says: "it is a backup of 2.4.14, and the cluster runs 2.5.6"},
-		"container is killed": {at: func(sim *simulator.Cluster, container string) { sim.KillContainer(container) }, says: "exit status 137"},
-		"connection is cut":   {at: func(sim *simulator.Cluster, container string) { sim.CutAttached(container) }, says: "not a complete tar archive"},
-		"node is lost":        {at: func(sim *simulator.Cluster, _ string) { sim.StopEngine("worker1") }, says: "not a complete tar archive"},
+		"exit status":          {faults: simulator.BootstrapperFaults{ExitStatus: &one}, says: "exit status 1"},
+		"fatal record":         {faults: simulator.BootstrapperFaults{FatalRecord: "cannot read the tables"}, says: "cannot read the tables"},
+		"dies on the way":      {faults: simulator.BootstrapperFaults{BackupCut: true, ExitStatus: &one}, says: "exit status 1"},
+		"cut, and status 0":    {faults: simulator.BootstrapperFaults{BackupCut: true}, says: "not a complete tar archive"},
+		"garbage":              {faults: simulator.BootstrapperFaults{BackupGarbage: true}, says: "not a complete tar archive"},
+		"silent":               {faults: simulator.BootstrapperFaults{Silent: true}, says: "holds no files"},
+		"another version":      {faults: simulator.BootstrapperFaults{BackupVersion: "2.4.14"}, says: "it is a backup of 2.4.14, and the cluster runs 2.5.6"},
+		"container is killed":  {at: func(sim *simulator.Cluster, container string) { sim.KillContainer(container) }, says: "exit status 137"},
+		"connection is cut":    {at: func(sim *simulator.Cluster, container string) { sim.CutAttached(container) }, says: "not a complete tar archive"},
+		"connection is silent": {at: func(sim *simulator.Cluster, container string) { sim.SilenceAttached(container) }, says: "the connection to it carried nothing"},
+		"node is lost":         {at: func(sim *simulator.Cluster, _ string) { sim.StopEngine("worker1") }, says: "not a complete tar archive"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
