@@ -14,6 +14,9 @@ type Part struct {
 	Image string // the last part of the image's repository
 }
 
+// ContainerName is the name of the part's container in a replica.
+func (p Part) ContainerName(replicaID string) string { return "dtr-" + p.Name + "-" + replicaID }
+
 // Parts lists the containers of a replica in the order in which the bootstrapper
 // recreates them.
 var Parts = []Part{
@@ -27,6 +30,16 @@ var Parts = []Part{
 	{"notary-signer", "dtr-notary-signer"},
 	{"scanningstore", "dtr-postgres"},
 }
+
+// formerNames are what parts were called in earlier versions: 2.2 stores the results
+// of scans in dtr-nautilusstore (the vendor's page on its architecture).
+var formerNames = map[string]string{"nautilusstore": "scanningstore"}
+
+// etcd is a part of the replicas of 2.0 and 2.1, which lack some of the nine.
+const etcd = "etcd"
+
+// LowestVersion is the lowest whose replicas consist of the nine parts.
+var LowestVersion = semver.MustParse("2.2.0")
 
 // span is a range of versions: from the first up to, but not including, the
 // second. A nil end is open.
@@ -88,15 +101,55 @@ func ComponentImages(repository string, v *semver.Version) []string {
 
 var containerName = regexp.MustCompile(`^/?(?:([^/]+)/)?dtr-([a-z-]+)-([0-9a-f]{12})$`)
 
+// ReplicaContainer is what the name of a replica's container tells.
+type ReplicaContainer struct {
+	Node      string // "" where the name has none
+	Part      string // the name of one of Parts
+	ReplicaID string
+	Former    bool // the name is the one that the part had in earlier versions
+	Old       bool // the part is none of the nine, but one that versions before LowestVersion have
+}
+
 // ParseContainerName takes the name of a replica's container apart. Docker gives
 // it as /dtr-nginx-0123456789ab, and UCP with the node's name before it. It
 // reports false for every other container, dtr-phase2 among them.
-func ParseContainerName(name string) (node, part, replicaID string, ok bool) {
+func ParseContainerName(name string) (c ReplicaContainer, ok bool) {
 	m := containerName.FindStringSubmatch(name)
-	if m == nil || !slices.ContainsFunc(Parts, func(p Part) bool { return p.Name == m[2] }) {
-		return "", "", "", false
+	if m == nil {
+		return ReplicaContainer{}, false
 	}
-	return m[1], m[2], m[3], true
+	c = ReplicaContainer{Node: m[1], Part: m[2], ReplicaID: m[3], Old: m[2] == etcd}
+	if now, former := formerNames[c.Part]; former {
+		c.Part, c.Former = now, true
+	}
+	if !c.Old && !slices.ContainsFunc(Parts, func(p Part) bool { return p.Name == c.Part }) {
+		return ReplicaContainer{}, false
+	}
+	return c, true
+}
+
+// commands are the bootstrapper's.
+var commands = []string{
+	"install", "join", "reconfigure", "remove", "destroy", "restore", "backup", "upgrade", "images", "emergency-repair",
+}
+
+// IsBootstrapper reports whether a container is a bootstrapper by its image's
+// repository, as Docker shows it, and its command line. The vendor's repositories
+// are known, and a mirror may be named; any other one counts if its last word is
+// that of the vendor's and it is told one of the bootstrapper's commands, or if it is
+// told one of them for UCP or a replica.
+func IsBootstrapper(repository, mirror, command string) bool {
+	if isVendors(repository) || mirror != "" && repository == mirror {
+		return true
+	}
+	words := strings.Fields(command)
+	if !slices.ContainsFunc(words, func(w string) bool { return slices.Contains(commands, w) }) {
+		return false
+	}
+	flag := func(w string) bool {
+		return strings.HasPrefix(w, "--ucp-") || strings.HasPrefix(w, "--existing-replica-id")
+	}
+	return repository[strings.LastIndexByte(repository, '/')+1:] == "dtr" || slices.ContainsFunc(words, flag)
 }
 
 // cacheSuffix makes the name of the content cache's image of the bootstrapper's.

@@ -104,7 +104,8 @@ func TestParseContainerName(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var got result
-			got.node, got.part, got.id, got.ok = ParseContainerName(tt.name)
+			c, ok := ParseContainerName(tt.name)
+			got.node, got.part, got.id, got.ok = c.Node, c.Part, c.ReplicaID, ok
 			if got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}
@@ -115,9 +116,48 @@ func TestParseContainerName(t *testing.T) {
 func TestEveryPartHasAName(t *testing.T) {
 	t.Parallel()
 	for _, p := range Parts {
-		_, part, id, ok := ParseContainerName("/dtr-" + p.Name + "-0123456789ab")
-		if !ok || part != p.Name || id != "0123456789ab" {
-			t.Errorf("%s is read as %q of %q (%t)", p.Name, part, id, ok)
+		c, ok := ParseContainerName("/" + p.ContainerName("0123456789ab"))
+		if !ok || c != (ReplicaContainer{Part: p.Name, ReplicaID: "0123456789ab"}) {
+			t.Errorf("%s is read as %+v (%t)", p.Name, c, ok)
+		}
+	}
+}
+
+// TestPartsOfEarlierVersions reads the names that containers have before 2.3.
+func TestPartsOfEarlierVersions(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]ReplicaContainer{
+		"/w/dtr-nautilusstore-0123456789ab": {Node: "w", Part: "scanningstore", ReplicaID: "0123456789ab", Former: true},
+		"/w/dtr-etcd-0123456789ab":          {Node: "w", Part: "etcd", ReplicaID: "0123456789ab", Old: true},
+	} {
+		if got, ok := ParseContainerName(name); !ok || got != want {
+			t.Errorf("%s: %+v (%t), want %+v", name, got, ok, want)
+		}
+	}
+}
+
+func TestIsBootstrapper(t *testing.T) {
+	t.Parallel()
+	const mirror = "registry.example.com/team/installer"
+	for _, tt := range []struct {
+		repository, command string
+		want                bool
+	}{
+		{"docker/dtr", "", true},
+		{"mirantis/dtr", "/bin/dtr upgrade", true},
+		{"registry.mirantis.com/msr/dtr", "", true},
+		{mirror, "", true},
+		{"registry.example.com/docker/dtr", "/bin/dtr upgrade", true},
+		{"registry.example.com/docker/dtr", "/bin/dtr join --ucp-node worker2", true},
+		{"registry.example.com/other/installer", "/bin/dtr upgrade --existing-replica-id=0123456789ab", true},
+		{"", "/bin/dtr remove --ucp-insecure-tls", true}, // an image that has lost its tag
+		{"registry.example.com/finance/dtr", "java -jar daily-trade-report.jar", false},
+		{"registry.example.com/finance/dtr", "", false},
+		{"docker/dtr-content-cache", "/start.sh", false},
+		{"library/backup", "backup --all", false},
+	} {
+		if got := IsBootstrapper(tt.repository, mirror, tt.command); got != tt.want {
+			t.Errorf("%s %q: %t, want %t", tt.repository, tt.command, got, tt.want)
 		}
 	}
 }

@@ -32,6 +32,9 @@ type Cluster struct {
 	// NetworkMode is the network mode of the bootstrapper's container; "" is the
 	// engine's default.
 	NetworkMode string
+	// Mirror is the repository that the bootstrapper's image is configured to come
+	// from, "" for the vendor's: bootstrappers of others may come from there, too.
+	Mirror string
 }
 
 // Docker is a Docker Engine, to which the first use connects.
@@ -77,8 +80,9 @@ func (c Cluster) BootstrapNode(r Replica) string {
 	return r.Node
 }
 
-// Ping asks DTR's external address for its health. It tries both paths, since the
-// version decides which one there is, and an upgrade changes the version.
+// Ping asks DTR's external address for its health. Which path it answers on
+// depends on the version, which may be about to change. The error of an answer
+// that a replica is not healthy is an *UnhealthyError.
 func (c Cluster) Ping(ctx context.Context) error {
 	answer, err := c.DTR.Ping(ctx, dtr.DefaultPingPath)
 	var api *dtr.APIError
@@ -89,13 +93,18 @@ func (c Cluster) Ping(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !answer.Healthy:
-		return fmt.Errorf("not healthy: %s", answer.Error)
+		return &UnhealthyError{answer.Error}
 	}
 	return nil
 }
 
-// ExternalHost is DTR's external host, or if none is set the host of the address
-// that the provider connects to.
+// UnhealthyError is what a replica that answered for DTR says against its health.
+type UnhealthyError struct{ Reason string }
+
+func (e *UnhealthyError) Error() string { return "not healthy: " + e.Reason }
+
+// ExternalHost is DTR's external host. The address that DTR was asked at stands in
+// for one that is not set.
 func (c Cluster) ExternalHost(settings dtr.Settings) string {
 	return externalHost(c.DTR.URL(), settings)
 }

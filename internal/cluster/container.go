@@ -8,6 +8,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -19,7 +20,7 @@ const (
 	LabelTo       = "com.github.dtr-upgrade.to"
 	LabelProvider = "com.github.dtr-upgrade.provider-version"
 	LabelBackup   = "com.github.dtr-upgrade.backup"  // the file that a backup is written to
-	LabelCommand  = "com.github.dtr-upgrade.command" // of a join, a removal or a backup; an upgrade has none
+	LabelCommand  = "com.github.dtr-upgrade.command" // of a join or a removal; an upgrade has none
 	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
 	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
 )
@@ -28,7 +29,6 @@ const (
 const (
 	CommandJoin   = "join"
 	CommandRemove = "remove"
-	CommandBackup = "backup"
 )
 
 // Phase2Name is the name of the container in which the bootstrapper's second
@@ -60,13 +60,13 @@ func BaseName(name string) string {
 }
 
 // isBootstrapper reports whether the container is the bootstrapper in any of its
-// commands, or the second phase of one.
-func isBootstrapper(c ucp.Container) bool {
+// commands, or the second phase of one. Its image may be from the mirror.
+func isBootstrapper(c ucp.Container, mirror string) bool {
 	if IsPhase2(c) || c.Labels[LabelCluster] != "" {
 		return true
 	}
 	repository, _ := ParseImage(c.Image)
-	return BaseName(repository) == "dtr"
+	return bootstrap.IsBootstrapper(repository, mirror, c.Command)
 }
 
 // IsPhase2 reports whether the container is a bootstrapper's second phase.
@@ -79,28 +79,10 @@ func IsOurs(c ucp.Container, host string) bool {
 }
 
 // IsBackup reports whether this provider started the container to write a backup
-// of the cluster, which changes nothing on it. It is renamed when it has done so.
+// of the cluster, which changes nothing on it.
 func IsBackup(c ucp.Container, host string) bool {
-	name := BaseName(c.Name)
-	return c.Labels[LabelCluster] == host && (name == BackupName(host) || BackupSum(name, host) != "")
+	return c.Labels[LabelCluster] == host && BaseName(c.Name) == BackupName(host)
 }
-
-// BackupRecordName is the name of the container that has written the backup with
-// the SHA-256 sum: a label cannot be added to a container, so its name tells which
-// file is the one that it wrote.
-func BackupRecordName(host, sum string) string { return BackupName(host) + "-" + sum }
-
-// BackupSum reads the sum off the name of a container, "" for one that has not
-// written a backup.
-func BackupSum(name, host string) string {
-	sum, ok := strings.CutPrefix(BaseName(name), BackupName(host)+"-")
-	if !ok || !sha256Sum.MatchString(sum) {
-		return ""
-	}
-	return sum
-}
-
-var sha256Sum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // IsUpgrade reports whether the labels, which are those of a container of this
 // provider, say that it was made for an upgrade.
@@ -159,12 +141,12 @@ func (i *Inventory) ours(match func(ucp.Container) bool) (ucp.Container, bool) {
 	return ours[max(0, slices.IndexFunc(ours, ucp.Container.Running))], true
 }
 
-// addBootstrappers adds those of an engine's containers that are bootstrappers and
-// that UCP does not show: the engine need not be a node of UCP.
-func (i *Inventory) addBootstrappers(containers []ucp.Container) {
+// addBootstrappers adds the bootstrappers among the containers of an engine that
+// UCP does not show: that engine need not be one of UCP's.
+func (i *Inventory) addBootstrappers(containers []ucp.Container, mirror string) {
 	for _, c := range containers {
 		known := slices.ContainsFunc(i.Bootstrappers, func(b ucp.Container) bool { return b.ID == c.ID })
-		if isBootstrapper(c) && !known {
+		if isBootstrapper(c, mirror) && !known {
 			i.Bootstrappers = append(i.Bootstrappers, c)
 		}
 	}
@@ -177,4 +159,10 @@ func (i *Inventory) Foreign(phase2IsOurs bool) []ucp.Container {
 	return slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool {
 		return !c.Running() || IsOurs(c, i.Host) || IsBackup(c, i.Host) || phase2IsOurs && IsPhase2(c)
 	})
+}
+
+// Lost are the bootstrappers that were at work, this provider's among them, when
+// UCP last reached their node, which is down: they may still be.
+func (i *Inventory) Lost() []ucp.Container {
+	return slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool { return !c.Lost() })
 }

@@ -54,13 +54,17 @@ func (s *Snapshot) UnhealthyReason(r Replica) (summary, seen string) {
 }
 
 // ExistingReplica is the replica that the bootstrapper of an upgrade connects to:
-// the given one, or for "" the first healthy one by id. If none is healthy, it is the
-// first of which UCP shows a container.
+// the given one, or for "" the first healthy one by id. Where none is healthy, it
+// is the first of which UCP shows a container on a node that it reaches.
 func (s *Snapshot) ExistingReplica(id string) (Replica, bool) {
 	if id != "" {
-		return s.Replica(id)
+		i := slices.IndexFunc(s.Replicas, func(r Replica) bool { return r.ID == id })
+		if i < 0 {
+			return Replica{}, false
+		}
+		return s.Replicas[i], true
 	}
-	visible := slices.DeleteFunc(slices.Clone(s.Replicas), func(r Replica) bool { return len(r.Containers) == 0 })
+	visible := slices.DeleteFunc(slices.Clone(s.Replicas), func(r Replica) bool { return len(r.Containers) == 0 || r.HostDown() })
 	i := slices.IndexFunc(visible, func(r Replica) bool { return s.Status.Health[r.ID] == dtr.HealthOK })
 	if len(visible) == 0 {
 		return Replica{}, false

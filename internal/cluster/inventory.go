@@ -27,10 +27,18 @@ const (
 
 var projectVersion = regexp.MustCompile(`^Docker Trusted Registry (\S+) - \(Replica`)
 
-// Inventory is every container of every replica, and the bootstrappers' containers.
+// preview is what the vendor puts behind the version of one that is not released.
+// Whatever else stands there is a mirror's mark, as in 2.6.14-corp1.
+var preview = regexp.MustCompile(`(?i)^(?:tp|rc|beta|alpha|pre|dev|latest)\b|^(?:tp|rc|beta|alpha|pre|dev)[.-]?[0-9]`)
+
+// Inventory is what runs: every container of every replica.
 type Inventory struct {
 	Host     string    // DTR's external host
-	Replicas []Replica // by id
+	Replicas []Replica // that DTR lists, by id
+	// Unlisted are the replicas that DTR does not list and of which UCP shows
+	// containers, by id: left of a removal, half made by a join, or another DTR's.
+	// They count neither for a version nor for the cluster's being whole.
+	Unlisted []Replica
 	// Bootstrappers are the containers of a bootstrapper image, running or not.
 	Bootstrappers []ucp.Container
 }
@@ -38,20 +46,38 @@ type Inventory struct {
 // Replica is one replica and the containers of it that UCP shows.
 type Replica struct {
 	ID         string
-	Node       string // its name in UCP
+	Node       string // as UCP calls it; as DTR does where UCP shows no container
 	Listed     bool   // by DTR, as a replica of the cluster
 	HTTPPort   int    // that it serves on, 0 if DTR does not report it
 	HTTPSPort  int
-	Containers map[string]Container
+	Containers map[string]Container // by part
+	Old        []string             // containers that only versions before bootstrap.LowestVersion have
 }
 
 // Container is one part of a replica.
 type Container struct {
-	Name    string
-	Version *semver.Version // nil if neither image nor labels name it
-	State   string          // "running", "exited", ...
-	Status  string          // Docker's sentence, with the health check's result
-	Created time.Time
+	ID       string
+	Name     string
+	Node     string // as UCP calls it
+	Image    string
+	Version  *semver.Version // nil when neither image nor labels tell it
+	State    string          // "running", "exited", ...
+	Status   string          // Docker's sentence, with the health check's result
+	HostDown bool            // UCP does not reach the node, and State is the last that it knew
+	Created  time.Time
+
+	former bool // it has the name that the part had in earlier versions
+}
+
+// Running reports whether the container runs, and UCP can tell.
+func (c Container) Running() bool { return c.State == StateRunning && !c.HostDown }
+
+// State in words, for a container that does not run.
+func (c Container) notRunning() string {
+	if c.HostDown {
+		return fmt.Sprintf("is on node %s, which is down", c.Node)
+	}
+	return "is " + c.State
 }
 
 // Inspect reads the inventory: the replicas from DTR, their containers from UCP. The
@@ -76,13 +102,17 @@ func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	inventory := NewInventory(c.ExternalHost(settings), settings, containers)
+	inventory := newInventory(c.ExternalHost(settings), c.Mirror, settings, containers)
 	return inventory, inventory.Check(settings)
 }
 
 // NewInventory makes the inventory of the cluster with the external host: it sorts the
 // containers by replica and part.
 func NewInventory(host string, settings dtr.Settings, containers []ucp.Container) *Inventory {
+	return newInventory(host, "", settings, containers)
+}
+
+func newInventory(host, mirror string, settings dtr.Settings, containers []ucp.Container) *Inventory {
 	replicas := make(map[string]*Replica)
 	for id, s := range settings.Replicas {
 		replicas[id] = &Replica{
@@ -91,38 +121,82 @@ func NewInventory(host string, settings dtr.Settings, containers []ucp.Container
 	}
 	inventory := &Inventory{Host: host}
 	for _, c := range containers {
-		node, part, id, ok := bootstrap.ParseContainerName(c.Name)
+		of, ok := bootstrap.ParseContainerName(c.Name)
 		if !ok {
-			if isBootstrapper(c) {
+			if isBootstrapper(c, mirror) {
 				inventory.Bootstrappers = append(inventory.Bootstrappers, c)
 			}
 			continue
 		}
-		r := replicas[id]
-		if r == nil { // a replica that DTR does not list still counts for the lowest version
-			r = &Replica{ID: id, Node: node, Containers: map[string]Container{}}
-			replicas[id] = r
+		r := replicas[of.ReplicaID]
+		if r == nil {
+			r = &Replica{ID: of.ReplicaID, Containers: map[string]Container{}}
+			replicas[of.ReplicaID] = r
 		}
-		found := Container{
-			Name:    "dtr-" + part + "-" + id,
-			Version: containerVersion(c),
-			State:   c.State,
-			Status:  c.Status,
-			Created: c.Created,
-		}
-		if other, ok := r.Containers[part]; ok && !found.lowerThan(other) {
-			continue // an old one on another node, perhaps: the lower version must not be hidden
-		}
-		r.Containers[part] = found
+		r.add(of, c)
 	}
 	for _, id := range slices.Sorted(maps.Keys(replicas)) {
-		inventory.Replicas = append(inventory.Replicas, *replicas[id])
+		r := replicas[id]
+		r.place()
+		if r.Listed {
+			inventory.Replicas = append(inventory.Replicas, *r)
+		} else {
+			inventory.Unlisted = append(inventory.Unlisted, *r)
+		}
 	}
 	return inventory
 }
 
-// containerVersion is the lowest of the versions in the container's image tag and its
-// labels: a label alone can be ahead of what runs.
+// add adds one of the replica's containers.
+func (r *Replica) add(of bootstrap.ReplicaContainer, c ucp.Container) {
+	if of.Old {
+		r.Old = append(r.Old, BaseName(c.Name))
+		return
+	}
+	found := Container{
+		ID:       c.ID,
+		Name:     BaseName(c.Name),
+		Node:     of.Node,
+		Image:    c.Image,
+		Version:  containerVersion(c),
+		State:    c.State,
+		Status:   c.Status,
+		HostDown: c.HostDown(),
+		Created:  c.Created,
+		former:   of.Former,
+	}
+	other, ok := r.Containers[of.Part]
+	switch {
+	case !ok:
+	case other.former != found.former: // the earlier name is that of a left-over
+		if found.former {
+			return
+		}
+	case !found.lowerThan(other):
+		return // a left-over on another node, perhaps: the lower version must not be hidden
+	}
+	r.Containers[of.Part] = found
+}
+
+// place takes the node from UCP, the one that has the most of the replica's
+// containers. DTR may call it by another name, by which UCP would place nothing.
+func (r *Replica) place() {
+	count := map[string]int{}
+	for _, c := range r.Containers {
+		if c.Node != "" {
+			count[c.Node]++
+		}
+	}
+	most := count[r.Node]
+	for _, node := range slices.Sorted(maps.Keys(count)) {
+		if count[node] > most {
+			r.Node, most = node, count[node]
+		}
+	}
+}
+
+// containerVersion is the lowest of the versions that the container's image tag
+// and labels tell: a label alone can be ahead of what runs.
 func containerVersion(c ucp.Container) *semver.Version {
 	words := []string{c.Labels[labelVersion]}
 	if m := projectVersion.FindStringSubmatch(c.Labels[labelProject]); m != nil {
@@ -134,7 +208,13 @@ func containerVersion(c ucp.Container) *semver.Version {
 	var lowest *semver.Version
 	for _, w := range words {
 		v, err := transition.ParseWire(w)
-		if err == nil && (lowest == nil || v.LessThan(lowest)) {
+		if err != nil {
+			continue
+		}
+		if v.Prerelease() != "" && !preview.MatchString(v.Prerelease()) {
+			v = semver.New(v.Major(), v.Minor(), v.Patch(), "", "")
+		}
+		if lowest == nil || v.LessThan(lowest) {
 			lowest = v
 		}
 	}
@@ -158,8 +238,29 @@ func (r Replica) Missing() []string {
 	return names
 }
 
-// Version is the lowest version that any container of the replica runs, nil if UCP
-// shows none of them.
+// HostDown reports whether UCP does not reach the node that the replica is on.
+func (r Replica) HostDown() bool {
+	for _, c := range r.Containers {
+		if c.HostDown {
+			return true
+		}
+	}
+	return false
+}
+
+// NotRunning are the replica's containers that are there and do not run.
+func (r Replica) NotRunning() []Problem {
+	var problems []Problem
+	for _, p := range bootstrap.Parts {
+		if c, ok := r.Containers[p.Name]; ok && !c.Running() {
+			problems = append(problems, Problem{r.ID, c.Name, c.notRunning()})
+		}
+	}
+	return problems
+}
+
+// Version is the lowest version that any container of the replica runs, nil
+// when UCP shows none of them.
 func (r Replica) Version() *semver.Version {
 	var lowest *semver.Version
 	for _, c := range r.Containers {
@@ -224,14 +325,13 @@ func (i *Inventory) Problems(target *semver.Version) []Problem {
 	for _, r := range i.Replicas {
 		for _, p := range bootstrap.Parts {
 			c, ok := r.Containers[p.Name]
-			name := "dtr-" + p.Name + "-" + r.ID
 			switch {
 			case !ok:
-				problems = append(problems, Problem{r.ID, name, "is missing"})
+				problems = append(problems, Problem{r.ID, p.ContainerName(r.ID), "is missing"})
 			case c.Version == nil:
-				problems = append(problems, Problem{r.ID, name, "runs an unknown version"})
+				problems = append(problems, Problem{r.ID, c.Name, "runs an unknown version, image " + c.Image})
 			case !c.Version.Equal(target):
-				problems = append(problems, Problem{r.ID, name, "runs " + c.Version.String()})
+				problems = append(problems, Problem{r.ID, c.Name, "runs " + c.Version.String()})
 			}
 		}
 	}
@@ -258,15 +358,16 @@ func (i *Inventory) Check(settings dtr.Settings) error {
 // containers, as after a bootstrapper that died in the middle of it.
 func (i *Inventory) HalfDone() bool {
 	return slices.ContainsFunc(i.Replicas, func(r Replica) bool {
-		return r.Listed && len(r.Containers) > 0 && len(r.Missing()) > 0
+		return len(r.Containers) > 0 && len(r.Missing()) > 0
 	})
 }
 
-// ReplicaNodes returns the nodes that run a replica, each once, in order.
+// ReplicaNodes are the nodes on which UCP shows a replica, each once, in order. Where
+// it shows none, only DTR names a node, and perhaps otherwise than UCP.
 func (i *Inventory) ReplicaNodes() []string {
 	var nodes []string
 	for _, r := range i.Replicas {
-		if r.Node != "" {
+		if r.Node != "" && len(r.Containers) > 0 {
 			nodes = append(nodes, r.Node)
 		}
 	}
@@ -274,9 +375,10 @@ func (i *Inventory) ReplicaNodes() []string {
 	return slices.Compact(nodes)
 }
 
-// Replica finds a replica by its id.
+// Replica finds a replica by its id, also one that DTR does not list: what a join
+// has half made, or a removal has left.
 func (i *Inventory) Replica(id string) (Replica, bool) {
-	for _, r := range i.Replicas {
+	for _, r := range slices.Concat(i.Replicas, i.Unlisted) {
 		if r.ID == id {
 			return r, true
 		}
@@ -284,7 +386,7 @@ func (i *Inventory) Replica(id string) (Replica, bool) {
 	return Replica{}, false
 }
 
-// IDs returns the ids of the replicas, in order.
+// IDs are the ids of the replicas that DTR lists, in order.
 func (i *Inventory) IDs() []string {
 	var ids []string
 	for _, r := range i.Replicas {
@@ -295,7 +397,7 @@ func (i *Inventory) IDs() []string {
 
 // Listed returns the replicas that DTR lists, without the given one.
 func (i *Inventory) Listed(except string) []Replica {
-	return slices.DeleteFunc(slices.Clone(i.Replicas), func(r Replica) bool { return !r.Listed || r.ID == except })
+	return slices.DeleteFunc(slices.Clone(i.Replicas), func(r Replica) bool { return r.ID == except })
 }
 
 // PartlyReplaced reports whether the replica has containers, but not all of them, not
@@ -306,7 +408,7 @@ func (r Replica) PartlyReplaced() bool {
 	}
 	lowest := r.Version()
 	for _, c := range r.Containers {
-		if c.State != StateRunning || c.Version != nil && !c.Version.Equal(lowest) {
+		if !c.Running() || c.Version != nil && !c.Version.Equal(lowest) {
 			return true
 		}
 	}
@@ -319,6 +421,8 @@ type Problem struct {
 	Container string // "" for the replica as a whole
 	Text      string // "runs 2.5.6", "health: ..."
 }
+
+func (p Problem) subject() subject { return subject{p.ReplicaID, p.Container} }
 
 func (p Problem) String() string {
 	switch {

@@ -1,6 +1,9 @@
 package cluster_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
@@ -34,6 +37,9 @@ func TestInventoryVersions(t *testing.T) {
 		{"old label", "sha256:00ff", map[string]string{labelProject: "Docker Trusted Registry 2.1.3 - (Replica 00000000000a)"}, "2.1.3"},
 		{"label ahead of the image", "docker/dtr-rethink:2.5.6", map[string]string{labelVersion: "2.6.15"}, "2.5.6"},
 		{"label behind the image", "docker/dtr-rethink:2.6.15", map[string]string{labelVersion: "2.5.6"}, "2.5.6"},
+		{"mirror's tag", "registry.example.com/dtr/dtr-rethink:2.6.14-corp1", nil, "2.6.14"},
+		{"preview", "docker/dtr-rethink:2.6.0-tp9", nil, "2.6.0-tp9"},
+		{"another form", "registry.example.com/dtr/dtr-rethink:corp-2.6.14", nil, ""},
 		{"nothing", "sha256:00ff", nil, ""},
 	}
 	for _, tt := range tests {
@@ -41,7 +47,7 @@ func TestInventoryVersions(t *testing.T) {
 			t.Parallel()
 			c := clustertest.Part(1, part, "0.0.0")
 			c.Image, c.Labels = tt.image, tt.labels
-			inventory := cluster.NewInventory("", dtr.Settings{}, []ucp.Container{c})
+			inventory := cluster.NewInventory("", listing(1), []ucp.Container{c})
 			got := ""
 			if v := inventory.CurrentVersion(); v != nil {
 				got = v.String()
@@ -50,6 +56,90 @@ func TestInventoryVersions(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// listing are the settings of a DTR with so many replicas.
+func listing(replicas int) dtr.Settings {
+	settings := dtr.Settings{Replicas: map[string]dtr.ReplicaSettings{}}
+	for n := range replicas {
+		settings.Replicas[clustertest.ReplicaID(n+1)] = dtr.ReplicaSettings{Node: fmt.Sprintf("worker%d", n+1)}
+	}
+	return settings
+}
+
+// containers are those of the n-th replica.
+func containers(n int, version string) []ucp.Container {
+	var list []ucp.Container
+	for _, p := range bootstrap.Parts {
+		list = append(list, clustertest.Part(n, p, version))
+	}
+	return list
+}
+
+// TestMembersAreWhatDTRLists leaves a container of a replica that is none any more.
+func TestMembersAreWhatDTRLists(t *testing.T) {
+	t.Parallel()
+	left := clustertest.Part(2, bootstrap.Parts[5], "2.4.3")
+	seen := cluster.NewInventory("", listing(1), append(containers(1, "2.5.6"), left))
+	if len(seen.Replicas) != 1 || len(seen.Versions()) != 1 || !seen.At(clustertest.Version("2.5.6")) {
+		t.Errorf("the cluster is not taken for one of one replica at 2.5.6: %+v", seen.Replicas)
+	}
+	if len(seen.Unlisted) != 1 || seen.Unlisted[0].ID != clustertest.ReplicaID(2) || seen.Unlisted[0].Node != "worker2" {
+		t.Errorf("what is left over: %+v", seen.Unlisted)
+	}
+	if r, found := seen.Replica(clustertest.ReplicaID(2)); !found || r.Listed {
+		t.Errorf("a join or a removal would not see it: %+v", r)
+	}
+}
+
+// TestNodeIsUCPs has DTR call a node otherwise than UCP.
+func TestNodeIsUCPs(t *testing.T) {
+	t.Parallel()
+	settings := listing(2)
+	settings.Replicas[clustertest.ReplicaID(1)] = dtr.ReplicaSettings{Node: "worker1.example.com"}
+	settings.Replicas[clustertest.ReplicaID(2)] = dtr.ReplicaSettings{Node: "worker9"} // UCP shows no container there
+	seen := cluster.NewInventory("", settings, containers(1, "2.5.6"))
+	if got := seen.Replicas[0].Node; got != "worker1" {
+		t.Errorf("the replica is placed on %s", got)
+	}
+	if got := seen.Replicas[1].Node; got != "worker9" {
+		t.Errorf("the replica that UCP does not show is on %s", got)
+	}
+	if got := seen.ReplicaNodes(); !slices.Equal(got, []string{"worker1"}) {
+		t.Errorf("images would go to %v", got)
+	}
+}
+
+// TestScanningStoreBefore23 has the part under the name of 2.2, and beside it in the
+// middle of an upgrade.
+func TestScanningStoreBefore23(t *testing.T) {
+	t.Parallel()
+	old := containers(1, "2.2.5")
+	last := &old[len(old)-1]
+	last.Name = strings.Replace(last.Name, "scanningstore", "nautilusstore", 1)
+	if seen := cluster.NewInventory("", listing(1), old); !seen.At(clustertest.Version("2.2.5")) {
+		t.Errorf("2.2 is not whole: %v", seen.Problems(clustertest.Version("2.2.5")))
+	}
+	if seen := cluster.NewInventory("", listing(1), append(containers(1, "2.3.2"), *last)); !seen.At(clustertest.Version("2.3.2")) {
+		t.Errorf("what is left of 2.2 counts beside its successor: %v", seen.Problems(clustertest.Version("2.3.2")))
+	}
+}
+
+// TestADeadNodeRunsNothing shows the last state that UCP knew.
+func TestADeadNodeRunsNothing(t *testing.T) {
+	t.Parallel()
+	phase2 := ucp.Container{ID: "2", Name: "worker1/dtr-phase2", Node: "worker1", State: "running", Status: "Host Down"}
+	list := append(containers(1, "2.5.6"), phase2)
+	for i := range list {
+		list[i].Status = "Host Down"
+	}
+	seen := cluster.NewInventory("", listing(1), list)
+	if n := len(seen.Replicas[0].NotRunning()); n != len(bootstrap.Parts) {
+		t.Errorf("%d containers do not run, want all", n)
+	}
+	if len(seen.Foreign(false)) > 0 || len(seen.Lost()) != 1 {
+		t.Errorf("at work: %v, lost: %v", seen.Foreign(false), seen.Lost())
 	}
 }
 

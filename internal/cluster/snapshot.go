@@ -50,7 +50,7 @@ func Look(ctx context.Context, c Cluster) (*Snapshot, error) {
 	}
 	err := group.Wait()
 	if s.Inventory != nil {
-		s.addBootstrappers(direct)
+		s.addBootstrappers(direct, c.Mirror)
 	}
 	return s, err
 }

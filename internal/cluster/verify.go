@@ -2,7 +2,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +21,10 @@ import (
 // StepVerify is the name of the step in which a run verifies the cluster.
 const StepVerify = "verify"
 
-// Verification checks that a cluster is complete, at a version, and healthy.
+// inspections is how many containers are inspected at a time.
+const inspections = 6
+
+// Verification is the proof that a cluster is whole.
 type Verification struct {
 	Cluster  Cluster
 	Pace     wait.Pace
@@ -28,6 +34,9 @@ type Verification struct {
 	// cluster may be what somebody else is changing, and is given more time. nil treats
 	// the whole cluster as the run's own.
 	Own func(*Inventory) []Problem
+	// Accepted are the replicas whose own word of their health is not asked for: it
+	// was bad before, and that was accepted. Their containers have to run all the same.
+	Accepted map[string]bool
 }
 
 // VerifyError says that the cluster is not at the target, or not healthy, although the
@@ -43,59 +52,145 @@ func (e *VerifyError) Error() string {
 }
 
 // Run waits until every container of every replica is at the target and every replica
-// is healthy, twice in a row, the second time with newer health reports.
+// healthy, from a first to a last look in a row: each container has the same start in
+// both and has been up for a while in the last, and the last has newer health reports.
+// What is wrong in one look alone fails nothing.
+//
 // Errors: a *VerifyError, a *wait.DetachedError, and those of the clients.
 func (v Verification) Run(ctx context.Context) error {
-	started := time.Now()
-	var first *evidence
-	err := wait.Until(ctx, v.Pace, func(ctx context.Context) (bool, error) {
-		seen, err := v.look(ctx)
-		if err != nil {
-			first = nil
-			return false, err
-		}
-		v.Progress.Report(ctx, seen.inventory, v.Target)
-		problems, limit := v.problems(seen)
-		switch {
-		case len(problems) > 0:
-			first = nil
-		case first == nil:
-			first = seen
-			return false, nil
-		default:
-			if problems = seen.notRefreshed(first); len(problems) == 0 {
-				return true, nil
-			}
-		}
-		if after := time.Since(started); after > limit {
-			return false, wait.Fail(&VerifyError{Target: v.Target, After: after, Problems: problems})
-		}
-		return false, nil
-	})
+	p := &proof{Verification: v, started: time.Now(), seen: map[subject]time.Time{}}
+	err := wait.Until(ctx, v.Pace, p.next)
 	if err != nil && ctx.Err() != nil {
 		return &wait.DetachedError{Step: StepVerify, Cause: context.Cause(ctx)}
 	}
 	return err
 }
 
-// problems returns what is wrong with the cluster, and for how long that is tolerated.
-func (v Verification) problems(seen *evidence) ([]Problem, time.Duration) {
-	wrong, problems := seen.inventory.Problems(v.Target), seen.unhealthy()
-	if v.Own != nil {
-		problems = append(wrong, problems...)
-		wrong = v.Own(seen.inventory)
+// proof is a verification under way.
+type proof struct {
+	Verification
+	started time.Time
+	first   *evidence // the good look that the last is compared with; nil while there is none
+	again   time.Time // when containers are inspected next, after some were started again
+
+	seen    map[subject]time.Time // when each problem was seen first
+	lasting map[subject]time.Time // since when it has been seen in every look
+}
+
+// subject is what a problem is about. Its text may change from look to look.
+type subject struct{ replica, container string }
+
+// next looks once.
+func (p *proof) next(ctx context.Context) (done bool, err error) {
+	now := time.Now()
+	look, err := p.look(ctx)
+	var wrong, unwell []Problem
+	if err == nil {
+		p.Progress.Report(ctx, look.inventory, p.Target)
+		wrong, unwell = p.problems(look)
+		if len(wrong)+len(unwell) > 0 {
+			p.first = nil
+		} else {
+			done, unwell, err = p.compare(ctx, look, now)
+		}
 	}
-	if len(wrong) > 0 {
-		return append(wrong, problems...), v.Pace.Consistent
+	if err != nil { // what was seen before and after is then not seen throughout
+		p.first, p.lasting = nil, nil
+		if time.Since(p.started) > 2*p.Pace.Healthy {
+			return false, wait.Fail(err)
+		}
+		return false, err
 	}
-	return problems, v.Pace.Healthy
+	if done {
+		return true, nil
+	}
+	if problems := append(wrong, unwell...); len(problems) > 0 {
+		p.note(problems, now)
+		if p.failed(wrong, problems, now) {
+			return false, wait.Fail(&VerifyError{Target: p.Target, After: now.Sub(p.started), Problems: problems})
+		}
+	} else {
+		p.lasting = nil
+	}
+	return false, nil
+}
+
+// compare holds a good look against the first one. The problems are what has changed
+// meanwhile that must not, and what has not that must. Containers are inspected in the
+// two looks that decide alone.
+func (p *proof) compare(ctx context.Context, look *evidence, now time.Time) (done bool, problems []Problem, err error) {
+	look.at = now
+	if p.first == nil {
+		p.first = look
+		return false, nil, p.readStarts(ctx, look)
+	}
+	if problems = append(p.notRefreshed(look), look.justStarted(p.Pace.Steady)...); len(problems) > 0 || now.Before(p.again) {
+		return false, problems, nil
+	}
+	if err := p.readStarts(ctx, look); err != nil {
+		return false, nil, err
+	}
+	if problems = look.startedAgain(p.first); len(problems) > 0 {
+		p.first, p.again = look, now.Add(p.Pace.Consistent)
+	}
+	return len(problems) == 0, problems, nil
+}
+
+// note keeps the times at which the problems were seen.
+func (p *proof) note(problems []Problem, now time.Time) {
+	lasting := map[subject]time.Time{}
+	for _, problem := range problems {
+		of := problem.subject()
+		lasting[of] = now
+		if before, ok := p.lasting[of]; ok {
+			lasting[of] = before
+		}
+		if _, ok := p.seen[of]; !ok {
+			p.seen[of] = now
+		}
+	}
+	p.lasting = lasting
+}
+
+// failed reports whether the problems end the verification: what is wrong was seen
+// in every look for as long as UCP's inventory may lag behind, or the time is over in
+// which the cluster may become well, and this was not seen now for the first time.
+func (p *proof) failed(wrong, problems []Problem, now time.Time) bool {
+	for _, problem := range wrong {
+		if now.Sub(p.lasting[problem.subject()]) >= p.Pace.Consistent {
+			return true
+		}
+	}
+	after := now.Sub(p.started)
+	if after <= p.Pace.Healthy {
+		return false
+	}
+	for _, problem := range problems {
+		if now.Sub(p.seen[problem.subject()]) >= p.Pace.Consistent {
+			return true
+		}
+	}
+	return after > 2*p.Pace.Healthy
+}
+
+// problems are what keeps the cluster from being whole: what a lagging inventory
+// explains for a moment only, and what may take its time.
+func (p *proof) problems(look *evidence) (wrong, unwell []Problem) {
+	wrong, unwell = look.inventory.Problems(p.Target), p.unhealthy(look)
+	if p.Own != nil {
+		wrong, unwell = p.Own(look.inventory), append(wrong, unwell...)
+	}
+	return wrong, unwell
 }
 
 // evidence is the state of the cluster that a verification has read.
 type evidence struct {
+	at        time.Time
 	inventory *Inventory
 	status    dtr.ClusterStatus
-	ping      error // nil if DTR's address answered that it is healthy
+	ping      error // nil when the cluster answered well
+
+	starts map[string]time.Time // of each container, by name; only of a look that is compared
 }
 
 // look reads the evidence, with all requests in parallel.
@@ -108,42 +203,115 @@ func (v Verification) look(ctx context.Context) (*evidence, error) {
 	return seen, group.Wait()
 }
 
-// unhealthy returns the problems with health, not with versions.
-func (e *evidence) unhealthy() []Problem {
+// readStarts asks when each container was started, which no list of containers
+// tells.
+func (v Verification) readStarts(ctx context.Context, look *evidence) error {
+	engine, err := v.Cluster.UCP.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	var all []Container
+	for _, r := range look.inventory.Replicas {
+		for _, part := range bootstrap.Parts {
+			if c, ok := r.Containers[part.Name]; ok {
+				all = append(all, c)
+			}
+		}
+	}
+	starts := make([]time.Time, len(all))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(inspections)
+	for i, c := range all {
+		group.Go(func() error {
+			state, err := engine.Container(groupCtx, c.ID)
+			starts[i] = state.StartedAt
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	look.starts = make(map[string]time.Time, len(all))
+	for i, c := range all {
+		look.starts[c.Name] = starts[i]
+	}
+	return nil
+}
+
+// unhealthy are the reasons, besides versions, why the cluster is not whole.
+func (v Verification) unhealthy(look *evidence) []Problem {
 	var problems []Problem
-	for _, r := range e.inventory.Replicas {
+	for _, r := range look.inventory.Replicas {
+		problems = append(problems, r.NotRunning()...)
 		for _, part := range bootstrap.Parts {
 			c, ok := r.Containers[part.Name]
-			switch {
-			case !ok:
-			case c.State != StateRunning:
-				problems = append(problems, Problem{r.ID, c.Name, "is " + c.State})
-			case strings.Contains(c.Status, "(unhealthy)"), strings.Contains(c.Status, "(health: starting)"):
+			if ok && c.Running() && (strings.Contains(c.Status, "(unhealthy)") || strings.Contains(c.Status, "(health: starting)")) {
 				problems = append(problems, Problem{r.ID, c.Name, "is not healthy: " + c.Status})
 			}
 		}
-		health, reported := e.status.Health[r.ID]
+		health, reported := look.status.Health[r.ID]
 		switch {
+		case v.Accepted[r.ID]:
 		case !reported:
 			problems = append(problems, Problem{r.ID, "", "does not report its health"})
 		case health != dtr.HealthOK:
 			problems = append(problems, Problem{r.ID, "", "reports: " + health})
-		case !e.status.Timestamp[r.ID].After(r.Newest()):
-			problems = append(problems, Problem{r.ID, "", "has not reported since its containers were replaced"})
 		}
 	}
-	if e.ping != nil {
-		problems = append(problems, Problem{Text: "DTR's address does not answer well: " + e.ping.Error()})
+	var unhealthy *UnhealthyError // any replica may have answered, one that is accepted among them
+	if look.ping != nil && (len(v.Accepted) == 0 || !errors.As(look.ping, &unhealthy)) {
+		problems = append(problems, Problem{Text: "DTR's address does not answer well: " + look.ping.Error()})
 	}
 	return problems
 }
 
-// notRefreshed returns the replicas whose health report is no newer than it was
-// earlier: a good report that is not refreshed may be the last one of a dead replica.
-func (e *evidence) notRefreshed(earlier *evidence) []Problem {
+// upFor reads how long a container has been up, of Docker's sentence: whole seconds,
+// rounded up, or minutes and more.
+var upFor = regexp.MustCompile(`^Up (?:Less than a second|(\d+) seconds?)\b`)
+
+// justStarted are the containers that have not been up for so long, by the clock of
+// their own node.
+func (e *evidence) justStarted(steady time.Duration) []Problem {
 	var problems []Problem
 	for _, r := range e.inventory.Replicas {
-		if !e.status.Timestamp[r.ID].After(earlier.status.Timestamp[r.ID]) {
+		for _, part := range bootstrap.Parts {
+			c := r.Containers[part.Name]
+			m := upFor.FindStringSubmatch(c.Status)
+			if m == nil {
+				continue
+			}
+			seconds, _ := strconv.Atoi(m[1]) // none in less than one
+			if time.Duration(max(seconds, 1))*time.Second < steady {
+				problems = append(problems, Problem{r.ID, c.Name, "was started a moment ago: " + c.Status})
+			}
+		}
+	}
+	return problems
+}
+
+// startedAgain are the containers that were started since the earlier look, however
+// well they run in both.
+func (e *evidence) startedAgain(earlier *evidence) []Problem {
+	var problems []Problem
+	for _, r := range e.inventory.Replicas {
+		for _, part := range bootstrap.Parts {
+			c := r.Containers[part.Name]
+			if !e.starts[c.Name].Equal(earlier.starts[c.Name]) {
+				problems = append(problems, Problem{r.ID, c.Name, fmt.Sprintf("was started again within %s", e.at.Sub(earlier.at).Round(time.Second))})
+			}
+		}
+	}
+	return problems
+}
+
+// notRefreshed are the replicas whose report is no newer than at the first look: a
+// good report that is not refreshed may be the last one of a dead replica, or one from
+// before its containers were replaced. Each report is compared with an earlier one of
+// the same replica: no two clocks need agree.
+func (p *proof) notRefreshed(look *evidence) []Problem {
+	var problems []Problem
+	for _, r := range look.inventory.Replicas {
+		if !p.Accepted[r.ID] && !look.status.Timestamp[r.ID].After(p.first.status.Timestamp[r.ID]) {
 			problems = append(problems, Problem{r.ID, "", "does not refresh its health report"})
 		}
 	}
@@ -156,9 +324,6 @@ type Progress struct{ reported map[string]bool }
 
 // Report logs the replicas that have come to the target since the last report.
 func (p *Progress) Report(ctx context.Context, inventory *Inventory, target *semver.Version) {
-	if target == nil { // a container that somebody labelled by hand, or another version of this provider
-		return
-	}
 	arrived := 0
 	for _, replica := range inventory.Replicas {
 		if len(replica.Missing()) > 0 || replica.Version() == nil || replica.Version().LessThan(target) {

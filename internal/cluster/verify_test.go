@@ -1,13 +1,18 @@
 package cluster_test
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // TestVerificationLooksTwiceInARow has a look fail between two good ones: these are
@@ -39,7 +44,146 @@ func TestVerificationLooksTwiceInARow(t *testing.T) {
 	}
 }
 
-func TestProgressWithoutATarget(t *testing.T) {
+// verification is one of the simulated cluster, with so much time to become well.
+func verification(c cluster.Cluster, healthy time.Duration) cluster.Verification {
+	pace := clustertest.Pace
+	pace.Healthy = healthy
+	return cluster.Verification{Cluster: c, Pace: pace, Progress: &cluster.Progress{}, Target: clustertest.Version("2.6.15")}
+}
+
+// TestVerificationOutlivesOneIncompleteList has UCP forget a node for one list, later
+// than it may lag behind a bootstrapper that has ended.
+func TestVerificationOutlivesOneIncompleteList(t *testing.T) {
 	t.Parallel()
-	new(cluster.Progress).Report(t.Context(), clustertest.Snapshot("2.6.8").Inventory, nil) // must not panic
+	sim, c := clustertest.Start(t, "2.6.15")
+	slow := sim.ReplicaIDs()[1]
+	sim.SetReplicaHealth(slow, "Rethink replica is currently in state: backfilling")
+	began, forgotten := time.Now(), false
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		if forgotten || time.Since(began) < 2*clustertest.Pace.Consistent {
+			return list
+		}
+		forgotten = true
+		sim.SetReplicaHealth(slow, "")
+		return clustertest.Hide("worker3")(list)
+	}))
+	if err := verification(c, time.Minute).Run(clustertest.Limited(t)); err != nil || !forgotten {
+		t.Errorf("%v; the incomplete list was read: %t", err, forgotten)
+	}
+}
+
+// TestVerificationNoticesRestarts has a part that runs in every list, and was started
+// a moment before.
+func TestVerificationNoticesRestarts(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	name := "dtr-notary-server-" + sim.ReplicaIDs()[2]
+	inspected := 0
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/*/json",
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			var state struct {
+				Name  string
+				State map[string]any
+			}
+			var whole map[string]any
+			if err := errors.Join(json.Unmarshal(body, &state), json.Unmarshal(body, &whole)); err != nil {
+				t.Error(err)
+			}
+			if strings.HasSuffix(state.Name, name) {
+				inspected++
+				state.State["StartedAt"] = time.Now().UTC().Format(time.RFC3339Nano)
+				whole["State"] = state.State
+				body, _ = json.Marshal(whole)
+			}
+			return status, body
+		},
+	})
+	failed := clustertest.AsError[*cluster.VerifyError](t, verification(c, time.Second).Run(clustertest.Limited(t)))
+	if len(failed.Problems) != 1 || failed.Problems[0].Container != name || !strings.Contains(failed.Problems[0].Text, "was started again") {
+		t.Errorf("got %v", failed)
+	}
+	if most := int(failed.After/clustertest.Pace.Consistent) + 2; inspected > most {
+		t.Errorf("the container was inspected %d times in %s, more than %d", inspected, failed.After, most)
+	}
+}
+
+// TestVerificationNoticesACrashLoop has a part that runs in every list, but never for
+// long.
+func TestVerificationNoticesACrashLoop(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	name := "dtr-notary-server-" + sim.ReplicaIDs()[2]
+	up := 0
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		for _, l := range list {
+			l["Status"] = "Up 2 minutes"
+			if strings.HasSuffix(l.Name(), name) {
+				l["Status"] = fmt.Sprintf("Up %d seconds", up%14)
+			}
+		}
+		up++
+		return list
+	}))
+	v := verification(c, time.Second)
+	v.Pace.Steady = wait.DefaultPace.Steady
+	failed := clustertest.AsError[*cluster.VerifyError](t, v.Run(clustertest.Limited(t)))
+	if len(failed.Problems) != 1 || failed.Problems[0].Container != name {
+		t.Errorf("got %v", failed)
+	}
+}
+
+// TestVerificationComparesTimesOfOneClock has the nodes' clocks an hour ahead of DTR's.
+func TestVerificationComparesTimesOfOneClock(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		for _, l := range list {
+			l["Created"] = time.Now().Add(time.Hour).Unix()
+		}
+		return list
+	}))
+	if err := verification(c, 5*time.Second).Run(clustertest.Limited(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestVerificationOfAcceptedHealth has a replica whose bad health was accepted: its
+// containers have to run all the same.
+func TestVerificationOfAcceptedHealth(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	ill := sim.ReplicaIDs()[2]
+	sim.SetReplicaHealth(ill, "Rethink replica is currently in state: disconnected")
+	v := verification(c, time.Second)
+	if failed := clustertest.AsError[*cluster.VerifyError](t, v.Run(clustertest.Limited(t))); failed.Problems[0].ReplicaID != ill {
+		t.Errorf("got %v", failed)
+	}
+	v.Accepted = map[string]bool{ill: true}
+	if err := v.Run(clustertest.Limited(t)); err != nil {
+		t.Error(err)
+	}
+	sim.KillContainer("dtr-registry-" + ill)
+	failed := clustertest.AsError[*cluster.VerifyError](t, v.Run(clustertest.Limited(t)))
+	if want := "dtr-registry-" + ill + " is exited"; len(failed.Problems) != 1 || failed.Problems[0].String() != want {
+		t.Errorf("got %v, want %s", failed, want)
+	}
+}
+
+// TestVerificationOfADeadNode has UCP show the last state that it knew.
+func TestVerificationOfADeadNode(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		for _, l := range list {
+			if l.On("worker3") {
+				l["Status"] = "Host Down"
+			}
+		}
+		return list
+	}))
+	failed := clustertest.AsError[*cluster.VerifyError](t, verification(c, time.Second).Run(clustertest.Limited(t)))
+	if !strings.Contains(failed.Error(), "is on node worker3, which is down") {
+		t.Errorf("got %v", failed)
+	}
 }

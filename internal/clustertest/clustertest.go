@@ -5,6 +5,7 @@ package clustertest
 import (
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +43,7 @@ var Pace = wait.Pace{
 	Probe:          25 * time.Millisecond,
 	Consistent:     300 * time.Millisecond,
 	Healthy:        time.Minute,
+	Steady:         100 * time.Millisecond,
 	MigrationStart: time.Minute,
 	Outage:         time.Minute,
 }
@@ -291,6 +294,52 @@ func Snapshot(replicas ...string) *cluster.Snapshot {
 	}
 	s.Inventory = cluster.NewInventory(Host, settings, containers)
 	return s
+}
+
+// Unlist has DTR list the i-th replica no longer.
+func Unlist(s *cluster.Snapshot, i int) {
+	left := s.Replicas[i]
+	left.Listed = false
+	s.Replicas, s.Unlisted = slices.Delete(s.Replicas, i, i+1), append(s.Unlisted, left)
+}
+
+// Listed is one container in UCP's list, as JSON.
+type Listed map[string]any
+
+// Name is the container's name, with the node before it.
+func (l Listed) Name() string { return strings.TrimPrefix(l["Names"].([]any)[0].(string), "/") }
+
+// On reports whether the container is on the node.
+func (l Listed) On(node string) bool { return strings.HasPrefix(l.Name(), node+"/") }
+
+// ChangeList has UCP's list of containers changed before the provider reads it, one
+// list after the other.
+func ChangeList(t *testing.T, change func([]Listed) []Listed) simulator.Fault {
+	var mu sync.Mutex
+	return simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/json",
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			var list []Listed
+			if err := json.Unmarshal(body, &list); err != nil {
+				t.Errorf("%v: %s", err, body)
+				return status, body
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			changed, err := json.Marshal(change(list))
+			if err != nil {
+				t.Error(err)
+			}
+			return status, changed
+		},
+	}
+}
+
+// Hide takes the containers on the nodes out of the list.
+func Hide(nodes ...string) func([]Listed) []Listed {
+	return func(list []Listed) []Listed {
+		return slices.DeleteFunc(list, func(l Listed) bool { return slices.ContainsFunc(nodes, l.On) })
+	}
 }
 
 // UpgradeContainer is the container that this provider started for a hop.

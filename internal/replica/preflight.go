@@ -198,8 +198,8 @@ func (p *checks) node(name string) {
 
 // nodeFree finds a replica on the node other than the one that we have made.
 func (p *checks) nodeFree(node, made string) {
-	for _, r := range p.seen.Replicas {
-		if r.Node != node || r.ID == made {
+	for _, r := range slices.Concat(p.seen.Replicas, p.seen.Unlisted) {
+		if r.Node != node || r.ID == made || !r.Listed && len(r.NotRunning()) == len(r.Containers) {
 			continue
 		}
 		p.add(preflight.Finding{

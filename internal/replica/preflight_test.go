@@ -178,8 +178,8 @@ func TestPreflightRemove(t *testing.T) {
 			replicas: 3, change: func(o *cluster.Snapshot) { ill(1)(o); ill(2)(o) },
 			want: "error: Replica " + clustertest.ReplicaID(2) + " is not healthy; error: The removal of replica " + clustertest.ReplicaID(1) + " would break the quorum; " + evenWarning,
 		},
-		"half removed, and no longer listed": {replicas: 2, change: func(o *cluster.Snapshot) { o.Replicas[0].Listed = false }},
-		"the only other is not listed":       {replicas: 2, change: func(o *cluster.Snapshot) { o.Replicas[1].Listed = false }, want: "error: Replica " + clustertest.ReplicaID(1) + " is the last one"},
+		"half removed, and no longer listed": {replicas: 2, change: func(o *cluster.Snapshot) { clustertest.Unlist(o, 0) }},
+		"the only other is not listed":       {replicas: 2, change: func(o *cluster.Snapshot) { clustertest.Unlist(o, 1) }, want: "error: Replica " + clustertest.ReplicaID(1) + " is the last one"},
 		"beside an upgrade": {replicas: 2, change: func(o *cluster.Snapshot) {
 			o.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.6.7", "2.6.8", "running")}
 		}, want: "error: An upgrade of the cluster is running"},

@@ -72,6 +72,7 @@ type change struct {
 }
 
 func newChange(c cluster.Cluster, o Options) *change {
+	c.Mirror = o.Images.Repository
 	return &change{o, &runner.Runner{Cluster: c, ProviderVersion: o.ProviderVersion, Pace: o.Pace.OrDefault()}}
 }
 

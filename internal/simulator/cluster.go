@@ -163,7 +163,7 @@ func (c *Cluster) simulateEngines(ctx context.Context, o Options, version *semve
 	e := newEngine(ctx, o, version, c.registry)
 	e.reach = points.reach
 	e.program = func(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-		return standin.Run(ctx, standin.Hooks{Faults: how.faults, Reach: points.reach}, args, env, stdout, stderr)
+		return standin.Run(ctx, standin.Hooks{Faults: how.faults, Reach: points.reach, Lists: c.lists}, args, env, stdout, stderr)
 	}
 	swarm := &swarmState{engine: e, registry: c.registry}
 	c.nodeImages = &nodeImages{engine: e, registry: c.registry}
@@ -309,6 +309,9 @@ func (c *Cluster) Versions() map[string]map[string]string {
 
 // CacheURL is the address of the cluster's content caches, under the same CA.
 func (c *Cluster) CacheURL() string { return c.cacheURL }
+
+// lists reports whether DTR lists the replica.
+func (c *Cluster) lists(replica string) bool { return slices.Contains(c.ReplicaIDs(), replica) }
 
 // StartForeignBootstrapper starts an upgrade as another administrator would, on the
 // first worker that is up, and returns the id of its container.

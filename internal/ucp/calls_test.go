@@ -58,13 +58,13 @@ var calls = map[string]struct {
 		[]Container{
 			{
 				ID: "4fa6e0f0c6786287e131c3852c58a2e01cc697a68231826813597e4994f1d6e2", Name: "worker1/dtr-api-0123456789ab", Node: "worker1",
-				Image: "docker/dtr-api:2.5.6",
+				Image: "docker/dtr-api:2.5.6", Command: "/bin/api",
 				State: "running", Status: "Up 3 hours", Created: time.Unix(1530000000, 0),
 				Labels: map[string]string{"com.docker.dtr.replica": "0123456789ab", "com.docker.dtr.version": "2.5.6"},
 			},
 			{
 				ID: "9cd87474be90c9edfca67a5ce8e1c7d6cf4c65e22b1f59c81ba3f9f18b1dc9b0", Name: "worker2/dtr-api-ba9876543210", Node: "worker2",
-				Image: "docker/dtr-api:2.5.6",
+				Image: "docker/dtr-api:2.5.6", Command: "/bin/api",
 				State: "exited", Status: "Exited (0) 2 minutes ago", Created: time.Unix(1530000000, 0), Labels: map[string]string{},
 			},
 		},
@@ -120,7 +120,7 @@ var calls = map[string]struct {
 		func(ctx context.Context, e *Engine) (any, error) { return e.Services().Tasks(ctx, serviceFixture) },
 		[]Task{{
 			ID: "0kxk7j5skr1g5h4xmd2ofn1ce", Image: "docker/dtr-content-cache:2.6.15", Desired: "shutdown", State: "rejected",
-			Error: "No such image: docker/dtr-content-cache:2.6.15", NodeID: "24ifsmvkjbyhk",
+			Error: "No such image: docker/dtr-content-cache:2.6.15",
 		}},
 	},
 	"discard": {

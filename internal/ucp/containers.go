@@ -52,6 +52,7 @@ func summary(s container.Summary) Container {
 		Name:    name,
 		Node:    node,
 		Image:   s.Image,
+		Command: s.Command,
 		State:   string(s.State),
 		Status:  s.Status,
 		Labels:  s.Labels,

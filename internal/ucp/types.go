@@ -1,6 +1,7 @@
 package ucp
 
 import (
+	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -14,14 +15,26 @@ type Container struct {
 	// Node is the first part of the name, empty when the API is a single engine's.
 	Node  string
 	Image string
+	// Command is the program and its arguments, in one line.
+	Command string
 	// State is a word ("running", "exited"), Status a sentence for people ("Up 3 hours").
 	State, Status string
 	Labels        map[string]string
 	Created       time.Time
 }
 
+// hostDown is the status that UCP gives the containers of a node that it does not reach. Their state is then the last one that it knew.
+const hostDown = "Host Down"
+
+// HostDown reports whether UCP does not reach the container's node.
+func (c Container) HostDown() bool { return strings.EqualFold(c.Status, hostDown) }
+
 // Running reports whether the container has not come to its end: one that restarts or is paused may still go on.
-func (c Container) Running() bool { return running(c.State) }
+// What its state was before its node went down proves nothing.
+func (c Container) Running() bool { return running(c.State) && !c.HostDown() }
+
+// Lost reports whether the container ran when UCP last reached its node, which is down: nobody knows whether it still does.
+func (c Container) Lost() bool { return running(c.State) && c.HostDown() }
 
 // ContainerState is an inspected container.
 type ContainerState struct {

@@ -53,7 +53,7 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	}
 	// Any image will do that is on some node for sure.
 	i := slices.IndexFunc(all, func(c ucp.Container) bool {
-		_, _, _, part := bootstrap.ParseContainerName(c.Name)
+		_, part := bootstrap.ParseContainerName(c.Name)
 		return part && c.Running()
 	})
 	if i < 0 {

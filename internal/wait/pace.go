@@ -22,6 +22,9 @@ type Pace struct {
 	// Healthy is how long replicas may take to report good health once their
 	// containers run the target.
 	Healthy time.Duration
+	// Steady is how long every container must have been up for the cluster to count as
+	// whole: one that is started again within that time is not believed.
+	Steady time.Duration
 	// MigrationStart is how long DTR may take to start its migration job, and to
 	// start the next attempt at a job that failed.
 	MigrationStart time.Duration
@@ -39,6 +42,7 @@ var DefaultPace = Pace{
 	Probe:          500 * time.Millisecond,
 	Consistent:     30 * time.Second,
 	Healthy:        12 * time.Minute,
+	Steady:         15 * time.Second,
 	MigrationStart: 5 * time.Minute,
 	CacheAnswer:    2 * time.Minute,
 	Outage:         10 * time.Minute,
@@ -51,6 +55,7 @@ func (p Pace) OrDefault() Pace {
 		{&p.Probe, &DefaultPace.Probe},
 		{&p.Consistent, &DefaultPace.Consistent},
 		{&p.Healthy, &DefaultPace.Healthy},
+		{&p.Steady, &DefaultPace.Steady},
 		{&p.MigrationStart, &DefaultPace.MigrationStart},
 		{&p.CacheAnswer, &DefaultPace.CacheAnswer},
 		{&p.Outage, &DefaultPace.Outage},

@@ -78,7 +78,8 @@ func (c checks) remove(replicas []replica) error {
 	if o.replica == o.existing {
 		return fmt.Errorf("Replica %s cannot be removed through itself", o.replica)
 	}
-	if !slices.ContainsFunc(replicas, func(r replica) bool { return r.id == o.replica }) {
+	shown := slices.ContainsFunc(replicas, func(r replica) bool { return r.id == o.replica })
+	if !shown && (c.hooks.Lists == nil || !c.hooks.Lists(o.replica)) {
 		return fmt.Errorf("Replica %q does not exist", o.replica)
 	}
 	for _, r := range replicas {

@@ -36,4 +36,7 @@ func ReplicaReplaced(k int) string { return fmt.Sprintf("replica-%d-replaced", k
 type Hooks struct {
 	Faults func() Faults
 	Reach  func(ctx context.Context, point string) // is called at each point of the run
+	// Lists reports whether DTR's database has a replica; with nil only those exist
+	// that have a container.
+	Lists func(replica string) bool
 }
