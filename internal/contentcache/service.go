@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/containerd/errdefs"
@@ -18,80 +17,43 @@ import (
 // another client was faster, or its answer was lost.
 const updateAttempts = 5
 
-// serviceView is a service with its tasks. What is on a node that is down is told by
-// none of them: such a task stays as it was last seen, until the node is back or gone.
-type serviceView struct {
-	ucp.Service
-	tasks []ucp.Task // without those on nodes that are down
-	lost  int        // tasks that are to run, and are on such nodes
-	down  []string   // the nodes that are down
-}
-
 // observeService says what a service runs.
 func (r *run) observeService(ctx context.Context) (Workload, error) {
 	engine, err := r.cluster.UCP.Engine(ctx)
 	if err != nil {
 		return Workload{}, err
 	}
-	s, err := r.service(ctx, engine)
+	s, tasks, err := r.service(ctx, engine)
 	if err != nil {
 		return Workload{}, err
 	}
-	w := Workload{Version: s.runningVersion()}
+	w := Workload{Version: runningVersion(s, tasks)}
 	if r.o.Version != nil {
 		want := r.image(s.Image)
 		over := s.UpdateState == "" || s.UpdateState == ucp.UpdateCompleted || s.UpdateState == ucp.RollbackCompleted
-		w.Settled = over && sameImage(s.Image, want) && len(s.problems(want)) == 0
+		w.Settled = over && sameImage(s.Image, want) && len(taskProblems(s, tasks, want)) == 0
 	}
 	return w, nil
 }
 
-func (r *run) service(ctx context.Context, engine *ucp.Engine) (serviceView, error) {
+func (r *run) service(ctx context.Context, engine *ucp.Engine) (ucp.Service, []ucp.Task, error) {
 	s, err := engine.Services().Inspect(ctx, r.o.Service)
 	if errdefs.IsNotFound(err) {
-		return serviceView{}, r.missing(KindService, r.o.Service)
+		return s, nil, r.missing(KindService, r.o.Service)
 	}
 	if err != nil {
-		return serviceView{}, err
+		return s, nil, err
 	}
 	tasks, err := engine.Services().Tasks(ctx, s)
-	if err != nil {
-		return serviceView{}, err
-	}
-	nodes, err := engine.Nodes(ctx)
-	if err != nil { // not every user may ask
-		tflog.Debug(ctx, "The nodes could not be listed", map[string]any{"error": err.Error()})
-	}
-	return viewOf(s, tasks, nodes), nil
-}
-
-func viewOf(s ucp.Service, tasks []ucp.Task, nodes []ucp.Node) serviceView {
-	v := serviceView{Service: s}
-	down := map[string]bool{}
-	for _, n := range nodes {
-		if n.State == "down" {
-			down[n.ID] = true
-			v.down = append(v.down, n.Hostname)
-		}
-	}
-	slices.Sort(v.down)
-	for _, t := range tasks {
-		switch {
-		case !down[t.NodeID]:
-			v.tasks = append(v.tasks, t)
-		case t.Desired == ucp.TaskRunning:
-			v.lost++
-		}
-	}
-	return v
+	return s, tasks, err
 }
 
 // runningVersion is the lowest version of the tasks that run; nil when one of them
 // has no known version, or when none runs of those that should.
-func (s serviceView) runningVersion() *semver.Version {
+func runningVersion(s ucp.Service, tasks []ucp.Task) *semver.Version {
 	var lowest *semver.Version
 	wanted := 0
-	for _, t := range s.tasks {
+	for _, t := range tasks {
 		if t.Desired != ucp.TaskRunning {
 			continue
 		}
@@ -113,11 +75,12 @@ func (s serviceView) runningVersion() *semver.Version {
 	return lowest
 }
 
-// problems is what keeps the tasks of a service from being all there with the image.
-func (s serviceView) problems(image string) []string {
+// taskProblems is what keeps the tasks of a service from being all there with the
+// image.
+func taskProblems(s ucp.Service, tasks []ucp.Task, image string) []string {
 	var problems []string
 	wanted := 0
-	for _, t := range s.tasks {
+	for _, t := range tasks {
 		if t.Desired != ucp.TaskRunning {
 			continue
 		}
@@ -129,16 +92,8 @@ func (s serviceView) problems(image string) []string {
 			problems = append(problems, withError(fmt.Sprintf("task %s is %s", t.ID, t.State), t.Error))
 		}
 	}
-	switch {
-	case wanted+s.lost < s.Replicas, wanted+s.lost == 0 && s.Replicas != 0:
-		problems = append(problems, fmt.Sprintf("%d tasks, where %d are wanted", wanted+s.lost, max(s.Replicas, 1)))
-	case wanted == 0 && s.lost > 0:
-		problems = append(problems, "all its tasks are on nodes that are down")
-	}
-	if len(problems) > 0 {
-		for _, node := range s.down {
-			problems = append(problems, "node "+node+" is down")
-		}
+	if wanted < s.Replicas || wanted == 0 && s.Replicas != 0 {
+		problems = append(problems, fmt.Sprintf("%d tasks, where %d are wanted", wanted, max(s.Replicas, 1)))
 	}
 	return problems
 }
@@ -165,43 +120,41 @@ func withError(text, err string) string {
 // tasks. How they are replaced, and what happens when one fails, is up to the
 // service's own settings.
 func (r *run) updateService(ctx context.Context, engine *ucp.Engine) error {
-	sent := 0
-	var image string
-	var waiting []string
-	err := r.until(ctx, func() []string { return waiting }, func(ctx context.Context) (bool, error) {
-		s, err := r.service(ctx, engine)
-		if missing := (*MissingError)(nil); errors.As(err, &missing) {
-			return false, wait.Fail(err)
-		}
+	sent := false
+	pause := wait.NewPause(r.pace.Poll)
+	var lost error
+	for attempt := 0; attempt < updateAttempts; {
+		s, _, err := r.service(ctx, engine)
 		if err != nil {
-			return false, err
+			return err
 		}
-		image, waiting = r.image(s.Image), nil
+		image := r.image(s.Image)
 		has, state := sameImage(s.Image, image), s.UpdateState
 		paused := state == ucp.UpdatePaused || state == ucp.RollbackPaused
 		back := state == ucp.RollbackStarted || state == ucp.RollbackCompleted || state == ucp.RollbackPaused
 		switch {
-		case has && !paused, sent > 0 && (has || back):
-			return true, nil
+		case has && !paused, sent && (has || back):
+			return r.awaitService(ctx, engine, image)
 		case state == ucp.RollbackStarted: // of an update before this run
-			waiting = []string{"service " + s.Name + " is being rolled back"}
-			return false, nil
+		default:
+			tflog.Info(ctx, "Service is being updated", map[string]any{"service": s.Name, "image": image, "image_before": s.Image})
+			err := engine.Services().SetImage(ctx, s, image)
+			if err == nil {
+				return r.awaitService(ctx, engine, image)
+			}
+			if ctx.Err() != nil || !answerLost(err) {
+				return err
+			}
+			// Also how the engine reports that another client was faster.
+			tflog.Info(ctx, "The service's update was not confirmed; it is looked at again", map[string]any{"service": s.Name, "error": err.Error()})
+			sent, lost = true, err
+			attempt++
 		}
-		tflog.Info(ctx, "Service is being updated", map[string]any{"service": s.Name, "image": image, "image_before": s.Image})
-		if err = engine.Services().SetImage(ctx, s.Service, image); err == nil {
-			return true, nil
+		if err := pause.Wait(ctx); err != nil {
+			return err
 		}
-		if sent++; !answerLost(err) || sent == updateAttempts {
-			return false, wait.Fail(err)
-		}
-		// Also how the engine reports that another client was faster.
-		tflog.Info(ctx, "The service's update was not confirmed; it is looked at again", map[string]any{"service": s.Name, "error": err.Error()})
-		return false, nil
-	})
-	if err != nil {
-		return err
 	}
-	return r.awaitService(ctx, engine, image)
+	return lost
 }
 
 // answerLost reports whether an engine may have done what it did not confirm.
@@ -215,14 +168,14 @@ func (r *run) awaitService(ctx context.Context, engine *ucp.Engine, image string
 	var problems []string
 	var notThere since
 	return r.until(ctx, func() []string { return problems }, func(ctx context.Context) (bool, error) {
-		s, err := r.service(ctx, engine)
+		s, tasks, err := r.service(ctx, engine)
 		if _, missing := errors.AsType[*MissingError](err); missing {
 			return false, wait.Fail(err)
 		}
 		if err != nil {
 			return false, err
 		}
-		problems = s.problems(image)
+		problems = taskProblems(s, tasks, image)
 		failed := func(state string, problems []string) (bool, error) {
 			return false, wait.Fail(&UpdateError{Kind: KindService, Name: s.Name, Image: image, State: state, Message: s.UpdateMessage, Problems: problems})
 		}
@@ -232,10 +185,10 @@ func (r *run) awaitService(ctx context.Context, engine *ucp.Engine, image string
 			notThere = since{}
 			return false, nil
 		case ucp.UpdatePaused, ucp.RollbackPaused:
-			return failed(string(s.UpdateState), taskErrors(s.tasks, image))
+			return failed(string(s.UpdateState), taskErrors(tasks, image))
 		case ucp.RollbackCompleted:
 			if !has {
-				return failed(string(s.UpdateState), taskErrors(s.tasks, image))
+				return failed(string(s.UpdateState), taskErrors(tasks, image))
 			}
 		case "", ucp.UpdateCompleted:
 			if !has {
@@ -245,7 +198,7 @@ func (r *run) awaitService(ctx context.Context, engine *ucp.Engine, image string
 			return failed(fmt.Sprintf("unknown state %q", s.UpdateState), nil)
 		}
 		if notThere.longer(r.pace.Healthy, len(problems) > 0) {
-			return failed("its tasks do not all run", append(problems, taskErrors(s.tasks, image)...))
+			return failed("its tasks do not all run", append(problems, taskErrors(tasks, image)...))
 		}
 		return len(problems) == 0, nil
 	})

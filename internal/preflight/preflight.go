@@ -34,6 +34,8 @@ const (
 	ReleaseAdvisory   Check = "release-advisory"
 	Window            Check = "maintenance-window"
 	Node              Check = "node" // of a replica that is to join
+	LeftOver          Check = "left-over-containers"
+	Address           Check = "dtr-address"
 )
 
 // Follow-ups are reported after a run, in the form of findings.
@@ -94,6 +96,7 @@ const (
 	ForgetReplica                     // without removing it
 	ImportReplica                     // with the id Value
 	ReplaceReplica                    // by removing it before another one joins
+	RemoveReplica                     // with the id Value, which is not in the configuration, by importing it first
 	AddBackup
 	AddArchive       // of the version Value
 	FollowVersion    // of the upgrade, by a reference

@@ -27,6 +27,7 @@ var pace = wait.Pace{
 	Probe:          5 * time.Millisecond,
 	Consistent:     30 * time.Second,
 	Healthy:        30 * time.Second,
+	Steady:         100 * time.Millisecond,
 	MigrationStart: 30 * time.Second,
 	Outage:         30 * time.Second,
 }

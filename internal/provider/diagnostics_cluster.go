@@ -35,7 +35,7 @@ func clusterDiagnostics(err error) diag.Diagnostics {
 
 func notVerified(e *cluster.VerifyError) message {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s after the bootstrapper ended, the cluster is not completely at %s:", window.Duration(e.After.Round(time.Second)), e.Target)
+	fmt.Fprintf(&b, "%s after its verification began, the cluster is not completely at %s:", window.Duration(e.After.Round(time.Second)), e.Target)
 	what := "Replica " + e.Problems[0].ReplicaID
 	for _, p := range e.Problems {
 		fmt.Fprintf(&b, "\n  %s", p)
@@ -45,7 +45,8 @@ func notVerified(e *cluster.VerifyError) message {
 	}
 	return message{
 		Summary: fmt.Sprintf("%s is not completely at %s", what, e.Target), Seen: b.String(),
-		Todo: "The bootstrapper's own word that it succeeded is no proof. Look at what is named above. " + adviceApplyAgain,
+		Todo: "This is done only when everything runs and every replica is healthy, whatever the bootstrapper says. " +
+			"Look at what is named above. " + adviceApplyAgain,
 	}
 }
 

@@ -60,6 +60,9 @@ func advice(a preflight.Advice) string {
 		return "This plan does that where it replaces the resource. With create_before_destroy, or where another resource has that replica, the apply refuses the join."
 	case preflight.ImportReplica:
 		return fmt.Sprintf("To manage the replica that is there, import it with the id %s.", a.Value)
+	case preflight.RemoveReplica:
+		return fmt.Sprintf(`If it is gone for good, remove it from DTR: write a resource "dtr_replica" "gone" with node set to its node, `+
+			"run terraform import dtr_replica.gone %s and terraform destroy -target=dtr_replica.gone, then delete that resource from the configuration.", a.Value)
 	case preflight.AddBackup:
 		return `To take one before anything is changed, set backup = { file = "..." }.`
 	case preflight.AddArchive:

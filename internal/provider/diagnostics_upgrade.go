@@ -24,6 +24,11 @@ func upgradeDiagnostics(err error) diag.Diagnostics {
 		return windowClosed(closed).failures()
 	case errors.As(err, &migration):
 		return migrationFailed(migration).failures()
+	case errors.As(err, &changed) && len(changed.Missing) > 0:
+		return message{
+			Summary: "The cluster is not whole any more", Seen: preflight.Sentence(err),
+			Todo: "Nothing was started. Look at the nodes in UCP. " + adviceApplyAgain,
+		}.failures()
 	case errors.As(err, &changed):
 		return message{
 			Summary: "The cluster has changed since it was looked at", Seen: preflight.Sentence(err),

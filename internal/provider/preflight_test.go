@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 // startMigration has DTR run the job of the metadata store's migration.
@@ -29,6 +31,20 @@ func listJob(status string) func(*testing.T, *simulator.Cluster) {
 			Body: `{"jobs":[{"id":"1a2b3c","retryFromID":"1a2b3c","action":"metadatastoremigration","status":"` + status +
 				`","scheduledAt":"2020-01-02T03:04:05Z","retriesLeft":0,"retriesTotal":2}]}`,
 		})
+	}
+}
+
+// removeContainers removes the containers of a replica, which DTR goes on listing.
+func removeContainers(t *testing.T, c *simulator.Cluster, id string) {
+	t.Helper()
+	client, err := ucp.New(ucp.Config{URL: c.UCPURL(), Username: c.Username(), Password: c.Password(), CACert: c.CACert()})
+	must(err)
+	engine, err := client.Engine(t.Context())
+	must(err)
+	for _, ct := range c.Containers() {
+		if _, replica, ok := ct.Component(); ok && replica == id {
+			must(engine.Discard(t.Context(), ct.ID))
+		}
 	}
 }
 
@@ -80,6 +96,16 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.FreezeReplica(c.ReplicaIDs()[1]) },
 			want:     "\n\nBring the replica back to health, or remove it from the cluster.", skip: "replica-health",
 		},
+		"replica without containers": {
+			obstacle: func(t *testing.T, c *simulator.Cluster) { t.Helper(); removeContainers(t, c, c.ReplicaIDs()[2]) },
+			want:     "UCP shows no container of replica ",
+		},
+		"address behind a proxy": {
+			obstacle: func(_ *testing.T, c *simulator.Cluster) {
+				c.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: "/_ping", Status: http.StatusForbidden})
+			},
+			want: "DTR's address does not tell DTR's health\n",
+		},
 		"garbage collection": {
 			obstacle: func(_ *testing.T, c *simulator.Cluster) { c.SetGCLock("onlinegc") },
 			want:     "A garbage collection is running\n", skip: "garbage-collection", goesOn: true,
@@ -111,7 +137,10 @@ func TestPreflightAtPlanAndApply(t *testing.T) {
 				from, target = c.from, c.target
 			}
 			cluster := start(t, from)
-			p := planner(t, cluster)
+			impatient := pace // what may pass by itself is looked at again for that long
+			impatient.Consistent = 50 * time.Millisecond
+			p := newProtocol(t, append(quick(), WithPace(impatient))...)
+			p.ok(nil, p.configure(connected(cluster)))
 			config := values{"target_version": target}
 			planned := p.plan(nil, config)
 			p.ok(nil, planned.diags)

@@ -56,7 +56,8 @@ func (m *replicaModel) observe(seen replica.Member) {
 		m.Cluster = types.StringValue(seen.Host)
 	}
 	m.Health = types.StringValue(seen.Health)
-	if seen.Node != "" {
+	// Where UCP shows no container only DTR names the node, and perhaps otherwise.
+	if seen.Node != "" && (len(seen.Containers) > 0 || m.Node.ValueString() == "") {
 		m.Node = types.StringValue(seen.Node)
 	}
 	if seen.Runs != nil {

@@ -106,7 +106,7 @@ func TestValidateSkipChecks(t *testing.T) {
 
 		preflight.Transition: false, preflight.MixedVersions: false, preflight.ForeignUpgrade: false, preflight.PendingMigration: false,
 		preflight.ReplicaCount: false, preflight.UCPVersion: false, preflight.EngineVersion: false, preflight.ReleaseAdvisory: false,
-		preflight.Window: false, preflight.Backup: false,
+		preflight.Window: false, preflight.Backup: false, preflight.LeftOver: false, preflight.Address: false,
 	} {
 		diags := p.validate(values{"target_version": "2.6.15", "skip_checks": []any{string(check)}})
 		if text := render(diags); !allowed && !strings.Contains(text, fmt.Sprintf("skip_checks names %q, which ", check)) {

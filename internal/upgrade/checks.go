@@ -35,6 +35,16 @@ func (p *checks) find(f preflight.Finding) {
 	p.findings = append(p.findings, f)
 }
 
+// require reports what would keep the verification from succeeding whatever is
+// skipped. It only warns while the bootstrapper of the next hop is at work.
+func (p *checks) require(f preflight.Finding) {
+	f.Severity = preflight.Error
+	if p.adopts() {
+		f.Severity = preflight.Warning
+	}
+	p.findings = append(p.findings, f)
+}
+
 // adopts reports whether the bootstrapper of the next hop is at work. No check that
 // may be skipped must then keep the run from waiting for it.
 func (p *checks) adopts() bool {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -60,11 +61,15 @@ type ClusterChangedError struct {
 	Hop          transition.Hop
 	Versions     []*semver.Version // that run; nil when the change was found otherwise
 	Bootstrapper string            // that is at work: its container, or the version that it leads to; or ""
+	Missing      []cluster.Problem // what UCP showed before, and does not any more
 }
 
 func (e *ClusterChangedError) Error() string {
 	if e.Bootstrapper != "" {
 		return fmt.Sprintf("hop %s was not begun: another bootstrapper is at work (%s)", hopName(e.Hop), e.Bootstrapper)
+	}
+	if len(e.Missing) > 0 {
+		return fmt.Sprintf("hop %s was not begun: the cluster is not whole any more: %s", hopName(e.Hop), cluster.ProblemsText(e.Missing))
 	}
 	var versions []string
 	for _, v := range e.Versions {

@@ -17,7 +17,7 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 		{Name: StepBackup, Done: b.done, Run: b.run},
 		{Name: images.Step, Done: r.imagesNotNeeded(hop), Run: func(ctx context.Context) error { return r.bringImages(ctx, obs, hop) }},
 		{Name: stepUpgrade, Done: r.upgraded(hop), Run: func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
-		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, hop) }},
+		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, hop.To) }},
 		{Name: stepMigration, Done: noMigration(hop), Run: func(ctx context.Context) error { return r.migrate(ctx, hop) }},
 		{Name: stepTidy, Run: func(ctx context.Context) error { return r.tidy(ctx, hop) }},
 	}

@@ -24,7 +24,7 @@ const stepWindow = "window"
 func leftHalfDone(i *cluster.Inventory, hop transition.Hop) bool {
 	ours, found := i.UpgradeContainer()
 	begun := found && isForHop(ours.Labels, hop) || len(i.Versions()) > 1 || hop.From.Equal(hop.To)
-	return begun && slices.ContainsFunc(i.Replicas, func(r cluster.Replica) bool { return r.Listed && r.PartlyReplaced() })
+	return begun && slices.ContainsFunc(i.Replicas, func(r cluster.Replica) bool { return r.PartlyReplaced() })
 }
 
 // windowError is the refusal to start a hop's bootstrapper at a time; nil while the

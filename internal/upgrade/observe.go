@@ -22,6 +22,7 @@ type Observation struct {
 
 	At time.Time // by the clock of the options
 
+	Ping     error // of DTR's external address; nil when it answered well
 	Features dtr.Features
 	Jobs     map[string][]dtr.Job // migration jobs by action, newest first
 	Version  ucp.Version          // of the engine behind UCP, and of UCP
@@ -39,6 +40,7 @@ type Observation struct {
 // registry does not hand out costs a second look, at the nodes. Errors: an
 // *cluster.OtherClusterError, a *cluster.NoReplicasError, and those of the clients.
 func Observe(parent context.Context, c cluster.Cluster, o Options) (*Observation, error) {
+	c.Mirror = o.Images.Repository
 	versions := o.ahead()
 	obs := &Observation{
 		Snapshot: &cluster.Snapshot{}, At: o.now(), Jobs: map[string][]dtr.Job{}, Images: images.NewLookup(o.Images, versions),
@@ -57,6 +59,7 @@ func Observe(parent context.Context, c cluster.Cluster, o Options) (*Observation
 		}
 		return err
 	})
+	group.Go(func() error { obs.Ping = c.Ping(ctx); return nil })
 	group.Go(func() (err error) { obs.Features, err = c.DTR.Features(ctx); return err })
 	var mu sync.Mutex // guards obs.Jobs
 	for _, migration := range migrationJobs {

@@ -29,7 +29,8 @@ type Options struct {
 
 	// Applied is the target of the last run that succeeded, nil when there was
 	// none. Nothing up to it is doubted: no images are asked for, and no migration
-	// is missed that left no trace.
+	// is missed that left no trace. As long as it is not Target, the cluster is
+	// verified in every run, whatever else is due.
 	Applied *semver.Version
 
 	Window *window.Window // when bootstrappers may be started; nil is always
@@ -68,6 +69,9 @@ func (o Options) backupFile() string {
 func (o Options) stops() []*semver.Version {
 	return append(append(make([]*semver.Version, 0, len(o.Via)+1), o.Via...), o.Target)
 }
+
+// verified reports whether an earlier run has seen the cluster whole at the target.
+func (o Options) verified() bool { return o.Applied != nil && o.Applied.Equal(o.Target) }
 
 // ahead are the stops above what was applied already.
 func (o Options) ahead() []*semver.Version {

@@ -16,9 +16,12 @@ type Plan struct {
 	// run did not see to its end; nil when there is none.
 	Resume *transition.Hop
 	Hops   []transition.Hop
+	// Verify says that the cluster is to be verified though no hop is due: nobody has
+	// seen it whole at the target, for all that is known.
+	Verify bool
 }
 
-// Due reports whether there is anything to do.
+// Due reports whether there is anything to do besides looking.
 func (p Plan) Due() bool { return p.Resume != nil || len(p.Hops) > 0 }
 
 // next is the hop to work on.

@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
 // Preflight returns what is left to do by an observation, and all findings against
-// it at once. When nothing is due the only findings are of containers that UCP does
-// not show or whose version is not known.
+// it at once. When nothing is due and the cluster was verified, the only findings are
+// of containers that UCP does not show or whose version is not known.
 func Preflight(obs *Observation, o Options) (Plan, preflight.Findings) {
 	return runChecks(obs, o, stage{})
 }
@@ -20,13 +21,20 @@ func Preflight(obs *Observation, o Options) (Plan, preflight.Findings) {
 func runChecks(obs *Observation, o Options, s stage) (Plan, preflight.Findings) {
 	p := &checks{obs: obs, o: o, stage: s}
 	p.transition()
+	p.olderParts()
 	p.containerVersions()
 	p.replicasShown()
-	if len(p.findings) == 0 && !p.Due() {
-		return p.Plan, nil
+	refused := len(p.findings) > 0
+	if p.Due() || p.Verify || refused {
+		p.leftOver()
+		p.replicaHealth()
+		p.address()
+	}
+	if !p.Due() && !refused {
+		return p.Plan, p.findings
 	}
 	for _, check := range []func(){
-		p.foreignUpgrade, p.pendingMigration, p.replicaHealth, p.existingReplica, p.replicaCount, p.garbageCollection,
+		p.foreignUpgrade, p.pendingMigration, p.existingReplica, p.replicaCount, p.garbageCollection,
 		p.memory, p.images, p.archives, p.contentTrust, p.ucpVersion, p.engineVersions, backupChecks{p}.run, p.advisories, p.window,
 	} {
 		check()
@@ -39,6 +47,7 @@ func (p *checks) transition() {
 	hops, err := transition.PlanMixed(p.obs.Versions(), p.o.stops())
 	if err == nil {
 		p.Hops, p.Resume = hops, p.obs.resume(p.o)
+		p.Verify = !p.Due() && !p.o.verified()
 		return
 	}
 	refused := preflight.Finding{Check: preflight.Transition, Severity: preflight.Error, Err: err}
@@ -48,20 +57,60 @@ func (p *checks) transition() {
 	p.find(refused)
 }
 
+// olderParts finds replicas of versions whose parts are others: such a cluster can
+// never be seen whole.
+func (p *checks) olderParts() {
+	if !p.Due() && !p.Verify {
+		return
+	}
+	var old []string
+	for _, r := range p.obs.Replicas {
+		old = append(old, r.Old...)
+	}
+	if len(old) == 0 {
+		return
+	}
+	p.require(preflight.Finding{
+		Check:   preflight.Transition,
+		Summary: fmt.Sprintf("DTR before %s is not supported", minor(bootstrap.LowestVersion.String())),
+		Seen: fmt.Sprintf("The cluster runs %s. Its replicas have containers that only earlier versions have: %s.",
+			p.obs.CurrentVersion(), strings.Join(old, ", ")),
+		Todo: fmt.Sprintf("The lowest version that can be upgraded from here is %s. Go there with the vendor's own command first.", bootstrap.LowestVersion),
+	})
+}
+
 // containerVersions finds containers whose version is not known.
 func (p *checks) containerVersions() {
+	var names, seen []string
 	for _, r := range p.obs.Replicas {
 		for _, part := range bootstrap.Parts {
 			if c, ok := r.Containers[part.Name]; ok && c.Version == nil {
-				p.find(preflight.Finding{
-					Check: preflight.MixedVersions, Severity: preflight.Error,
-					Summary: fmt.Sprintf("The version of container %s is not known", c.Name),
-					Seen:    fmt.Sprintf("Neither the image tag nor the labels of %s on node %s name a version.", c.Name, r.Node),
-					Todo:    "Run that container from an image with a version tag, then plan again.",
-				})
+				names = append(names, c.Name)
+				seen = append(seen, fmt.Sprintf("%s on node %s: %s", c.Name, r.Node, imageAndTag(c.Image)))
 			}
 		}
 	}
+	if len(names) == 0 {
+		return
+	}
+	summary := fmt.Sprintf("The version of container %s is not known", names[0])
+	if len(names) > 1 {
+		summary = fmt.Sprintf("The versions of %d containers are not known", len(names))
+	}
+	p.find(preflight.Finding{
+		Check: preflight.MixedVersions, Severity: preflight.Error,
+		Summary: summary,
+		Seen:    "Neither the image's tag nor the container's labels name a version:\n" + strings.Join(seen, "\n"),
+		Todo:    "Run each from an image whose tag is DTR's version, such as 2.6.15 or 2.6.15-corp1, then plan again.",
+	})
+}
+
+// imageAndTag words an image and its tag.
+func imageAndTag(image string) string {
+	if _, tag := cluster.ParseImage(image); tag != "" {
+		return fmt.Sprintf("image %s, tag %s", image, tag)
+	}
+	return fmt.Sprintf("image %s, no tag", image)
 }
 
 func (p *checks) advisories() {

@@ -1,9 +1,13 @@
 package upgrade
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
@@ -45,6 +49,13 @@ func (p *checks) foreignUpgrade() {
 			Seen:    fmt.Sprintf("It was started by this provider: %s.", cluster.Purpose(change.Labels)),
 			Todo:    "Wait until that is done, then plan again.",
 			Advice:  []preflight.Advice{{Kind: preflight.OrderResources}},
+		})
+	}
+	for _, c := range p.obs.Lost() {
+		busy(c, preflight.Finding{
+			Summary: "A DTR bootstrapper is on a node that is down",
+			Seen:    fmt.Sprintf("Node %s is down. The bootstrapper ran there when UCP last reached it, and may still be running.", c.Node),
+			Todo:    fmt.Sprintf("Bring node %s back. If its machine is gone for good, remove the node from UCP. Then plan again.", c.Node),
 		})
 	}
 	backup, _ := p.obs.BackupContainer()
@@ -113,29 +124,48 @@ func (p *checks) owedMigration() {
 	})
 }
 
-// replicasShown finds replicas of which UCP shows nothing: their node is down, or
-// their containers are gone. Where nothing else is due and the cluster was known
-// to be at the target, an upgrade only mentions it.
+// replicasShown finds replicas of which UCP shows nothing: their containers are
+// gone, or their node has left UCP. The verification could not succeed without them.
+// Where nothing else is due and the cluster was known to be at the target, an upgrade
+// only mentions it.
 func (p *checks) replicasShown() {
-	severity := preflight.Error
-	if !p.Due() && p.o.Applied != nil && p.o.Applied.Equal(p.o.Target) {
-		severity = preflight.Warning
-	}
 	for _, r := range p.obs.Replicas {
-		if len(r.Containers) == 0 {
-			p.find(preflight.Finding{
-				Check: preflight.ReplicaHealth, Severity: severity,
-				Summary: "UCP shows no container of replica " + r.ID,
-				Seen:    fmt.Sprintf("DTR lists replica %s on node %s. Which version it runs is not known.", r.ID, r.Node),
-				Todo:    "Bring its node back, or remove the replica from the cluster.",
-			})
+		if len(r.Containers) > 0 {
+			continue
+		}
+		f := preflight.Finding{
+			Check:   preflight.ReplicaHealth,
+			Summary: "UCP shows no container of replica " + r.ID,
+			Seen:    fmt.Sprintf("DTR lists replica %s on node %s. Which version it runs is not known.", r.ID, r.Node),
+			Todo:    "Bring its node back, and look for its containers there.",
+		}
+		p.orRemove(&f, r.ID)
+		if p.o.verified() && !p.Due() {
+			p.find(f)
+		} else {
+			p.require(f)
 		}
 	}
 }
 
-// replicaHealth finds replicas that are not healthy. In a rollout that was
-// interrupted that only warns: a replica that was left half done is healthy again
-// only after the bootstrapper has run once more.
+// orRemove adds to a finding how to go on without the replica. Replicas leave a
+// cluster at one version only; in the middle of an upgrade the vendor's command alone
+// removes one.
+func (p *checks) orRemove(f *preflight.Finding, id string) {
+	versions := p.obs.Versions()
+	if _, begun := p.obs.UpgradeContainer(); !begun && len(versions) == 1 && len(p.obs.Replicas) > 1 {
+		f.Advice = append(f.Advice, preflight.Advice{Kind: preflight.RemoveReplica, Value: id})
+		return
+	}
+	if len(p.obs.Replicas) > 1 && len(versions) > 0 {
+		f.Todo += fmt.Sprintf(" If it is gone for good, remove it with the vendor's command: docker run -it --rm %s remove --force --replica-ids %s.",
+			bootstrap.Image(p.o.Images.Repository, versions[0]), id)
+	}
+}
+
+// replicaHealth finds replicas that are not healthy, and containers that do not run.
+// In a rollout that was interrupted that only warns: a replica that was left half done
+// is healthy again only after the bootstrapper has run once more.
 func (p *checks) replicaHealth() {
 	severity := preflight.Error
 	if p.finishes() {
@@ -145,6 +175,30 @@ func (p *checks) replicaHealth() {
 		if len(r.Containers) == 0 {
 			continue // replicasShown has reported it
 		}
+		if r.HostDown() {
+			f := preflight.Finding{
+				Check:   preflight.ReplicaHealth,
+				Summary: fmt.Sprintf("Node %s of replica %s is down", r.Node, r.ID),
+				Seen:    fmt.Sprintf("UCP does not reach node %s. What it shows of the replica's containers is what it knew last.", r.Node),
+				Todo:    "Bring the node back.",
+			}
+			p.orRemove(&f, r.ID)
+			p.require(f)
+			continue
+		}
+		if problems := r.NotRunning(); len(problems) > 0 {
+			f := preflight.Finding{
+				Check: preflight.ReplicaHealth, Severity: severity,
+				Summary: fmt.Sprintf("Containers of replica %s do not run", r.ID),
+				Seen:    fmt.Sprintf("Node: %s\n%s", r.Node, strings.ReplaceAll(cluster.ProblemsText(problems), "; ", "\n")),
+				Todo:    "Start them, and look at their logs.",
+			}
+			if p.Due() {
+				p.find(f) // the bootstrapper makes them anew
+			} else {
+				p.require(f)
+			}
+		}
 		if summary, seen := p.obs.UnhealthyReason(r); summary != "" {
 			p.find(preflight.Finding{
 				Check: preflight.ReplicaHealth, Severity: severity, Summary: summary, Seen: seen,
@@ -152,6 +206,67 @@ func (p *checks) replicaHealth() {
 			})
 		}
 	}
+}
+
+// acceptedHealth are the replicas that are not healthy and that are upgraded all the
+// same, since the configuration says so.
+func (obs *Observation) acceptedHealth(o Options) map[string]bool {
+	accepted := map[string]bool{}
+	for _, r := range obs.Replicas {
+		if summary, _ := obs.UnhealthyReason(r); summary != "" && o.SkipChecks[preflight.ReplicaHealth] {
+			accepted[r.ID] = true
+		}
+	}
+	return accepted
+}
+
+// address asks of DTR's address what the verification will: where a load balancer or a
+// proxy does not let the question pass, that is better known before.
+func (p *checks) address() {
+	if p.obs.Ping == nil {
+		return
+	}
+	f := preflight.Finding{
+		Check:   preflight.Address,
+		Summary: "DTR's address does not tell DTR's health",
+		Seen:    preflight.Sentence(p.obs.Ping),
+		Todo: "The upgrade is verified by DTR's /_ping at its address, or /health where the version has that. " +
+			"Have the load balancer or proxy before DTR let it pass, without a login.",
+	}
+	if _, answered := errors.AsType[*cluster.UnhealthyError](p.obs.Ping); !answered {
+		p.require(f)
+		return
+	}
+	if len(p.obs.acceptedHealth(p.o)) > 0 || p.finishes() {
+		return // any replica may have answered, and of one it is known
+	}
+	f.Summary, f.Todo = "DTR says at its address that it is not healthy", "Bring the replica that answered back to health."
+	p.require(f)
+}
+
+// leftOver finds containers of replicas that DTR does not list.
+func (p *checks) leftOver() {
+	change, changing := p.obs.MembershipChange()
+	var seen []string
+	for _, r := range p.obs.Unlisted {
+		if changing && change.Labels[cluster.LabelReplica] == r.ID {
+			continue // foreignUpgrade has it, if it is at work
+		}
+		var names []string
+		for _, part := range slices.Sorted(maps.Keys(r.Containers)) {
+			names = append(names, r.Containers[part].Name)
+		}
+		seen = append(seen, fmt.Sprintf("Replica %s on node %s: %s", r.ID, r.Node, strings.Join(append(names, r.Old...), ", ")))
+	}
+	if len(seen) == 0 {
+		return
+	}
+	p.find(preflight.Finding{
+		Check:   preflight.LeftOver,
+		Summary: "There are containers of replicas that DTR does not list",
+		Seen:    strings.Join(seen, "\n"),
+		Todo:    "They are left as they are, and do not count. If they are left of a replica that was removed, remove them; they may also be another DTR's.",
+	})
 }
 
 func (p *checks) replicaCount() {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
@@ -35,8 +36,11 @@ func TestPreflightIsSilentWhenNothingIsDue(t *testing.T) {
 	obs.Status.Health[clustertest.ReplicaID(1)] = "broken"
 	obs.Status.GCLockHolder = "job"
 	obs.ContentTrust = true
-	plan, findings := check(obs, options("2.6.15"))
-	if plan.Due() || len(findings) > 0 {
+	obs.Ping = errors.New("403 Forbidden")
+	o := options("2.6.15")
+	o.Applied = o.Target
+	plan, findings := check(obs, o)
+	if plan.Due() || plan.Verify || len(findings) > 0 {
 		t.Errorf("got plan %+v and findings %+v", plan, findings)
 	}
 }
@@ -52,6 +56,7 @@ func TestPreflightFindings(t *testing.T) {
 		change   func(*Observation, *Options)
 		check    preflight.Check
 		severity preflight.Severity
+		required bool // whatever skip_checks says
 		says     string
 	}{
 		{name: "downgrade", obs: observation("2.7.4"), options: options("2.6.8"), check: preflight.Transition, severity: preflight.Error, says: "2.6.8"},
@@ -68,10 +73,10 @@ func TestPreflightFindings(t *testing.T) {
 			name: "container without a version",
 			change: func(obs *Observation, _ *Options) {
 				c := obs.Replicas[0].Containers["api"]
-				c.Version = nil
+				c.Version, c.Image = nil, "registry.example.com/dtr/dtr-api:corp-2.5.6"
 				obs.Replicas[0].Containers["api"] = c
 			},
-			check: preflight.MixedVersions, severity: preflight.Error, says: "dtr-api-" + clustertest.ReplicaID(1),
+			check: preflight.MixedVersions, severity: preflight.Error, says: "dtr/dtr-api:corp-2.5.6, tag corp-2.5.6",
 		},
 		{
 			name: "somebody else's bootstrapper",
@@ -137,7 +142,52 @@ func TestPreflightFindings(t *testing.T) {
 		{
 			name:   "replica that UCP does not show",
 			change: func(obs *Observation, _ *Options) { clear(obs.Replicas[2].Containers) },
-			check:  preflight.ReplicaHealth, severity: preflight.Error, says: clustertest.ReplicaID(3),
+			check:  preflight.ReplicaHealth, severity: preflight.Error, required: true, says: clustertest.ReplicaID(3),
+		},
+		{
+			name: "replica on a node that is down",
+			change: func(obs *Observation, _ *Options) {
+				for part, c := range obs.Replicas[1].Containers {
+					c.HostDown = true
+					obs.Replicas[1].Containers[part] = c
+				}
+			},
+			check: preflight.ReplicaHealth, severity: preflight.Error, required: true, says: "Node worker2 of replica",
+		},
+		{
+			name: "container that has ended",
+			change: func(obs *Observation, _ *Options) {
+				c := obs.Replicas[1].Containers["registry"]
+				c.State = "exited"
+				obs.Replicas[1].Containers["registry"] = c
+			},
+			check: preflight.ReplicaHealth, severity: preflight.Error, says: "is exited",
+		},
+		{
+			name:   "address that a proxy answers for",
+			change: func(obs *Observation, _ *Options) { obs.Ping = errors.New("403 Forbidden") },
+			check:  preflight.Address, severity: preflight.Error, says: "403 Forbidden",
+		},
+		{
+			name: "containers that are left over",
+			change: func(obs *Observation, _ *Options) {
+				obs.Unlisted = []cluster.Replica{{ID: "feedfeedfeed", Node: "worker2", Containers: map[string]cluster.Container{
+					"nginx": {Name: "dtr-nginx-feedfeedfeed", Version: clustertest.Version("2.4.3")},
+				}}}
+			},
+			check: preflight.LeftOver, severity: preflight.Warning, says: "dtr-nginx-feedfeedfeed",
+		},
+		{
+			name: "parts that versions before 2.2 have", obs: observation("2.1.3"), options: options("2.1.4"),
+			change: func(obs *Observation, _ *Options) { obs.Replicas[0].Old = []string{"dtr-etcd-000000000001"} },
+			check:  preflight.Transition, severity: preflight.Error, says: "The lowest version that can be upgraded from here is 2.2.0",
+		},
+		{
+			name: "bootstrapper on a node that is down",
+			change: func(obs *Observation, _ *Options) {
+				obs.Bootstrappers = []ucp.Container{{Name: "worker3/dtr-phase2", Node: "worker3", Image: "docker/dtr:2.6.15", State: "running", Status: "Host Down"}}
+			},
+			check: preflight.ForeignUpgrade, severity: preflight.Error, says: "Node worker3 is down",
 		},
 		{
 			name: "even count", obs: observation("2.5.6", "2.5.6"), options: options("2.6.15"),
@@ -267,8 +317,12 @@ func TestPreflightFindings(t *testing.T) {
 			}
 			_, findings = check(obs, o)
 			want := tt.severity
-			if slices.Contains(preflight.Skippable(), tt.check) && finding.Attribute != "existing_replica_id" {
+			advised := slices.ContainsFunc(finding.Advice, func(a preflight.Advice) bool { return a.Kind == preflight.SkipCheck })
+			if slices.Contains(preflight.Skippable(), tt.check) && finding.Attribute != "existing_replica_id" && !tt.required {
 				want = preflight.Warning
+			}
+			if advised != (want != tt.severity) {
+				t.Errorf("skip_checks is advised: %t", advised)
 			}
 			if finding := findingOf(t, findings, tt.check, tt.says); finding.Severity != want {
 				t.Errorf("severity %d with skip_checks, want %d: %+v", finding.Severity, want, finding)

@@ -77,7 +77,9 @@ func TestHalfAReplicaIsNoHalfUpgrade(t *testing.T) {
 	} {
 		obs := observation("2.6.8", "2.6.8", "2.6.8")
 		delete(obs.Replicas[2].Containers, "nginx")
-		obs.Replicas[2].Listed = tt.listed
+		if !tt.listed {
+			clustertest.Unlist(obs.Snapshot, 2)
+		}
 		obs.Bootstrappers = tt.containers
 		plan, findings := check(obs, options("2.6.8"))
 		if plan.Due() != tt.due || len(findings.Errors()) > 0 {

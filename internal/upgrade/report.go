@@ -47,9 +47,15 @@ type run struct {
 	report   *Report
 	began    time.Time // by DTR's clock; zero where that is not known
 	backedUp bool      // there is a backup of before this run's hops
+	looked   bool      // the first look is done: from here on an outage is waited for
+	verified bool      // the cluster was seen whole at the target
+
+	seen     *cluster.Inventory // as of the last checks
+	accepted map[string]bool    // replicas whose bad health was accepted then
 }
 
 func newRun(c cluster.Cluster, o Options) *run {
+	c.Mirror = o.Images.Repository
 	return &run{
 		cluster: c, o: o, report: &Report{},
 		runner: &runner.Runner{Cluster: c, ProviderVersion: o.ProviderVersion, Pace: o.Pace.OrDefault()},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,16 +60,23 @@ func (r *run) run(ctx context.Context) error {
 	r.began = obs.Status.Date
 	r.report.From = obs.CurrentVersion().String()
 	r.report.Hops, r.report.Resumed = plan.Hops, plan.Resume != nil
-	if !plan.Due() {
-		return nil
+	if plan.Due() {
+		if err := r.checkArchives(ctx, obs, plan); err != nil {
+			return wait.Detached(ctx, stepPreflight, err)
+		}
+		if err := r.hops(ctx, obs, plan); err != nil {
+			return err
+		}
 	}
-	if err := r.checkArchives(ctx, obs, plan); err != nil {
-		return wait.Detached(ctx, stepPreflight, err)
+	if !r.verified && !r.o.verified() {
+		verify := wait.Step{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, r.o.Target) }}
+		if err := wait.Steps(ctx, r.o.Target.String(), []wait.Step{verify}); err != nil {
+			return err
+		}
 	}
-	if err := r.hops(ctx, obs, plan); err != nil {
-		return err
+	if plan.Due() {
+		r.followUp(ctx)
 	}
-	r.followUp(ctx)
 	return nil
 }
 
@@ -129,18 +137,35 @@ func (r *run) next(ctx context.Context) (*Observation, Plan, error) {
 	}
 }
 
-// preflight looks at the cluster and judges what it sees. The warnings of the
-// first time go into the report.
-func (r *run) preflight(ctx context.Context) (*Observation, Plan, error) {
-	obs, err := Observe(ctx, r.cluster, r.o)
+// preflight looks at the cluster and judges what it sees. What may be gone by the next
+// look, such as a replica that UCP does not show while it starts over, is believed once
+// it was there for a while. The warnings of the first time go into the report.
+func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err error) {
+	var findings preflight.Findings
+	began := time.Now()
+	err = wait.Until(ctx, r.runner.Pace, func(ctx context.Context) (bool, error) {
+		late := time.Since(began) >= r.runner.Pace.Consistent
+		obs, err = Observe(ctx, r.cluster, r.o)
+		if err != nil {
+			_, hidden := errors.AsType[*cluster.NoReplicasError](err)
+			_, other := errors.AsType[*cluster.OtherClusterError](err)
+			if other || hidden && late || !hidden && !r.looked {
+				return false, wait.Fail(err)
+			}
+			return false, err
+		}
+		plan, findings = runChecks(obs, r.o, stage{applying: true, backedUp: r.backedUp})
+		return late || !slices.ContainsFunc(findings.Errors(), mayPass), nil
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, Plan{}, &wait.DetachedError{Step: stepPreflight, Cause: context.Cause(ctx)}
 		}
 		return nil, Plan{}, err
 	}
+	r.looked = true
 	r.runner.Host = obs.Host
-	plan, findings := runChecks(obs, r.o, stage{applying: true, backedUp: r.backedUp})
+	r.seen, r.accepted = obs.Inventory, obs.acceptedHealth(r.o)
 	if len(findings.Errors()) > 0 {
 		return nil, Plan{}, &preflight.FailedError{Findings: findings}
 	}
@@ -148,6 +173,12 @@ func (r *run) preflight(ctx context.Context) (*Observation, Plan, error) {
 		r.report.Warnings = findings
 	}
 	return obs, plan, nil
+}
+
+// mayPass reports whether the next look may not find it any more, though nobody does
+// anything about it.
+func mayPass(f preflight.Finding) bool {
+	return f.Check == preflight.ReplicaHealth && f.Attribute == "" || f.Check == preflight.Address
 }
 
 // followUp notes what the operator has to do after an upgrade.

@@ -2,6 +2,12 @@ package upgrade
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
@@ -9,6 +15,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // upgraded reports whether the bootstrapper has done the hop and nothing of it is
@@ -72,30 +79,84 @@ func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.
 	return spec, r.migrationLabels(ctx, obs, hop, spec.Labels)
 }
 
-// stillNeeded reports whether the hop is still to be made. A *ClusterChangedError says
-// that the cluster has changed, or that another bootstrapper is at work on it.
-func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (bool, error) {
-	inventory, err := cluster.Inspect(ctx, r.cluster)
-	if err != nil {
-		return false, err
-	}
-	changed := &ClusterChangedError{Hop: hop, Versions: inventory.Versions()}
-	for _, v := range changed.Versions {
-		if !v.Equal(hop.From) && !v.Equal(hop.To) {
-			return false, changed
+// stillNeeded reports whether the hop is still to be made. What UCP does not show is
+// missing only once it was not shown for a while: an inventory may be incomplete. A
+// *ClusterChangedError says that the cluster has changed or is not shown whole any more,
+// or that another bootstrapper is at work on it.
+func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (needed bool, err error) {
+	began := time.Now()
+	err = wait.Until(ctx, r.runner.Pace, func(ctx context.Context) (bool, error) {
+		late := time.Since(began) >= r.runner.Pace.Consistent
+		inventory, err := cluster.Inspect(ctx, r.cluster)
+		if _, hidden := errors.AsType[*cluster.NoReplicasError](err); hidden && late {
+			return false, wait.Fail(err)
 		}
-	}
-	for _, c := range inventory.Bootstrappers {
-		if c.Running() {
-			changed.Bootstrapper = c.Name
-			return false, changed
+		if err != nil {
+			return false, err
 		}
-	}
-	return retry || !inventory.At(hop.To), nil
+		changed := &ClusterChangedError{Hop: hop, Versions: inventory.Versions()}
+		for _, v := range changed.Versions {
+			if !v.Equal(hop.From) && !v.Equal(hop.To) {
+				return false, wait.Fail(changed)
+			}
+		}
+		for _, c := range inventory.Bootstrappers {
+			if c.Running() || c.Lost() {
+				changed.Bootstrapper = c.Name
+				return false, wait.Fail(changed)
+			}
+		}
+		if changed.Missing = newlyMissing(r.seen, inventory, retry); len(changed.Missing) > 0 {
+			if late {
+				return false, wait.Fail(changed)
+			}
+			return false, nil
+		}
+		switch {
+		case retry, slices.ContainsFunc(changed.Versions, func(v *semver.Version) bool { return !v.Equal(hop.To) }):
+			needed = true
+		case inventory.At(hop.To):
+		case !late: // nothing but what is not shown speaks for the hop
+			return false, nil
+		default:
+			needed = true
+		}
+		return true, nil
+	})
+	return needed, wait.Detached(ctx, stepUpgrade, err)
 }
 
-func (r *run) verify(ctx context.Context, hop transition.Hop) error {
-	return cluster.Verification{Cluster: r.cluster, Pace: r.runner.Pace, Progress: &r.runner.Progress, Target: hop.To}.Run(ctx)
+// newlyMissing is what keeps a bootstrapper from being started that did not when the
+// checks were made: replicas that UCP does not show or whose node is down, and single
+// containers, unless an earlier bootstrapper of this run has left them out.
+func newlyMissing(before, now *cluster.Inventory, retry bool) []cluster.Problem {
+	var problems []cluster.Problem
+	for _, r := range now.Replicas {
+		earlier, _ := before.Replica(r.ID)
+		switch {
+		case len(r.Containers) == 0:
+			problems = append(problems, cluster.Problem{ReplicaID: r.ID, Text: "is not shown by UCP"})
+		case r.HostDown():
+			problems = append(problems, cluster.Problem{ReplicaID: r.ID, Text: fmt.Sprintf("is on node %s, which is down", r.Node)})
+		case !retry:
+			for _, part := range bootstrap.Parts {
+				_, was := earlier.Containers[part.Name]
+				if _, is := r.Containers[part.Name]; was && !is {
+					problems = append(problems, cluster.Problem{ReplicaID: r.ID, Container: part.ContainerName(r.ID), Text: "is missing"})
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// verify has the cluster proved to be whole at a version.
+func (r *run) verify(ctx context.Context, at *semver.Version) error {
+	err := cluster.Verification{
+		Cluster: r.cluster, Pace: r.runner.Pace, Progress: &r.runner.Progress, Target: at, Accepted: r.accepted,
+	}.Run(ctx)
+	r.verified = err == nil && at.Equal(r.o.Target)
+	return err
 }
 
 // removeEnded removes the containers of a name that have ended and are no records.
