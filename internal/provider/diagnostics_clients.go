@@ -32,6 +32,7 @@ func clientDiagnostics(err error) diag.Diagnostics {
 		notDTR       *dtr.NotDTRError
 		dtrAPI       *dtr.APIError
 		ucpAPI       *ucp.APIError
+		session      *ucp.SessionError
 		lostJob      *dtr.LostJobError
 		certificate  *endpoint.CertificateError
 		redirect     *endpoint.RedirectError
@@ -57,6 +58,11 @@ func clientDiagnostics(err error) diag.Diagnostics {
 	case errors.As(err, &dtrAPI) && dtrAPI.Forbidden():
 		return clientFailure("The DTR user is not an administrator", preflight.Sentence(err),
 			"Set username of the provider to a DTR administrator.")
+	case errors.As(err, &session):
+		return clientFailure("UCP ends each session before it is used", preflight.Sentence(err),
+			"The user name and the password are right. UCP keeps a limited number of sessions of one user and ends the one used least recently at each new login. "+
+				"Raise per_user_limit in UCP's settings (Login session controls), give each configuration a UCP user of its own, or run fewer of them at once: a lower -parallelism also helps. "+
+				"If nobody else uses this user, check that a load balancer in front of UCP leads to controllers of one and the same UCP.")
 	case errors.As(err, &ucpAPI) && isNotUCP(ucpAPI):
 		return clientFailure("There is no UCP at the configured address",
 			fmt.Sprintf("No UCP answers at %s: it answered %s %s with status %d.", ucpAPI.URL, ucpAPI.Method, ucpAPI.Path, ucpAPI.StatusCode),
@@ -64,7 +70,7 @@ func clientDiagnostics(err error) diag.Diagnostics {
 	case errors.As(err, &ucpAPI) && isRefusedOnTheWay(ucpAPI):
 		return clientFailure("Something in front of UCP refuses the request", preflight.Sentence(err),
 			"UCP answers that request without a login, so this says nothing of the user. Check that ucp.url of the provider leads to UCP itself, and what a proxy or a firewall in between (HTTPS_PROXY, NO_PROXY) lets pass.")
-	case errors.As(err, &ucpAPI) && ucpAPI.Unauthorized() && ucpAPI.Service == ucpService:
+	case errors.As(err, &ucpAPI) && ucpAPI.LoginRefused():
 		return clientFailure("UCP refuses the user name or the password", preflight.Sentence(err),
 			"Check username and password of the provider's ucp. It takes the password itself, not a token.")
 	case errors.As(err, &ucpAPI) && errdefs.IsPermissionDenied(err) && ucpAPI.Service == ucpService:
@@ -98,7 +104,7 @@ func isNotUCP(e *ucp.APIError) bool {
 
 // isRefusedOnTheWay reports whether a refusal cannot be UCP's own.
 func isRefusedOnTheWay(e *ucp.APIError) bool {
-	return isBeforeLogin(e) && (errdefs.IsPermissionDenied(e) || e.Unauthorized() && e.Path != loginPath)
+	return isBeforeLogin(e) && (errdefs.IsPermissionDenied(e) || errdefs.IsUnauthorized(e) && !e.LoginRefused())
 }
 
 const loginPath = "/auth/login"

@@ -173,6 +173,8 @@ func TestDiagnostics(t *testing.T) {
 		{"DTR: no administrator", &dtr.APIError{StatusCode: 403, Code: dtr.CodeNotAuthorized, Method: "GET", Path: "/api/v0/meta/settings"}},
 		{"DTR: internal error", &dtr.APIError{StatusCode: 500, Code: "INTERNAL_ERROR", Method: "GET", Path: "/api/v0/meta/settings"}},
 		{"UCP: wrong password", &ucp.APIError{Service: "UCP", StatusCode: 401, Method: "POST", Path: "/auth/login"}},
+		{"UCP: no session lasts", &ucp.SessionError{Sessions: 148, Took: 10 * time.Minute, Err: &ucp.APIError{Service: "UCP", StatusCode: 401, Method: "GET", Path: "/nodes", Message: "unauthorized"}}},
+		{"UCP: a request is refused", &ucp.APIError{Service: "UCP", StatusCode: 401, Method: "GET", Path: "/api/ucp/config-toml", Message: "unauthorized"}},
 		{"UCP: no administrator", &ucp.APIError{Service: "UCP", StatusCode: 403, Method: "GET", Path: "/api/ucp/config-toml"}},
 		{"UCP: addresses swapped", &ucp.APIError{Service: "UCP", URL: "https://dtr.example.com", StatusCode: 404, Method: "POST", Path: "/auth/login", Message: "no such page"}},
 		{"UCP: refused by a proxy", &ucp.APIError{Service: "UCP", StatusCode: 403, Method: "GET", Path: "/_ping"}},

@@ -202,6 +202,7 @@ func (p *dtrProvider) Configure(ctx context.Context, req provider.ConfigureReque
 	conn.version, conn.pace, conn.now = p.version, p.pace, p.now
 	conn.dtr.UserAgent, conn.dtr.Retry = p.userAgent(), p.retry
 	conn.ucp.UserAgent, conn.ucp.Retry = p.userAgent(), p.retry
+	conn.ucp.Patience = p.pace.Outage
 	if conn.docker != nil {
 		conn.docker.UserAgent, conn.docker.Retry = p.userAgent(), p.retry
 	}

@@ -48,7 +48,8 @@ type dockerModel struct {
 }
 
 // connection is what the provider's configuration comes to. It holds no open
-// connection: every operation makes its own clients.
+// connection: every operation makes its own clients, but for UCP's, since UCP limits
+// how many sessions a user has.
 type connection struct {
 	dtr         dtr.Config
 	ucp         ucp.Config
@@ -63,8 +64,21 @@ type connection struct {
 	pace    wait.Pace
 	now     func() time.Time // nil is time.Now
 	turn    chan struct{}    // of the joins and removals of replicas, one at a time
+	session *sharedUCP       // of all operations
 
 	replaced sync.Map // ids of replicas in the state, by the node that is configured for them
+}
+
+// sharedUCP is the client of UCP, made by the first operation that needs it.
+type sharedUCP struct {
+	once   sync.Once
+	client *ucp.Client
+	err    error
+}
+
+func (s *sharedUCP) of(c ucp.Config) (*ucp.Client, error) {
+	s.once.Do(func() { s.client, s.err = ucp.New(c) })
+	return s.client, s.err
 }
 
 // connectionOf is what Configure of the provider has handed to a resource, a data
@@ -97,7 +111,7 @@ func (c *connection) cluster() (cluster.Cluster, error) {
 	if err != nil {
 		return cluster.Cluster{}, err
 	}
-	u, err := ucp.New(c.ucp)
+	u, err := c.session.of(c.ucp)
 	if err != nil {
 		return cluster.Cluster{}, err
 	}
@@ -166,7 +180,7 @@ func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagno
 		conn.networkMode = r.text(at.AtName("network_mode"), d.NetworkMode, "", nil)
 	}
 
-	conn.unknown, conn.turn = r.unknown, make(chan struct{}, 1)
+	conn.unknown, conn.turn, conn.session = r.unknown, make(chan struct{}, 1), &sharedUCP{}
 	return &conn, r.diags
 }
 

@@ -1,8 +1,8 @@
 package ucp
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
@@ -19,24 +19,26 @@ type Attachment struct {
 // Attach connects to the standard output and standard error of a container, which has no terminal. What it writes from then on waits to be read: attach before the start.
 // The Attachment must be closed.
 func (e *Engine) Attach(ctx context.Context, id string) (*Attachment, error) {
-	// This renews the login where it has expired: moby/client does not tell the refusal of a connection from other failures.
+	// The failures of the connection itself have no type: this says what is wrong with the container.
 	if _, err := e.inspect(ctx, id); err != nil {
 		return nil, err
 	}
 	a := &Attachment{engine: e, id: id}
-	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, fmt.Errorf("it took more than %s", callLimit))
-	defer cancel()
-	err := e.connection.session.do(ctx, func(token string) error {
+	err := e.connection.do(ctx, callLimit, "attach to container "+id, func(ctx context.Context, token string) error {
 		c, err := e.connection.under(token)
 		if err != nil {
 			return err
 		}
 		attached, err := c.stream.ContainerAttach(e.connection.endpoint.Mask(ctx), id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
 		a.conn = attached.HijackedResponse
-		return err
+		// moby/client does not tell the refusal of a connection from other failures.
+		if err != nil {
+			return cmp.Or(e.connection.session.refusal(ctx, token), err)
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, e.connection.failed(ctx, "attach to container "+id, err)
+		return nil, err
 	}
 	return a, nil
 }

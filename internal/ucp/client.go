@@ -4,12 +4,14 @@
 package ucp
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/sync/errgroup"
@@ -28,11 +30,13 @@ type Config struct {
 	InsecureSkipVerify bool
 	UserAgent          string
 	Retry              endpoint.Retry
+	// Patience is how long a request may wait for a session while others of the same user end each one: 10 min when it is zero.
+	Patience time.Duration
 }
 
 // Client talks to one UCP. It is safe for concurrent use.
 //
-// Its errors are an [APIError] for an answer that is not a success,
+// Its errors are an [APIError] for an answer that is not a success, a [SessionError] where no session lasted,
 // and of package endpoint an UnreachableError, a ResponseError, a CertificateError and a RedirectError.
 type Client struct {
 	endpoint *endpoint.Endpoint
@@ -57,7 +61,10 @@ func New(c Config) (*Client, error) {
 		return nil, err
 	}
 	client := &Client{endpoint: e, config: c}
-	client.session = &session{login: client.login}
+	client.session = &session{
+		login: client.login, try: client.try,
+		shortest: e.Limits().WaitMin, longest: e.Limits().WaitMax, patience: cmp.Or(c.Patience, defaultPatience),
+	}
 	return client, nil
 }
 
@@ -143,7 +150,7 @@ func (c *Client) login(ctx context.Context) (token string, err error) {
 	if err != nil {
 		return "", err
 	}
-	r := endpoint.Request{Method: http.MethodPost, Path: "/auth/login", JSON: body}
+	r := endpoint.Request{Method: http.MethodPost, Path: loginPath, JSON: body}
 	err = c.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
 		if err := check(c.endpoint, a); err != nil {
 			return err
@@ -161,4 +168,11 @@ func (c *Client) login(ctx context.Context) (token string, err error) {
 		return nil
 	})
 	return token, err
+}
+
+// try asks for something that takes a login and little else.
+func (c *Client) try(ctx context.Context, token string) error {
+	return c.endpoint.Once(ctx, endpoint.Request{Path: "/nodes", Authorization: bearer(token)}, func(a *endpoint.Answer) error {
+		return check(c.endpoint, a)
+	})
 }

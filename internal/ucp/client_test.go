@@ -78,15 +78,15 @@ func TestLogin(t *testing.T) {
 	t.Run("answer lost, garbled, empty", func(t *testing.T) {
 		s := serveUCP(t, "", handlers{"POST /auth/login": inTurn(lose, always(200, "?"), always(200, "{}"), good)})
 		c := s.client()
-		if err := c.Login(t.Context()); err != nil || c.session.current() != "t" {
-			t.Errorf("token %q, error %v", c.session.current(), err)
+		if err := c.Login(t.Context()); err != nil || c.session.token != "t" {
+			t.Errorf("token %q, error %v", c.session.token, err)
 		}
 	})
 	t.Run("wrong password", func(t *testing.T) {
 		s := serveUCP(t, "", handlers{})
 		err := s.client(func(c *Config) { c.Password = "wr0ng-one" }).Login(t.Context())
 		var api *APIError
-		if !errors.As(err, &api) || !api.Unauthorized() || !cerrdefs.IsUnauthorized(err) || s.logins != 1 {
+		if !errors.As(err, &api) || !api.LoginRefused() || !cerrdefs.IsUnauthorized(err) || s.logins != 1 {
 			t.Errorf("error %v after %d logins", err, s.logins)
 		}
 		if strings.Contains(err.Error(), "wr0ng-one") {
@@ -116,11 +116,26 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("%d logins", s.logins)
 		}
 	})
-	t.Run("a second refusal is an error", func(t *testing.T) {
+	t.Run("a request is refused while the session goes on", func(t *testing.T) {
 		s := serveUCP(t, "", handlers{"GET /api/ucp/config-toml": always(401, "")})
 		_, err := s.client().RequireContentTrust(t.Context())
-		if !cerrdefs.IsUnauthorized(err) || s.logins != 2 || len(s.asked("GET /api")) != 2 {
+		if !cerrdefs.IsUnauthorized(err) || s.logins != 1 || len(s.asked("GET /api")) != 2 {
 			t.Errorf("error %v, %d logins, asked %q", err, s.logins, s.requests)
+		}
+	})
+	t.Run("one controller does not know the token yet", func(t *testing.T) {
+		s := serveUCP(t, "", handlers{"GET /api/ucp/config-toml": inTurn(always(401, ""), config)})
+		if _, err := s.client().RequireContentTrust(t.Context()); err != nil || s.logins != 1 {
+			t.Errorf("error %v after %d logins", err, s.logins)
+		}
+	})
+	t.Run("no token ever works", func(t *testing.T) {
+		s := serveUCP(t, "", handlers{"POST /auth/login": always(200, `{"auth_token":"t"}`), "GET /api/ucp/config-toml": config})
+		var lost *SessionError
+		var api *APIError
+		_, err := s.client().RequireContentTrust(t.Context())
+		if !errors.As(err, &lost) || lost.Sessions < 2 || !errors.As(err, &api) || api.LoginRefused() {
+			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("the password was changed", func(t *testing.T) {

@@ -164,23 +164,37 @@ func (c *connection) newClient(token string, transport http.RoundTripper, opts .
 	return client.New(opts...)
 }
 
-// call makes one call of the API, again under a new token when UCP refuses the old one. What says what it is for, to follow "cannot".
+// call makes one call of the API, again under a new token as often as UCP ends the session. What says what it is for, to follow "cannot".
 func call[T any](ctx context.Context, c *connection, limit time.Duration, what string, f func(context.Context, *client.Client) (T, error)) (result T, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s", limit))
-	defer cancel()
-	err = c.session.do(ctx, func(token string) error {
-		under, err := c.under(token)
-		if err != nil {
-			return err
-		}
-		ctx, failure := endpoint.KeepFailure(ctx)
-		result, err = f(ctx, under.api)
-		if err != nil && failure() != nil {
-			return failure() // the same, with its type
-		}
+	err = c.do(ctx, limit, what, func(ctx context.Context, token string) error {
+		result, err = ask(ctx, c, token, f)
 		return err
 	})
-	return result, c.failed(ctx, what, err)
+	return result, err
+}
+
+// ask makes one call of the API under a token.
+func ask[T any](ctx context.Context, c *connection, token string, f func(context.Context, *client.Client) (T, error)) (result T, err error) {
+	under, err := c.under(token)
+	if err != nil {
+		return result, err
+	}
+	ctx, failure := endpoint.KeepFailure(ctx)
+	result, err = f(ctx, under.api)
+	if err != nil && failure() != nil {
+		return result, failure() // the same, with its type
+	}
+	return result, err
+}
+
+// do calls f under a session's token, again under another one when the session ends. The limit is that of each call of f, and not of the wait for a session.
+func (c *connection) do(ctx context.Context, limit time.Duration, what string, f func(ctx context.Context, token string) error) error {
+	err := c.session.do(ctx, func(token string) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s", limit))
+		defer cancel()
+		return withCause(ctx, f(ctx, token))
+	})
+	return c.failed(ctx, what, err)
 }
 
 // failed gives an error its context.
@@ -188,10 +202,15 @@ func (c *connection) failed(ctx context.Context, what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err)
+	return fmt.Errorf("%s: cannot %s: %w", c.endpoint.Service(), what, withCause(ctx, err))
+}
+
+// withCause is the error with the cause for which the context ended, where it has.
+func withCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
 	}
-	return fmt.Errorf("%s: cannot %s: %w", c.endpoint.Service(), what, err)
+	return err
 }
 
 // none is the result of a call that has none.

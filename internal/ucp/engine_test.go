@@ -252,10 +252,18 @@ func TestExpiredToken(t *testing.T) {
 			t.Errorf("error %v after %d logins", err, s.logins)
 		}
 	})
-	t.Run("an archive that cannot be sent again", func(t *testing.T) {
+	t.Run("an archive is not sent under a token that is refused", func(t *testing.T) {
 		s := serveUCP(t, "1.37", engine1706())
 		e := s.engine()
 		s.expire()
+		if err := e.Load(t.Context(), io.MultiReader(strings.NewReader("tar")), nil); err != nil || len(s.asked("POST /v1.37/images/load")) != 1 {
+			t.Errorf("error %v, asked %q", err, s.requests)
+		}
+	})
+	t.Run("an archive that cannot be sent again", func(t *testing.T) {
+		s := serveUCP(t, "1.37", engine1706())
+		s.handlers["POST /images/load"] = always(401, "")
+		e := s.engine()
 		if err := e.Load(t.Context(), io.MultiReader(strings.NewReader("tar")), nil); err == nil || len(s.asked("POST /v1.37/images/load")) != 1 {
 			t.Errorf("error %v, asked %q", err, s.requests)
 		}

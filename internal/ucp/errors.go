@@ -30,8 +30,12 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("%s answered %s %s with status %d: %s", e.Service, e.Method, e.Path, e.StatusCode, text)
 }
 
-// Unauthorized reports whether the user name, the password or the token was refused.
-func (e *APIError) Unauthorized() bool { return e.StatusCode == http.StatusUnauthorized }
+const loginPath = "/auth/login"
+
+// LoginRefused reports whether UCP refused the user name or the password. That it refuses a token says nothing about them.
+func (e *APIError) LoginRefused() bool {
+	return e.StatusCode == http.StatusUnauthorized && e.Path == loginPath
+}
 
 // Unwrap makes the error one of the classes of package errdefs.
 func (e *APIError) Unwrap() error { return errorClass(e.StatusCode) }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/errdefs"
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/jsonstream"
@@ -92,7 +92,7 @@ func (e *Engine) imageDigestsOn(ctx context.Context, ref, node string) ([]string
 			return image.RepoDigests, nil
 		}
 	}
-	return nil, fmt.Errorf("image %s on node %s: %w", ref, node, errdefs.ErrNotFound)
+	return nil, fmt.Errorf("image %s on node %s: %w", ref, node, cerrdefs.ErrNotFound)
 }
 
 // RemoteImage asks the image's registry, through the engine, for its digest ("sha256:...").
@@ -121,22 +121,27 @@ func (e *Engine) Pull(ctx context.Context, ref string, progress func(string)) er
 // Only an archive that is an io.Seeker can be sent again, should the login have to be renewed.
 func (e *Engine) Load(ctx context.Context, archive io.Reader, progress func(string)) error {
 	sent := false
-	_, err := call(ctx, e.connection, transferLimit, "load images", func(ctx context.Context, c *client.Client) (none, error) {
+	return e.connection.do(ctx, transferLimit, "load images", func(ctx context.Context, token string) error {
+		if err := e.connection.session.refusal(ctx, token); err != nil {
+			return err // before gigabytes are on their way
+		}
 		if sent {
 			if err := rewind(archive); err != nil {
-				return none{}, err
+				return err
 			}
 		}
 		sent = true
-		// Only Read is passed on: net/http closes what can be closed.
-		stream, err := c.ImageLoad(ctx, struct{ io.Reader }{archive})
-		if err != nil {
-			return none{}, err
-		}
-		defer stream.Close()
-		return none{}, follow(stream, progress)
+		_, err := ask(ctx, e.connection, token, func(ctx context.Context, c *client.Client) (none, error) {
+			// Only Read is passed on: net/http closes what can be closed.
+			stream, err := c.ImageLoad(ctx, struct{ io.Reader }{archive})
+			if err != nil {
+				return none{}, err
+			}
+			defer stream.Close()
+			return none{}, follow(stream, progress)
+		})
+		return err
 	})
-	return err
 }
 
 func rewind(r io.Reader) error {
@@ -170,7 +175,8 @@ func follow(stream io.Reader, progress func(string)) error {
 }
 
 func transferError(err *jsonstream.Error) error {
-	if class := errorClass(err.Code); class != nil {
+	// Whoever refused it, it was not UCP: that had taken the token.
+	if class := errorClass(err.Code); class != nil && !cerrdefs.IsUnauthorized(class) {
 		return fmt.Errorf("%w: %w", class, err)
 	}
 	return err

@@ -22,23 +22,27 @@ func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bo
 	if !since.IsZero() {
 		options.Since = fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())
 	}
-	var cancel context.CancelFunc
-	if follow {
-		ctx, cancel = context.WithCancel(ctx)
-	} else {
-		ctx, cancel = context.WithTimeout(ctx, callLimit)
-	}
-	var body io.ReadCloser
+	var (
+		cancel context.CancelFunc
+		body   io.ReadCloser
+	)
 	err := e.connection.session.do(ctx, func(token string) error {
 		c, err := e.connection.under(token)
 		if err != nil {
 			return err
 		}
-		body, err = c.stream.ContainerLogs(e.connection.endpoint.Mask(ctx), id, options)
+		var reading context.Context
+		if follow {
+			reading, cancel = context.WithCancel(ctx)
+		} else {
+			reading, cancel = context.WithTimeout(ctx, callLimit)
+		}
+		if body, err = c.stream.ContainerLogs(e.connection.endpoint.Mask(reading), id, options); err != nil {
+			cancel()
+		}
 		return err
 	})
 	if err != nil {
-		cancel()
 		return nil, e.connection.failed(ctx, "read the log of container "+id, err)
 	}
 	r, w := io.Pipe()

@@ -3,7 +3,6 @@ package ucp
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -24,14 +23,12 @@ func (c *connection) post(ctx context.Context, what, path string, query url.Valu
 }
 
 func (c *connection) exchange(ctx context.Context, what string, r endpoint.Request, into any) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, fmt.Errorf("it took more than %s", callLimit))
-	defer cancel()
 	r.Path = "/v" + c.version + r.Path
 	ask := c.endpoint.Once
 	if r.Method == "" {
 		ask = c.endpoint.Repeat
 	}
-	err := c.session.do(ctx, func(token string) error {
+	return c.do(ctx, callLimit, what, func(ctx context.Context, token string) error {
 		r.Authorization = bearer(token)
 		return ask(ctx, r, func(a *endpoint.Answer) error {
 			if err := check(c.endpoint, a); err != nil || into == nil {
@@ -40,5 +37,4 @@ func (c *connection) exchange(ctx context.Context, what string, r endpoint.Reque
 			return c.endpoint.Decode(a, into)
 		})
 	})
-	return c.failed(ctx, what, err)
 }

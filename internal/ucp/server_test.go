@@ -139,7 +139,7 @@ func (s *server) body(prefix string) string {
 
 func (s *server) client(change ...func(*Config)) *Client {
 	s.t.Helper()
-	c := Config{URL: s.URL, CACert: s.ca, Username: "admin", Password: "pa55word", Retry: quick}
+	c := Config{URL: s.URL, CACert: s.ca, Username: "admin", Password: "pa55word", Retry: quick, Patience: 10 * time.Millisecond}
 	for _, f := range change {
 		f(&c)
 	}

@@ -282,7 +282,7 @@ func TestExpiredTokens(t *testing.T) {
 	sim.ExpireTokens()
 	_, err := e.Nodes(t.Context())
 	var api *ucp.APIError
-	if !errors.As(err, &api) || !api.Unauthorized() || !cerrdefs.IsUnauthorized(err) {
+	if !errors.As(err, &api) || !api.LoginRefused() || !cerrdefs.IsUnauthorized(err) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -103,5 +103,5 @@ func refused(err error) bool {
 	var dtrError *dtr.APIError
 	var ucpError *ucp.APIError
 	return errors.As(err, &dtrError) && (dtrError.Unauthorized() || dtrError.Forbidden()) ||
-		errors.As(err, &ucpError) && ucpError.Unauthorized()
+		errors.As(err, &ucpError) && ucpError.LoginRefused()
 }

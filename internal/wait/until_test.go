@@ -86,7 +86,8 @@ func TestUntilTellsARefusalFromAnOutage(t *testing.T) {
 		"a failure":             {Fail(broken), 1},
 		"DTR refuses the login": {&dtr.APIError{StatusCode: 401}, 1},
 		"DTR refuses the user":  {&dtr.APIError{StatusCode: 403}, 1},
-		"UCP refuses the login": {&ucp.APIError{Service: "UCP", StatusCode: 401}, 1},
+		"UCP refuses the login": {&ucp.APIError{Service: "UCP", Path: "/auth/login", StatusCode: 401}, 1},
+		"UCP ended the session": {&ucp.SessionError{Sessions: 9, Err: &ucp.APIError{Service: "UCP", Path: "/nodes", StatusCode: 401}}, 3},
 		"DTR is not up yet":     {&dtr.APIError{StatusCode: 503}, 3},
 	} {
 		synctest.Test(t, func(t *testing.T) {
