@@ -61,7 +61,7 @@ func clientDiagnostics(err error) diag.Diagnostics {
 	case errors.As(err, &session):
 		return clientFailure("UCP ends each session before it is used", preflight.Sentence(err),
 			"The user name and the password are right. UCP keeps a limited number of sessions of one user and ends the one used least recently at each new login. "+
-				"Raise per_user_limit in UCP's settings (Login session controls), give each configuration a UCP user of its own, or run fewer of them at once: a lower -parallelism also helps. "+
+				"Raise per_user_limit in UCP's settings (Login session controls), give each configuration a UCP user of its own, or run fewer of them at once (-parallelism). "+
 				"If nobody else uses this user, check that a load balancer in front of UCP leads to controllers of one and the same UCP.")
 	case errors.As(err, &ucpAPI) && isNotUCP(ucpAPI):
 		return clientFailure("There is no UCP at the configured address",

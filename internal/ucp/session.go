@@ -123,7 +123,7 @@ func (s *session) renew(ctx context.Context, refused string) (token string, goes
 		if good && alive(s.try(ctx, token)) {
 			return outcome{token, true}, nil
 		}
-		time.Sleep(s.rest())
+		<-time.After(s.rest())
 		token, err := s.login(ctx)
 		if err != nil {
 			return outcome{}, err

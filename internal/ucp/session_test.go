@@ -71,7 +71,7 @@ func TestSessionThatLasted(t *testing.T) {
 			if err := s.do(t.Context(), func(token string) error { return s.try(t.Context(), token) }); err != nil || time.Since(began) > 0 {
 				t.Errorf("error %v after %s", err, time.Since(began))
 			}
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 		}
 		if len(*logins) != 2 {
 			t.Errorf("%d logins", len(*logins))
@@ -109,7 +109,7 @@ func TestNoSessionLasts(t *testing.T) {
 			if !errors.Is(err, tt.is) || errors.As(err, &lost) != tt.told || took < tt.took || took > tt.took+10*time.Second {
 				t.Errorf("%s: error %v after %s", name, err, took)
 			}
-			time.Sleep(time.Minute) // a login may still be under way, for others
+			<-time.After(time.Minute) // a login may still be under way, for others
 		})
 	}
 }

@@ -52,6 +52,9 @@ func (o *outage) over(err error) bool {
 	}
 	if o.since.IsZero() {
 		o.since = time.Now()
+		if lost := (*ucp.SessionError)(nil); errors.As(err, &lost) {
+			o.since = o.since.Add(-lost.Took) // it was waited for within the look
+		}
 	}
 	return time.Since(o.since) > o.limit
 }

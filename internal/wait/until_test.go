@@ -89,6 +89,7 @@ func TestUntilTellsARefusalFromAnOutage(t *testing.T) {
 		"UCP refuses the login": {&ucp.APIError{Service: "UCP", Path: "/auth/login", StatusCode: 401}, 1},
 		"UCP ended the session": {&ucp.SessionError{Sessions: 9, Err: &ucp.APIError{Service: "UCP", Path: "/nodes", StatusCode: 401}}, 3},
 		"DTR is not up yet":     {&dtr.APIError{StatusCode: 503}, 3},
+		"no session lasted":     {&ucp.SessionError{Sessions: 148, Took: DefaultPace.Outage + time.Second, Err: broken}, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			looked := 0
