@@ -66,7 +66,7 @@ type connection struct {
 	turn    chan struct{}    // of the joins and removals of replicas, one at a time
 	session *sharedUCP       // of all operations
 
-	replaced sync.Map // ids of replicas in the state, by the node that is configured for them
+	replaced *sync.Map // ids of replicas in the state, by the node that is configured for them
 }
 
 // sharedUCP is the client of UCP, made by the first operation that needs it.
@@ -180,7 +180,7 @@ func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagno
 		conn.networkMode = r.text(at.AtName("network_mode"), d.NetworkMode, "", nil)
 	}
 
-	conn.unknown, conn.turn, conn.session = r.unknown, make(chan struct{}, 1), &sharedUCP{}
+	conn.unknown, conn.turn, conn.session, conn.replaced = r.unknown, make(chan struct{}, 1), &sharedUCP{}, &sync.Map{}
 	return &conn, r.diags
 }
 
