@@ -11,8 +11,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -107,6 +111,24 @@ func ArchiveTags(ctx context.Context, name string) (map[string]bool, error) {
 		return nil, fmt.Errorf("it holds no %s: docker save did not write it", manifestName)
 	}
 	return tags, nil
+}
+
+// RepositoryAmong is the repository of which the tags hold all images of a version,
+// "" where there is none. The vendor's archives have content caches beside the other
+// images: the bootstrapper's name is the shortest.
+func RepositoryAmong(tags map[string]bool, v *semver.Version) string {
+	found := ""
+	for tag := range tags {
+		repository, version := cluster.ParseImage(tag)
+		missing := func(image string) bool { return !tags[ucp.FamiliarImage(image)] }
+		if version != v.String() || slices.ContainsFunc(Source{Repository: repository}.All(v), missing) {
+			continue
+		}
+		if found == "" || len(repository) < len(found) {
+			found = repository
+		}
+	}
+	return found
 }
 
 func manifestTags(r io.Reader) (map[string]bool, error) {

@@ -99,6 +99,7 @@ const (
 	RemoveReplica                     // with the id Value, which is not in the configuration, by importing it first
 	AddBackup
 	AddArchive       // of the version Value
+	UseRepository    // Value, for the images
 	FollowVersion    // of the upgrade, by a reference
 	FollowByResource // with the content caches and the vulnerability database
 )

@@ -67,6 +67,8 @@ func advice(a preflight.Advice) string {
 		return `To take one before anything is changed, set backup = { file = "..." }.`
 	case preflight.AddArchive:
 		return fmt.Sprintf("Or add the archive of %s to image.archives.", a.Value)
+	case preflight.UseRepository:
+		return fmt.Sprintf("Set image.repository to %q.", a.Value)
 	case preflight.FollowVersion:
 		return "Set version to that of DTR, best by a reference: dtr_upgrade.<name>.current_version."
 	case preflight.FollowByResource:

@@ -144,7 +144,7 @@ func TestRunChecksArchivesFirst(t *testing.T) {
 		"no file":             {nil, "no such file"},
 		"an empty file":       {[]byte{}, "It is not an archive of images"},
 		"text":                {[]byte(strings.Repeat("not an archive\n", 100)), "It is not an archive of images"},
-		"another version":     {wrong, "Missing: mirantis/dtr:2.7.8\nMissing: mirantis/dtr-rethink:2.7.8"},
+		"another version":     {wrong, "Missing: mirantis/dtr:2.7.8, and the images of all its parts\nIt holds: mirantis/dtr-api:2.7.7,"},
 		"one image renamed":   {bytes.Replace(whole, []byte(`"mirantis/dtr-nginx:`), []byte(`"mirantis/dtr-ngiNX:`), 1), "\nMissing: mirantis/dtr-nginx:2.7.8\nIt holds: "},
 		"cut":                 {whole[:len(whole)/2+100], "It is not complete"},
 		"compressed, and cut": {zipped[:len(zipped)-20], "It is not complete"},
@@ -172,6 +172,25 @@ func TestRunChecksArchivesFirst(t *testing.T) {
 				t.Errorf("something was touched: %v", did)
 			}
 		})
+	}
+}
+
+// TestArchiveOfAnotherRepository holds that an archive of the right version names the
+// repository to set.
+func TestArchiveOfAnotherRepository(t *testing.T) {
+	t.Parallel()
+	for repository, want := range map[string][]preflight.Advice{
+		"docker/dtr":                 {{Kind: preflight.UseRepository, Value: "docker/dtr"}},
+		"reg.example.com/mirror/dtr": {{Kind: preflight.UseRepository, Value: "reg.example.com/mirror/dtr"}},
+	} {
+		_, c := small(t, "2.5.6")
+		o := to("2.6.15")
+		o.Images.Archives = map[string]string{"2.6.15": clustertest.Bundle(t, repository, "2.6.15", "dtr_images.tar.gz")}
+		_, err := runUpgrade(t, c, o)
+		errs := clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors()
+		if len(errs) != 1 || !slices.Equal(errs[0].Advice, want) || !strings.Contains(errs[0].Seen, "Missing: mirantis/dtr:2.6.15, and the images of all its parts\n") {
+			t.Errorf("%s: got %+v", repository, errs)
+		}
 	}
 }
 

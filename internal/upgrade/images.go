@@ -75,9 +75,14 @@ func (r *run) checkArchives(ctx context.Context, obs *Observation, plan Plan) er
 		}
 		missing := slices.DeleteFunc(r.o.Images.All(hop.To), func(image string) bool { return tags[image] })
 		if len(missing) > 0 {
-			findings = append(findings, archiveFinding(version, name,
-				fmt.Sprintf("Missing: %s\nIt holds: %s", strings.Join(missing, "\nMissing: "), strings.Join(slices.Sorted(maps.Keys(tags)), ", ")),
-				"Name the archive of this version, or set the repository to the one that its images are from."))
+			f := archiveFinding(version, name,
+				fmt.Sprintf("%s\nIt holds: %s", r.o.missingLines(hop.To, missing), strings.Join(slices.Sorted(maps.Keys(tags)), ", ")),
+				"Name the archive of this version.")
+			if other := images.RepositoryAmong(tags, hop.To); other != "" {
+				f.Todo = "It holds the images of this version, from another repository."
+				f.Advice = []preflight.Advice{{Kind: preflight.UseRepository, Value: other}}
+			}
+			findings = append(findings, f)
 		}
 	}
 	if len(findings) > 0 {

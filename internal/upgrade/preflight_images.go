@@ -2,10 +2,14 @@ package upgrade
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/Masterminds/semver/v3"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
 const archiveAdvice = "Name a file that docker save wrote, such as dtr_images_2.6.15.tar.gz, on the machine that runs Terraform."
@@ -30,7 +34,7 @@ func (p *checks) images() {
 		if len(missing) == 0 {
 			continue
 		}
-		seen := "Missing: " + strings.Join(missing, "\nMissing: ")
+		seen := p.o.missingLines(hop.To, missing) + unknownRelease(hop.To)
 		todo := "Check the repository and the version, and that the nodes reach the registry; or load the images on every replica's node."
 		switch {
 		case p.o.Images.Pull == images.PullNever:
@@ -44,6 +48,27 @@ func (p *checks) images() {
 			Summary: fmt.Sprintf("Images of DTR %s are not available", hop.To), Seen: seen, Todo: todo,
 		})
 	}
+}
+
+// missingLines names the images of a version that are missing: one a line, or where
+// all of them are, in a single one.
+func (o Options) missingLines(v *semver.Version, missing []string) string {
+	if len(missing) == len(o.Images.All(v)) {
+		return fmt.Sprintf("Missing: %s, and the images of all its parts", missing[0])
+	}
+	return "Missing: " + strings.Join(missing, "\nMissing: ")
+}
+
+// unknownRelease is a line about a version that may not exist, "" for a known one.
+func unknownRelease(v *semver.Version) string {
+	if slices.ContainsFunc(transition.Releases(), func(r transition.Release) bool { return r.Version.Equal(v) }) {
+		return ""
+	}
+	line := fmt.Sprintf("%d.%d", v.Major(), v.Minor())
+	if latest, ok := transition.LatestPatch(v.Major(), v.Minor()); ok {
+		return fmt.Sprintf("\n%s is not known here; the latest %s known here is %s.", v, line, latest)
+	}
+	return fmt.Sprintf("\n%s is not known here, nor is any other %s.", v, line)
 }
 
 // archives checks that what is to be loaded can be.

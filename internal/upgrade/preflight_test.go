@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Masterminds/semver/v3"
+
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
@@ -235,6 +237,17 @@ func TestPreflightFindings(t *testing.T) {
 				obs.Images.States["mirantis/dtr:2.6.15"] = images.State{Remote: errRegistry}
 			},
 			check: preflight.Image, severity: preflight.Error, says: "manifest unknown",
+		},
+		{
+			name: "release that is not known, of which there are no images",
+			change: func(obs *Observation, o *Options) {
+				o.Target = semver.MustParse("2.6.99")
+				for _, image := range o.Images.All(o.Target) {
+					obs.Images.States[image] = images.State{Remote: errRegistry}
+				}
+			},
+			check: preflight.Image, severity: preflight.Error,
+			says: ", and the images of all its parts\n2.6.99 is not known here; the latest 2.6 known here is 2.6.15.\n",
 		},
 		{
 			name: "component's image missing on one node",
