@@ -100,6 +100,7 @@ const (
 	AddBackup
 	AddArchive       // of the version Value
 	UseRepository    // Value, for the images
+	RaiseTimeLimit   // of the apply
 	FollowVersion    // of the upgrade, by a reference
 	FollowByResource // with the content caches and the vulnerability database
 )

@@ -69,6 +69,8 @@ func advice(a preflight.Advice) string {
 		return fmt.Sprintf("Or add the archive of %s to image.archives.", a.Value)
 	case preflight.UseRepository:
 		return fmt.Sprintf("Set image.repository to %q.", a.Value)
+	case preflight.RaiseTimeLimit:
+		return "To have it wait from now on, raise create and update of timeouts."
 	case preflight.FollowVersion:
 		return "Set version to that of DTR, best by a reference: dtr_upgrade.<name>.current_version."
 	case preflight.FollowByResource:

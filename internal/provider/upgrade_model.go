@@ -168,6 +168,11 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 		diags.AddAttributeError(path.Root("maintenance_window"), "Not a maintenance window", preflight.Sentence(err))
 	}
 	o.Window = window
+	limit := m.Timeouts.Update
+	if prior == nil {
+		limit = m.Timeouts.Create
+	}
+	o.TimeLimit, _ = limit(ctx, defaultRunTimeout)
 	if d, err := time.ParseDuration(m.MaxInterruption.ValueString()); err == nil {
 		o.MaxInterruption = d
 	}

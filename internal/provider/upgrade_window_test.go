@@ -61,20 +61,28 @@ func TestPlanOutsideOfTheWindow(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.5.6")
 	const closed = "Warning: The maintenance window is closed\n  at maintenance_window\n\n" +
-		"Window: \"0 22 * * *\" for 1h, Europe/Berlin\nOpens next: " + tonight + "\n\nAn apply before that "
+		"Window: \"0 22 * * *\" for 1h, Europe/Berlin\nOpens next: " + tonight + "\n\nAn apply "
 	due := values{"target_version": "2.6.15", "maintenance_window": nights}
 	for name, c := range map[string]struct {
 		at     time.Time
 		config values
 		want   string
 	}{
-		"closed":              {byDay, due, closed + "is refused, and changes nothing.\n"},
-		"closed, to wait for": {byDay, in(due, values{"maintenance_window": in(nights, values{"wait": true})}), closed + "waits for it, for as long as its timeouts allow.\n"},
-		"open":                {byNight, due, ""},
-		"none":                {byDay, values{"target_version": "2.6.15"}, ""},
-		"nothing due":         {byDay, in(due, values{"target_version": "2.5.6"}), ""},
-		"not known":           {byDay, in(due, values{"maintenance_window": unknown{}}), ""},
-		"in part not known":   {byDay, in(due, values{"maintenance_window": in(nights, values{"timezone": unknown{}})}), ""},
+		"closed": {byDay, due, closed + "before that is refused, and changes nothing.\n"},
+		"closed, to wait for": {
+			byDay, in(due, values{"maintenance_window": in(nights, values{"wait": true}), "timeouts": values{"create": "24h", "update": "24h"}}),
+			closed + "before that waits for it, for as long as its timeouts allow.\n",
+		},
+		"closed for longer than an apply waits": {
+			byDay, in(due, values{"maintenance_window": in(nights, values{"wait": true})}),
+			closed + "waits for it for no longer than its time limit of 6h: one before 2020-01-04T16:00:00+01:00 is refused, and changes nothing. " +
+				"To have it wait from now on, raise create and update of timeouts.\n",
+		},
+		"open":              {byNight, due, ""},
+		"none":              {byDay, values{"target_version": "2.6.15"}, ""},
+		"nothing due":       {byDay, in(due, values{"target_version": "2.5.6"}), ""},
+		"not known":         {byDay, in(due, values{"maintenance_window": unknown{}}), ""},
+		"in part not known": {byDay, in(due, values{"maintenance_window": in(nights, values{"timezone": unknown{}})}), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

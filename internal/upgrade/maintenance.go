@@ -13,6 +13,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
 
 // stepWindow is the wait for the maintenance window, before a hop.
@@ -63,16 +64,23 @@ func (p *checks) window() {
 	if closed == nil {
 		return
 	}
-	todo := "An apply before that is refused, and changes nothing."
-	if p.o.Window.Wait {
-		todo = "An apply before that waits for it, for as long as its timeouts allow."
-	}
-	p.find(preflight.Finding{
+	f := preflight.Finding{
 		Check: preflight.Window, Attribute: "maintenance_window",
 		Summary: "The maintenance window is closed",
 		Seen:    fmt.Sprintf("Window: %s\nOpens next: %s", closed.Window, closed.Opens.Format(time.RFC3339)),
-		Todo:    todo,
-	})
+		Todo:    "An apply before that is refused, and changes nothing.",
+	}
+	limit := p.o.TimeLimit
+	switch waits := closed.Opens.Add(-limit); {
+	case !p.o.Window.Wait || closed.Opens.IsZero():
+	case limit > 0 && waits.After(p.obs.At):
+		f.Todo = fmt.Sprintf("An apply waits for it for no longer than its time limit of %s: one before %s is refused, and changes nothing.",
+			window.Duration(limit), waits.Format(time.RFC3339))
+		f.Advice = []preflight.Advice{{Kind: preflight.RaiseTimeLimit}}
+	default:
+		f.Todo = "An apply before that waits for it, for as long as its timeouts allow."
+	}
+	p.find(f)
 }
 
 // checkWindowBeforeStart is the last look at the window before a bootstrapper is

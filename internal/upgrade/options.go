@@ -33,7 +33,8 @@ type Options struct {
 	// verified in every run, whatever else is due.
 	Applied *semver.Version
 
-	Window *window.Window // when bootstrappers may be started; nil is always
+	Window    *window.Window // when bootstrappers may be started; nil is always
+	TimeLimit time.Duration  // of the apply that is planned; 0 while it is not known
 
 	Retriggers      int           // how often a migration job that DTR gave up is started again
 	MaxInterruption time.Duration // a longer measured interruption is a warning; 0 is no limit

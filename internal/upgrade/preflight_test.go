@@ -225,6 +225,23 @@ func TestPreflightFindings(t *testing.T) {
 			check:  preflight.Window, severity: preflight.Warning, says: "An apply before that waits for it",
 		},
 		{
+			name: "maintenance window that opens after the time limit",
+			change: func(obs *Observation, o *Options) {
+				closeWindow(true)(obs, o)
+				o.TimeLimit = 30 * time.Minute
+			},
+			check: preflight.Window, severity: preflight.Warning,
+			says: "An apply waits for it for no longer than its time limit of 30m: one before 2020-01-04T21:30:00Z is refused, and changes nothing.",
+		},
+		{
+			name: "maintenance window that opens within the time limit",
+			change: func(obs *Observation, o *Options) {
+				closeWindow(true)(obs, o)
+				o.TimeLimit = 24 * time.Hour
+			},
+			check: preflight.Window, severity: preflight.Warning, says: "An apply before that waits for it",
+		},
+		{
 			name: "little memory on the direct engine",
 			change: func(obs *Observation, _ *Options) {
 				obs.RunnerMemory = 4 << 30
