@@ -39,6 +39,10 @@ func transitionDiagnostics(err error) diag.Diagnostics {
 	return nil
 }
 
+// adviceIgnored is for those who have Terraform ignore the attribute that they are
+// told to change. Nothing tells the provider of it.
+const adviceIgnored = "If the resource's lifecycle has it in ignore_changes, take it out of there first: until then what is written is not read."
+
 const ascendingStops = "List the stops of via in ascending order, none of them above target_version."
 
 // refusedAttribute is via when the refused hop starts or ends at one of its stops.
@@ -84,7 +88,7 @@ func refusalAdvice(r *transition.Refusal) string {
 		if onVia {
 			return ascendingStops
 		}
-		return fmt.Sprintf("Set target_version to %s or later. To go back, restore a backup taken with %s.", r.From, r.To)
+		return fmt.Sprintf("Set target_version to %s or later. "+adviceIgnored+" To go back, restore a backup taken with %s.", r.From, r.To)
 	case transition.PreRelease:
 		if r.From.Prerelease() != "" {
 			return "No upgrade leads from a pre-release to another version. Install a release instead."
@@ -141,7 +145,7 @@ func mixedAdvice(e *transition.MixedError) string {
 	if len(e.Stops) > 1 {
 		advice += "\n  via            = []"
 	}
-	return advice
+	return advice + "\n\n" + adviceIgnored
 }
 
 func orderSeen(e *transition.OrderError) string {

@@ -39,7 +39,7 @@ func TestPlanOfDrift(t *testing.T) {
 		},
 		"upgraded by hand beyond the target": {
 			started: "2.6.8", change: all("2.6.15"), seen: "2.6.15", prior: "2.6.8", config: values{"target_version": "2.6.8"},
-			want: "Error: DTR cannot be downgraded\n  at target_version\n\nThe cluster runs 2.6.15 and target_version is 2.6.8",
+			want: "Error: DTR cannot be downgraded\n  at target_version\n\nThe cluster runs 2.6.15 and target_version is 2.6.8 (patch downgrade, not supported).\n\nSet target_version to 2.6.15 or later. If the resource's lifecycle has it in ignore_changes, take it out",
 		},
 		"one replica left behind": {
 			started: "2.6.15", change: replica(2, "2.6.8"), seen: "2.6.8", prior: "2.6.15", config: values{"target_version": "2.6.15"},

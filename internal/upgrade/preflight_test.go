@@ -228,10 +228,10 @@ func TestPreflightFindings(t *testing.T) {
 			name: "maintenance window that opens after the time limit",
 			change: func(obs *Observation, o *Options) {
 				closeWindow(true)(obs, o)
-				o.TimeLimit = 30 * time.Minute
+				o.TimeLimit = 10 * time.Second
 			},
 			check: preflight.Window, severity: preflight.Warning,
-			says: "An apply waits for it for no longer than its time limit of 30m: one before 2020-01-04T21:30:00Z is refused, and changes nothing.",
+			says: "An apply waits for it for no longer than its time limit of 10s: one before 2020-01-04T21:59:50Z is refused, and changes nothing.",
 		},
 		{
 			name: "maintenance window that opens within the time limit",
