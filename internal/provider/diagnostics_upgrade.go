@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
@@ -101,6 +103,19 @@ func clusterChangedDiagnostic(was, is string) diag.Diagnostic {
 		Summary: "DTR is not at the version that the state was read with",
 		Seen:    fmt.Sprintf("The state says that the cluster runs %s, and it runs %s.", was, is), Todo: "Plan again, with a refresh.",
 	}.failure()
+}
+
+// notUsed warns of an archive or a digest that no hop asks for.
+func notUsed(attribute, version string, hops []transition.Hop) diag.Diagnostic {
+	var targets []*semver.Version
+	for _, h := range hops {
+		targets = append(targets, h.To)
+	}
+	return message{
+		Attribute: fmt.Sprintf("%s[%q]", attribute, version), Summary: "No hop of this plan is to that version",
+		Seen: fmt.Sprintf("%s names %s, and the hops of this plan are to %s.", attribute, version, versionList(targets)),
+		Todo: "If it was meant for one of these, correct the version. Otherwise it is not used, and may be removed.",
+	}.warning()
 }
 
 // forgotten says what destroying means.

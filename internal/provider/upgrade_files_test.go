@@ -33,27 +33,31 @@ func TestPlanOfFiles(t *testing.T) {
 	must(os.WriteFile(taken, []byte("a backup"), 0o600))
 	free, nowhere := filepath.Join(dir, "free.tar"), filepath.Join(dir, "nowhere", "free.tar")
 	bundle := writeBundle(t, "2.6.15")
+	here, err := os.Getwd()
+	must(err)
 	for name, c := range map[string]struct {
 		config values
 		want   string // in what the plan says
 		not    string // not in it
 		fails  bool
 	}{
-		"no backup, minor":        {values{"target_version": "2.6.15"}, warning, "", false},
-		"no backup, patch":        {values{"target_version": "2.5.17"}, "", "backup", false},
-		"no backup, nothing due":  {values{"target_version": "2.5.6"}, "", "backup", false},
-		"backup":                  {values{"target_version": "2.6.15", "backup": values{"file": free}}, "", "backup", false},
-		"backup not known":        {values{"target_version": "2.6.15", "backup": unknown{}}, "", "backup", false},
-		"file not known":          {values{"target_version": "2.6.15", "backup": values{"file": unknown{}}}, "", "backup", false},
-		"file exists":             {values{"target_version": "2.6.15", "backup": values{"file": taken}}, "Error: The file of the backup exists already\n  at backup.file\n\nFile: " + taken + "\n", "", true},
-		"directory does not":      {values{"target_version": "2.6.15", "backup": values{"file": nowhere}}, "Warning: The backup cannot be written\n  at backup.file\n", "", false},
-		"exists, and nothing due": {values{"target_version": "2.5.6", "backup": values{"file": taken}}, "", "backup", false},
-		"archive":                 {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": bundle}}}, "", "archive", false},
-		"archive is not there":    {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": nowhere}}}, "Error: The image archive of DTR 2.6.15 cannot be used\n  at image.archives[\"2.6.15\"]\n\nFile: " + nowhere + "\n", "", true},
-		"archive is a directory":  {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": dir}}}, "is not a regular file", "", true},
-		"archive is none":         {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": taken}}}, "It is not an archive of images", "", true},
-		"archive is not due":      {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.14": nowhere}}}, "", "archive", false},
-		"archive not known":       {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": unknown{}}}}, "", "archive", false},
+		"no backup, minor":           {values{"target_version": "2.6.15"}, warning, "", false},
+		"no backup, patch":           {values{"target_version": "2.5.17"}, "", "backup", false},
+		"no backup, nothing due":     {values{"target_version": "2.5.6"}, "", "backup", false},
+		"backup":                     {values{"target_version": "2.6.15", "backup": values{"file": free}}, "", "backup", false},
+		"backup not known":           {values{"target_version": "2.6.15", "backup": unknown{}}, "", "backup", false},
+		"file not known":             {values{"target_version": "2.6.15", "backup": values{"file": unknown{}}}, "", "backup", false},
+		"file exists":                {values{"target_version": "2.6.15", "backup": values{"file": taken}}, "Error: The file of the backup exists already\n  at backup.file\n\nFile: " + taken + "\n", "", true},
+		"directory does not":         {values{"target_version": "2.6.15", "backup": values{"file": nowhere}}, "Warning: The backup cannot be written\n  at backup.file\n", "", false},
+		"exists, and nothing due":    {values{"target_version": "2.5.6", "backup": values{"file": taken}}, "", "backup", false},
+		"archive":                    {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": bundle}}}, "", "archive", false},
+		"archive is not there":       {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": nowhere}}}, "Error: The image archive of DTR 2.6.15 cannot be used\n  at image.archives[\"2.6.15\"]\n\nFile: " + nowhere + "\n", "", true},
+		"archive is a directory":     {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": dir}}}, "is not a regular file", "", true},
+		"archive is none":            {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": taken}}}, "It is not an archive of images", "", true},
+		"archive is not due":         {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.14": nowhere}}}, "No hop of this plan is to that version\n  at image.archives[\"2.6.14\"]", "cannot be used", false},
+		"archive by a relative path": {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": "nowhere/dtr.tar"}}}, "\n\nFile: " + filepath.Join(here, "nowhere", "dtr.tar") + "\n", "", true},
+		"backup by a relative path":  {values{"target_version": "2.6.15", "backup": values{"file": "nowhere/dtr.tar"}}, filepath.Join(here, "nowhere"), "", false},
+		"archive not known":          {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": unknown{}}}}, "", "archive", false},
 		"archive cannot be skipped": {values{
 			"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": nowhere}}, "skip_checks": []any{"image"},
 		}, "Error: The image archive of DTR 2.6.15 cannot be used", "", true},

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/backup"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
@@ -127,11 +128,11 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 		return nil, nil
 	}
 	var image imageModel
-	var backup backupModel
+	var asked backupModel
 	var migration migrationModel
 	lenient := basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true}
 	diags.Append(m.Image.As(ctx, &image, lenient)...)
-	diags.Append(m.Backup.As(ctx, &backup, lenient)...)
+	diags.Append(m.Backup.As(ctx, &asked, lenient)...)
 	diags.Append(m.Migration.As(ctx, &migration, lenient)...)
 
 	last := len(stops) - 1
@@ -148,7 +149,7 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 			Repository: ucp.FamiliarImage(image.Repository.ValueString()),
 			Pull:       images.PullPolicy(image.Pull.ValueString()),
 			Digests:    known(image.Digests),
-			Archives:   known(image.Archives),
+			Archives:   absolute(known(image.Archives)),
 		},
 		Retriggers:      defaultRetriggers,
 		MaxInterruption: defaultMaxInterruption,
@@ -158,7 +159,7 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 		o.Applied, _ = transition.ParseWire(prior.TargetVersion.ValueString())
 	}
 	if !m.Backup.IsNull() { // its file is "" while it is not known
-		o.Backup = &upgrade.Backup{File: backup.File.ValueString()}
+		o.Backup = &upgrade.Backup{File: absolutePath(asked.File.ValueString())}
 	}
 	if r := migration.Retriggers; !r.IsNull() && !r.IsUnknown() {
 		o.Retriggers = int(r.ValueInt64())
@@ -225,6 +226,22 @@ func known(m types.Map) map[string]string {
 		}
 	}
 	return texts
+}
+
+// absolute are files by their absolute paths, so that a text names them wholly: what
+// a relative one means depends on where Terraform runs.
+func absolute(files map[string]string) map[string]string {
+	for key, name := range files {
+		files[key] = absolutePath(name)
+	}
+	return files
+}
+
+func absolutePath(name string) string {
+	if name == "" {
+		return ""
+	}
+	return backup.Absolute(name)
 }
 
 // observe sets the computed values to what the cluster shows. A replica that DTR

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/Masterminds/semver/v3"
@@ -9,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
@@ -92,6 +94,7 @@ func (p *upgradePlan) planOnline(seen *upgrade.Observation, o upgrade.Options) d
 		p.model.CurrentVersion = types.StringValue(o.Target.String())
 		p.model.ReplicaVersions = types.MapUnknown(types.StringType)
 		p.model.UpgradePath = upgradePath(hopsOf(todo))
+		diags.Append(unusedImages(seen.CurrentVersion(), hopsOf(todo), o.Images)...)
 		p.model.LastUpgrade = types.ObjectUnknown(lastUpgradeType.AttrTypes)
 	case p.prior == nil:
 		p.model.ID = types.StringValue(seen.Host)
@@ -103,6 +106,26 @@ func (p *upgradePlan) planOnline(seen *upgrade.Observation, o upgrade.Options) d
 		p.model.ReplicaVersions = p.prior.ReplicaVersions
 		p.model.UpgradePath = upgradePath(nil)
 		p.model.LastUpgrade = p.prior.LastUpgrade
+	}
+	return diags
+}
+
+// unusedImages warns of archives and digests of versions that are not upgraded to:
+// what was meant for one of the hops is missing there. Those of versions that are
+// passed may stay.
+func unusedImages(running *semver.Version, hops []transition.Hop, source images.Source) diag.Diagnostics {
+	var diags diag.Diagnostics
+	for _, attribute := range []struct {
+		name   string
+		values map[string]string
+	}{{"image.archives", source.Archives}, {"image.digests", source.Digests}} {
+		for _, key := range slices.Sorted(maps.Keys(attribute.values)) {
+			v, err := transition.Parse(key)
+			target := func(h transition.Hop) bool { return h.To.Equal(v) }
+			if err == nil && v.GreaterThan(running) && !slices.ContainsFunc(hops, target) {
+				diags.Append(notUsed(attribute.name, key, hops))
+			}
+		}
 	}
 	return diags
 }

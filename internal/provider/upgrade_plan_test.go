@@ -82,6 +82,35 @@ func (p planned) text(t *testing.T, name string) string {
 	return "known"
 }
 
+// TestPlanOfUnusedImages holds that an archive or a digest of a version that is not
+// upgraded to is no secret, and that one that was needed once may stay.
+func TestPlanOfUnusedImages(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.5.6")
+	p := planner(t, cluster)
+	digest := "sha256:" + strings.Repeat("0123456789abcdef", 4)
+	const unused = "Warning: No hop of this plan is to that version\n"
+	for name, c := range map[string]struct {
+		target string
+		image  values
+		want   string // "" is no such warning
+	}{
+		"archive of another patch": {"2.6.15", values{"archives": values{"2.6.14": "dtr.tar"}}, unused + "  at image.archives[\"2.6.14\"]\n\nimage.archives names 2.6.14, and the hops of this plan are to [\"2.6.15\"].\n"},
+		"digest of another patch":  {"2.6.15", values{"digests": values{"2.6.14": digest}}, unused + "  at image.digests[\"2.6.14\"]\n"},
+		"digest of the hop":        {"2.6.15", values{"digests": values{"2.6.15": digest}}, ""},
+		"of what runs, and before": {"2.6.15", values{"digests": values{"2.5.6": digest, "2.4.0": digest}}, ""},
+		"nothing due":              {"2.5.6", values{"archives": values{"2.6.14": "dtr.tar"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := render(p.plan(state(cluster, "2.5.6"), values{"target_version": c.target, "image": c.image}).diags)
+			if !strings.Contains(text, c.want) || c.want == "" && strings.Contains(text, unused) {
+				t.Errorf("got:\n%s\nwant in it: %q", text, c.want)
+			}
+		})
+	}
+}
+
 // TestPlanTransitions takes every row of the table of transitions to a plan.
 func TestPlanTransitions(t *testing.T) {
 	t.Parallel()
