@@ -14,7 +14,10 @@ import (
 // fixed name is the lock, and another container needs it. SetAside returns false if
 // the container was gone, or renamed already.
 func (r *Runner) SetAside(ctx context.Context, c Container) (bool, error) {
-	name := r.ContainerName() + "-" + c.Labels[cluster.LabelReplica]
+	name := r.EarlierName()
+	if replica := c.Labels[cluster.LabelReplica]; replica != "" {
+		name = r.ContainerName() + "-" + replica
+	}
 	switch err := c.engine.Rename(ctx, c.ID, name); {
 	case errdefs.IsNotFound(err), errdefs.IsConflict(err): // another apply was faster
 		return false, nil
@@ -23,6 +26,9 @@ func (r *Runner) SetAside(ctx context.Context, c Container) (bool, error) {
 	}
 	return true, nil
 }
+
+// EarlierName is the name of a container that is kept for its labels.
+func (r *Runner) EarlierName() string { return r.ContainerName() + "-earlier" }
 
 // takeUp gives the record of an earlier run of the task, which was set aside, the
 // fixed name again. It returns false if there is none. Only a task that can be rolled

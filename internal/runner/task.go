@@ -43,6 +43,9 @@ type Task struct {
 	// RollBack undoes what a bootstrapper has left half done, before it is run again;
 	// nil if running it again is enough.
 	RollBack func(context.Context, Container) error
+	// Keep reports whether a container is to be renamed instead of removed, since its
+	// labels tell what would be lost before another one has them; nil keeps none.
+	Keep func(Container) bool
 }
 
 func (t Task) checkBeforeStart(ctx context.Context) error {
@@ -208,6 +211,11 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 // free for a new one; a record is renamed instead. It returns false if the container
 // was gone already, or runs by now.
 func (p *taskRun) clear(ctx context.Context, c Container) (bool, error) {
+	if p.task.Keep != nil && p.task.Keep(c) {
+		if kept, err := p.SetAside(ctx, c); kept || err != nil {
+			return kept, err
+		}
+	}
 	switch {
 	case c.Status == cluster.StateCreated:
 	case p.task.Owns(c) && p.task.RollBack != nil:

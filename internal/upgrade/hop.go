@@ -32,8 +32,10 @@ func (r *run) tidy(ctx context.Context, hop transition.Hop) error {
 			return err
 		}
 	}
-	if err := r.removeEnded(ctx, postLockName(r.runner.Host)); err != nil {
-		return err
+	for _, name := range []string{postLockName(r.runner.Host), r.runner.EarlierName()} {
+		if err := r.removeEnded(ctx, name); err != nil {
+			return err
+		}
 	}
 	return r.removeEnded(ctx, r.runner.ContainerName())
 }

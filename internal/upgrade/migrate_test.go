@@ -404,6 +404,34 @@ func TestRunRemembersAMigratedStore(t *testing.T) {
 	}
 }
 
+// TestMigratedStoreIsNotForgottenBetweenContainers has a run end between the removal of
+// a dead bootstrapper and the creation of the next.
+func TestMigratedStoreIsNotForgottenBetweenContainers(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{AlreadyDone: true})
+	sim.DeleteJobs()
+	o := to("2.6.15")
+	o.Pace.MigrationStart = 50 * time.Millisecond
+	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2})
+	_, err := runUpgrade(t, c, o)
+	_ = clustertest.AsError[*runner.BootstrapperError](t, err)
+	sim.SetBootstrapper(simulator.BootstrapperFaults{})
+	mend := sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: "POST", Path: "/containers/create", Status: http.StatusBadRequest, Body: `{"message":"killed"}`})
+	if _, err := runUpgrade(t, c, o); err == nil {
+		t.Fatal("a container was created")
+	}
+	mend()
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.WantAt(t, sim, "2.6.15")
+	clustertest.WantNoBootstrapper(t, sim)
+	if n := clustertest.Posts(sim); n > 0 || len(sim.Jobs()) > 0 {
+		t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
+	}
+}
+
 // TestRetriggerOfALaggingList has DTR show the failed attempt for a while after its
 // job was started again.
 func TestRetriggerOfALaggingList(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -72,15 +73,30 @@ func (r *run) migrationLabels(ctx context.Context, obs *Observation, hop transit
 	return nil
 }
 
-// labelsOfHop are those of the container that was made for the hop by an attempt
-// that broke off, nil where there is none.
+// labelsOfHop are those of the containers that were made for the hop by attempts that
+// broke off. All of them tell the same of before the hop, or nothing.
 func (obs *Observation) labelsOfHop(hop transition.Hop) map[string]string {
+	labels := map[string]string{}
 	for _, c := range obs.Bootstrappers {
 		if c.Labels[cluster.LabelCluster] == obs.Host && isForHop(c.Labels, hop) {
-			return c.Labels
+			maps.Copy(labels, c.Labels)
 		}
 	}
-	return nil
+	return labels
+}
+
+// tellsOfBefore reports whether labels say something of before their hop that the
+// cluster no longer shows.
+func tellsOfBefore(labels map[string]string) bool {
+	if labels[labelMigrated] == "true" {
+		return true
+	}
+	for name := range labels {
+		if strings.HasPrefix(name, labelEarlierJob) {
+			return true
+		}
+	}
+	return false
 }
 
 // pendingMigration is a migration of an earlier hop that is not done.

@@ -40,6 +40,7 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 		Step: stepUpgrade, Name: hopName(hop),
 		Spec: func(ctx context.Context) (ucp.CreateSpec, error) { return r.upgradeSpec(ctx, obs, hop) },
 		Owns: func(c runner.Container) bool { return isForHop(c.Labels, hop) },
+		Keep: func(c runner.Container) bool { return isForHop(c.Labels, hop) && tellsOfBefore(c.Labels) },
 		Conflict: func(c runner.Container) error {
 			if !c.Running() {
 				return nil
