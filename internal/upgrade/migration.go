@@ -222,8 +222,7 @@ func (r *run) waiter(action string) *job.Waiter {
 // migrationError is the error of a wait for a migration: a *wait.DetachedError
 // stays what it is, anything else becomes a *MigrationError.
 func migrationError(ctx context.Context, w *job.Waiter, err error) error {
-	var detached *wait.DetachedError
-	if errors.As(err, &detached) {
+	if _, detached := errors.AsType[*wait.DetachedError](err); detached {
 		return err
 	}
 	if errors.Is(err, job.ErrNotListed) && w.Job.ID == "" {
