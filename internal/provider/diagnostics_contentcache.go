@@ -119,7 +119,7 @@ func cacheSilent(e *contentcache.ProbeError) message {
 		m.Seen = fmt.Sprintf("Host: %s\nTrusted: %s\nError: %v", e.Host, certificate.Roots, certificate.Err)
 		m.Todo = "Set ca_cert of probe to the PEM text of the CA that signed it. To skip the probe, set probe = { enabled = false }."
 	case e.After > 0:
-		m.Seen += fmt.Sprintf("\nWaited: %s", window.Duration(e.After.Round(time.Second)))
+		m.Seen += "\nWaited: " + window.Duration(e.After.Round(time.Second))
 	}
 	if e.After == 0 {
 		m.Seen += "\nNothing was changed."
