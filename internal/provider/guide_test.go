@@ -35,6 +35,20 @@ func testFunctions(t *testing.T) map[string]bool {
 	return found
 }
 
+// TestIndexLinksGuides holds that a reader of the first page finds every guide.
+func TestIndexLinksGuides(t *testing.T) {
+	t.Parallel()
+	index, err := os.ReadFile("../../templates/index.md.tmpl")
+	must(err)
+	guides, err := os.ReadDir(filepath.Dir(guide))
+	must(err)
+	for _, g := range guides {
+		if link := "(guides/" + strings.TrimSuffix(g.Name(), ".tmpl") + ")"; !strings.Contains(string(index), link) {
+			t.Errorf("the index does not link %s", link)
+		}
+	}
+}
+
 // TestGuideNamesTests holds every row of the guide's tables to name tests, and
 // the tests to be there.
 func TestGuideNamesTests(t *testing.T) {
