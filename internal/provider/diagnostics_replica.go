@@ -63,7 +63,7 @@ func replicaDiagnostics(err error) diag.Diagnostics {
 func stoppedWaitingForReplica(e *replica.Error, detached *wait.DetachedError) message {
 	m := message{
 		Summary: "Terraform stopped waiting for the removal of replica " + e.ReplicaID,
-		Seen:    fmt.Sprintf("Step: %s\nReason: %s", detached.Step, reason(detached.Cause)),
+		Seen:    fmt.Sprintf("Step: %s\nReason: %s", detached.Step, detachedReason(detached)),
 		Todo:    "Apply again; it continues from the cluster's current state, and nothing is done twice.",
 	}
 	if e.Join() {

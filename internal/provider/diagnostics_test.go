@@ -100,6 +100,9 @@ func TestDiagnostics(t *testing.T) {
 			{Check: preflight.ReplicaHealth, Severity: preflight.Error, Attribute: "existing_replica_id", Summary: "No replica to run the upgrade from", Seen: "Seen.", Todo: "To do."},
 		}}},
 		{"interrupted while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: context.Canceled}},
+		{"time-out in an outage while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: passed, LastError: &endpoint.UnreachableError{
+			Service: "UCP", Method: "GET", URL: "https://ucp.example.com/containers/json", Attempts: 4, Err: errors.New("connection refused"),
+		}}},
 		{"time-out while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: passed}},
 		{"time-out while the migration runs", &wait.DetachedError{Step: "migration", Job: "f7d4f3c2", Cause: passed}},
 		{"interrupted between steps", &wait.DetachedError{Step: "images", Cause: context.Canceled}},
