@@ -65,8 +65,14 @@ func (l *Lasting) Seen(now bool) bool {
 // but wrong.
 type failedError struct{ error }
 
-// Fail makes of an error of a look one that Until returns at once, as it was.
-func Fail(err error) error { return &failedError{err} }
+// Fail makes of an error of a look one that Until returns at once, as it was; nil
+// stays nil.
+func Fail(err error) error {
+	if failed := (*failedError)(nil); err == nil || errors.As(err, &failed) {
+		return err
+	}
+	return &failedError{err}
+}
 
 // Until looks again and again until look is done. An error of look is an outage,
 // tolerated for as long as the pace allows, unless it was marked with Fail or is a
@@ -106,6 +112,25 @@ func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(c
 			return endedError(ctx, last, nil)
 		}
 	}
+}
+
+// Confirm checks until nothing is found wrong. The error of a check is returned only
+// once every look has had one for as long as Pace.Consistent: it may come of an answer
+// that was incomplete. One that may pass is an outage, as for Until.
+func Confirm(ctx context.Context, pace Pace, check func(context.Context) error, mayPass func(error) bool) error {
+	wrong := Lasting{Limit: pace.Consistent}
+	return Until(ctx, pace, func(ctx context.Context) (bool, error) {
+		err := check(ctx)
+		switch failed := (*failedError)(nil); {
+		case err == nil:
+			return true, nil
+		case errors.As(err, &failed), mayPass(err):
+			return false, err
+		case wrong.Seen(true):
+			return false, Fail(err)
+		}
+		return false, nil
+	})
 }
 
 // IsOutage reports whether an error of the clients says that a service cannot be
