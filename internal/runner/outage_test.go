@@ -327,7 +327,9 @@ func TestEarlierBootstrapperIsNotWaitedFor(t *testing.T) {
 func TestLogIsReadable(t *testing.T) {
 	t.Parallel()
 	sim, r := start(t)
-	var created struct{ HostConfig struct{ LogConfig struct{ Type string } } }
+	var created struct {
+		HostConfig struct{ LogConfig struct{ Type string } }
+	}
 	sim.Inject(simulator.Fault{Method: http.MethodPost, Path: "/containers/create", Matches: func(req *http.Request) bool {
 		body, _ := io.ReadAll(req.Body)
 		req.Body = io.NopCloser(bytes.NewReader(body))
