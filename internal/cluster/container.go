@@ -18,12 +18,12 @@ const (
 	LabelCluster  = "com.github.dtr-upgrade.cluster"
 	LabelFrom     = "com.github.dtr-upgrade.from"
 	LabelTo       = "com.github.dtr-upgrade.to"
+	LabelStart    = "com.github.dtr-upgrade.path-from" // the version that the first hop of the way began with
 	LabelProvider = "com.github.dtr-upgrade.provider-version"
 	LabelBackup   = "com.github.dtr-upgrade.backup"  // the file that a backup is written to
 	LabelCommand  = "com.github.dtr-upgrade.command" // of a join or a removal; an upgrade has none
 	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
 	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
-	LabelNonce    = "com.github.dtr-upgrade.nonce"   // of one request to create a container: tells whose that is
 )
 
 // The bootstrapper's commands, as values of LabelCommand.

@@ -33,6 +33,7 @@ const (
 	Backup            Check = "backup"
 	ReleaseAdvisory   Check = "release-advisory"
 	Window            Check = "maintenance-window"
+	Unfinished        Check = "unfinished-work"
 	Node              Check = "node" // of a replica that is to join
 	LeftOver          Check = "left-over-containers"
 	Address           Check = "dtr-address"

@@ -76,7 +76,7 @@ func (p *cachePlan) setObserved(seen *contentcache.State, err error) diag.Diagno
 	case err == nil, !p.changed && isTransient(err):
 		return nil
 	case isTransient(err):
-		return diag.Diagnostics{notChecked(err)}
+		return diag.Diagnostics{notChecked(err, p.prior == nil)}
 	}
 	return diagnose(err)
 }

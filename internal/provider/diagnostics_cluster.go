@@ -72,18 +72,23 @@ func otherCluster(asked, found string) diag.Diagnostic {
 	}.failure()
 }
 
-// notChecked warns of a plan that was made without a look at the cluster.
-func notChecked(why error) diag.Diagnostic {
+// notChecked warns of a plan that was made without a look at the cluster. That of a
+// create may come after one that looked, at the beginning of an apply.
+func notChecked(why error, create bool) diag.Diagnostic {
 	advice := ""
 	if unreachable, ok := errors.AsType[*endpoint.UnreachableError](why); ok {
 		advice = adviceReach(unreachable) + " "
 	} else if response, ok := errors.AsType[*endpoint.ResponseError](why); ok {
 		advice = adviceAddress(response) + " "
 	}
-	return message{
+	m := message{
 		Summary: "The plan was not checked against the DTR cluster", Seen: preflight.Sentence(why),
 		Todo: advice + "What apply would do is not known. Apply looks at the cluster first, and changes nothing if it finds an error.",
-	}.warning()
+	}
+	if create {
+		m.Todo += " If an apply ends in an inconsistent final plan beside this warning, nothing was done: plan again once the cluster answers."
+	}
+	return m.warning()
 }
 
 // gone says why a resource is removed from the state.

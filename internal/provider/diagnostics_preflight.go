@@ -78,15 +78,3 @@ func advice(a preflight.Advice) string {
 	}
 	return ""
 }
-
-// followUps are the warnings of a run that its plan has not shown already.
-func followUps(warnings preflight.Findings) diag.Diagnostics {
-	var after preflight.Findings
-	for _, f := range warnings {
-		switch f.Check {
-		case preflight.FollowUp, preflight.FollowUpInterruption:
-			after = append(after, f)
-		}
-	}
-	return findings(after)
-}

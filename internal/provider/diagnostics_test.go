@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -100,13 +101,6 @@ func TestDiagnostics(t *testing.T) {
 			{Check: preflight.ReplicaHealth, Severity: preflight.Error, Attribute: "existing_replica_id", Summary: "No replica to run the upgrade from", Seen: "Seen.", Todo: "To do."},
 		}}},
 		{"interrupted while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: context.Canceled}},
-		{"bootstrapper's node down", &runner.NodeDownError{Container: "dtr-phase2", Node: "worker2"}},
-		{"name taken by nothing", &runner.BlockedError{Container: container, Err: errors.New("the container name is already in use")}},
-		{"container that is not removed", &runner.BlockedError{Container: container, Status: "exited", Err: errors.New("removal is already in progress")}},
-		{"container that stays in removal", &runner.BlockedError{Container: container, Status: "removing"}},
-		{"time-out in an outage while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: passed, LastError: &endpoint.UnreachableError{
-			Service: "UCP", Method: "GET", URL: "https://ucp.example.com/containers/json", Attempts: 4, Err: errors.New("connection refused"),
-		}}},
 		{"time-out while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: passed}},
 		{"time-out while the migration runs", &wait.DetachedError{Step: "migration", Job: "f7d4f3c2", Cause: passed}},
 		{"interrupted between steps", &wait.DetachedError{Step: "images", Cause: context.Canceled}},
@@ -233,14 +227,6 @@ func TestDiagnostics(t *testing.T) {
 		{"digest stays whole", fmt.Errorf("sha256:%s is not there", strings.Repeat("0123456789abcdef", 4))},
 		{"no sense", &endpoint.ResponseError{Service: "DTR", Method: "GET", Path: "/api/v0/meta/settings", StatusCode: 200, Err: errors.New("it is not JSON")}},
 		{"interrupted look", fmt.Errorf("GET https://dtr.example.com/api/v0/meta/settings: %w", context.Canceled)},
-		{"join: a replica that is not undone", join(&replica.KeptReplicaError{
-			ReplicaID: "0123456789ab", Node: "worker4", Health: "OK",
-			Problems: []cluster.Problem{{ReplicaID: "0123456789ab", Container: "dtr-nginx-0123456789ab", Text: "is missing"}},
-		})},
-		{"join: containers that are left", join(&replica.LeftContainersError{
-			ReplicaID: "0123456789ab", Node: "worker4", Containers: []string{"dtr-nginx-0123456789ab", "dtr-rethinkdb-0123456789ab"},
-			Err: &runner.BootstrapperError{Image: "docker/dtr:2.6.8", Container: container, ExitCode: 1, Fatal: "no such replica"},
-		})},
 		{"join: interrupted", join(&wait.DetachedError{Step: "join", Container: container, Cause: context.Canceled})},
 		{"join: interrupted before its turn", join(&wait.DetachedError{Step: "join", Cause: context.Canceled})},
 		{"join: not whole", join(&cluster.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []cluster.Problem{
@@ -253,14 +239,6 @@ func TestDiagnostics(t *testing.T) {
 		{"join: preflight", join(&preflight.FailedError{Findings: preflight.Findings{
 			{Check: preflight.Node, Severity: preflight.Error, Attribute: "node", Summary: "Node worker4 is not ready", Seen: "Seen.", Todo: "To do."},
 		}})},
-		{"removal: node down, forced by hand", removal(&replica.NodeDownError{
-			ReplicaID: "0123456789ab", Node: "worker3", State: "down", ExistingReplicaID: "ba9876543210", CanForce: true,
-			Bootstrapper: &runner.BootstrapperError{Image: "docker/dtr:2.6.15", Container: container, ExitCode: 1, Log: []string{"the last line"}},
-		})},
-		{"removal: node gone, not to be forced", removal(&replica.NodeDownError{
-			ReplicaID: "0123456789ab", Node: "worker3", ExistingReplicaID: "ba9876543210",
-			Bootstrapper: &runner.BootstrapperError{Image: "docker/dtr:2.5.6", Container: container, ExitCode: 1},
-		})},
 		{"removal: interrupted", removal(&wait.DetachedError{Step: "remove", Container: container, Cause: context.Canceled})},
 		{"removal: not whole", removal(&cluster.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []cluster.Problem{
 			{ReplicaID: "0123456789ab", Text: "is still listed by DTR"},
@@ -281,16 +259,28 @@ func TestDiagnostics(t *testing.T) {
 		{Check: preflight.Transition, Severity: preflight.Error, Err: downgrade},
 	}}))
 	state := upgradeModel{ID: types.StringValue(host), CurrentVersion: types.StringValue("2.6.15")}
-	write("plan without a look", diag.Diagnostics{notChecked(&notConnectedError{[]string{"url"}})})
+	write("plan without a look", diag.Diagnostics{notChecked(&notConnectedError{[]string{"url"}}, false)})
+	write("create without a look", diag.Diagnostics{notChecked(&endpoint.UnreachableError{
+		Service: "DTR", Method: http.MethodGet, URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 1, Err: errors.New("connection refused"),
+	}, true)})
+	write("create", diag.Diagnostics{createPlanned("dtr.example.com", []transition.Hop{{From: v("2.5.6"), To: v("2.6.15")}, {From: v("2.6.15"), To: v("2.7.8")}})})
+	begun := transition.Hop{From: v("2.5.6"), To: v("2.6.15")}
+	write("unfinished, DTR answers", diagnose(&upgrade.UnfinishedError{
+		Hop: begun, Done: 1, Replicas: 3, Err: &runner.BootstrapperError{Image: "docker/dtr:2.6.15", Container: "dtr-upgrade", ExitCode: 1},
+	}))
+	write("unfinished, nobody answers", diagnose(&upgrade.UnfinishedError{Hop: begun, Ping: errors.New("connection refused"), Err: errors.New("connection refused")}))
+	write("unfinished, on an attribute", diagnose(&upgrade.UnfinishedError{
+		Hop: transition.Hop{From: begun.To, To: begun.To}, Done: 3, Replicas: 3, Err: &upgrade.BackupError{File: "backup.tar", Exists: true},
+	}))
 	write("plan with a host that is not known", diag.Diagnostics{notChecked(&endpoint.UnreachableError{
 		Service: "DTR", Method: "GET", URL: "https://drt.example.com/api/v0/meta/settings", Attempts: 6, Err: noHost,
-	})})
+	}, false)})
 	write("plan without an answer", diag.Diagnostics{notChecked(&endpoint.UnreachableError{
 		Service: "UCP", Method: "GET", URL: "https://ucp.example.com/_ping", Attempts: 6, Err: refused,
-	})})
+	}, false)})
 	write("plan by a portal", diag.Diagnostics{notChecked(&endpoint.ResponseError{
 		Service: "UCP", Method: "POST", Path: "/auth/login", StatusCode: 200, Err: errors.New("it is not JSON"),
-	})})
+	}, false)})
 	write("cluster moved", diag.Diagnostics{clusterChangedDiagnostic("2.5.6", "2.6.15")})
 	write("destroy", diag.Diagnostics{forgotten(&state)})
 	write("destroy of a vulnerability database", diag.Diagnostics{databaseForgotten(host)})
@@ -314,7 +304,7 @@ func TestDiagnostics(t *testing.T) {
 			{Check: preflight.Memory, Severity: preflight.Error, Summary: "A finding", Seen: "Seen.", Advice: []preflight.Advice{{Kind: kind, Value: "value"}}},
 		}))
 	}
-	write("follow-ups", followUps(preflight.Findings{
+	write("follow-ups", findings(preflight.Findings{
 		{Check: preflight.ReplicaCount, Summary: "shown by the plan", Seen: "Seen.", Todo: "To do."},
 		{Check: preflight.FollowUpInterruption, Summary: "The upgrade interrupted DTR for longer than expected", Seen: "Seen.", Todo: "To do."},
 	}))

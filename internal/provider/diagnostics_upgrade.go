@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -19,7 +20,10 @@ func upgradeDiagnostics(err error) diag.Diagnostics {
 	var closed *upgrade.ClosedWindowError
 	var migration *upgrade.MigrationError
 	var changed *upgrade.ClusterChangedError
+	var unfinished *upgrade.UnfinishedError
 	switch {
+	case errors.As(err, &unfinished):
+		return withProgress(unfinished)
 	case errors.As(err, &backup):
 		return noBackup(backup).failures()
 	case errors.As(err, &closed):
@@ -38,6 +42,48 @@ func upgradeDiagnostics(err error) diag.Diagnostics {
 		}.failures()
 	}
 	return nil
+}
+
+// withProgress words the error of a run that had begun a hop, and says under it how far
+// the cluster is.
+func withProgress(e *upgrade.UnfinishedError) diag.Diagnostics {
+	far := fmt.Sprintf("Hop: %s -> %s", e.Hop.From, e.Hop.To)
+	if e.Hop.From.Equal(e.Hop.To) {
+		far = fmt.Sprintf("Version: %s", e.Hop.To)
+	}
+	if e.Replicas > 0 {
+		far += fmt.Sprintf(", %d of %d replicas", e.Done, e.Replicas)
+	} else {
+		far += "; how many replicas are done is not known, since the cluster could not be read"
+	}
+	far += "\nDTR answers at its address."
+	if e.Ping != nil {
+		far = strings.TrimSuffix(far, "answers at its address.") + "does not answer well at its address: " + preflight.Sentence(e.Ping)
+	}
+	var diags diag.Diagnostics
+	for _, d := range diagnose(e.Err) {
+		m := message{Summary: d.Summary(), Seen: d.Detail(), Todo: far}
+		if at, ok := d.(diag.DiagnosticWithPath); ok {
+			m.Attribute = at.Path().String()
+		}
+		diags.Append(m.failure())
+	}
+	return diags
+}
+
+// createPlanned says what a create will do that its plan leaves open, and why an import
+// is better.
+func createPlanned(host string, path []transition.Hop) diag.Diagnostic {
+	versions := []string{path[0].From.String()}
+	for _, hop := range path {
+		versions = append(versions, hop.To.String())
+	}
+	return message{
+		Summary: "This plan upgrades a cluster that is not in the state",
+		Seen:    fmt.Sprintf("DTR at %s: %s", host, strings.Join(versions, " -> ")),
+		Todo: fmt.Sprintf("Best import it first: terraform import dtr_upgrade.<name> %s. Without a state Terraform cannot tell that the cluster "+
+			"has changed between plan and apply: an apply then ends in an inconsistent final plan, and nothing is done. In that case plan again.", host),
+	}.warning()
 }
 
 func noBackup(e *upgrade.BackupError) message {

@@ -84,7 +84,7 @@ func (r *replicaResource) check(ctx context.Context, from source, m *replicaMode
 		err = notDTRError(ctx, c, err)
 	}
 	if isTransient(err) {
-		return diag.Diagnostics{notChecked(err)}
+		return diag.Diagnostics{notChecked(err, m.ID.IsUnknown())}
 	}
 	return diagnose(err)
 }

@@ -12,18 +12,19 @@ import (
 
 const resourceAddress = "dtr_upgrade.this"
 
-// hop is one element of upgrade_path.
+// hop is an element of upgrade_path. What is "" is unknown.
 func hop(from, to, rule string, jobs ...string) knownvalue.Check {
 	migrations := make([]knownvalue.Check, len(jobs))
 	for i, j := range jobs {
 		migrations[i] = knownvalue.StringExact(j)
 	}
-	return knownvalue.ObjectExact(map[string]knownvalue.Check{
-		"from":           knownvalue.StringExact(from),
-		"to":             knownvalue.StringExact(to),
-		"rule":           knownvalue.StringExact(rule),
-		"migration_jobs": knownvalue.ListExact(migrations),
-	})
+	fields := map[string]knownvalue.Check{"migration_jobs": knownvalue.ListExact(migrations)}
+	for name, text := range map[string]string{"from": from, "to": to, "rule": rule} {
+		if text != "" {
+			fields[name] = knownvalue.StringExact(text)
+		}
+	}
+	return knownvalue.ObjectExact(fields)
 }
 
 func attribute(name string) tfjsonpath.Path { return tfjsonpath.New(name) }
@@ -34,15 +35,16 @@ func TestTerraformUpgrade(t *testing.T) {
 		from, to string
 		via      string
 		path     []knownvalue.Check
+		planned  knownvalue.Check // the first hop, before the apply
 		runs     int64
 		jobs     int64
 	}{
-		"patch": {from: "2.6.8", to: "2.6.15", runs: 1, path: []knownvalue.Check{hop("2.6.8", "2.6.15", "patch-skip")}},
-		"minor": {from: "2.5.6", to: "2.6.15", runs: 1, jobs: 1, path: []knownvalue.Check{
+		"patch": {from: "2.6.8", to: "2.6.15", runs: 1, planned: hop("", "2.6.15", ""), path: []knownvalue.Check{hop("2.6.8", "2.6.15", "patch-skip")}},
+		"minor": {from: "2.5.6", to: "2.6.15", runs: 1, jobs: 1, planned: hop("", "2.6.15", "minor-upgrade", "metadatastoremigration"), path: []knownvalue.Check{
 			hop("2.5.6", "2.6.15", "minor-upgrade", "metadatastoremigration"),
 		}},
-		"major": {from: "1.4.3", to: "2.0.0", runs: 1, path: []knownvalue.Check{hop("1.4.3", "2.0.0", "major-upgrade")}},
-		"two hops": {from: "2.5.6", to: "2.7.8", via: `via = ["2.6.15"]`, runs: 2, jobs: 1, path: []knownvalue.Check{
+		"major": {from: "1.4.3", to: "2.0.0", runs: 1, planned: hop("", "2.0.0", "major-upgrade"), path: []knownvalue.Check{hop("1.4.3", "2.0.0", "major-upgrade")}},
+		"two hops": {from: "2.5.6", to: "2.7.8", via: `via = ["2.6.15"]`, runs: 2, jobs: 1, planned: hop("", "2.6.15", "minor-upgrade", "metadatastoremigration"), path: []knownvalue.Check{
 			hop("2.5.6", "2.6.15", "minor-upgrade", "metadatastoremigration"), hop("2.6.15", "2.7.8", "minor-upgrade"),
 		}},
 	} {
@@ -56,7 +58,7 @@ func TestTerraformUpgrade(t *testing.T) {
 					ConfigPlanChecks: resource.ConfigPlanChecks{
 						PreApply: []plancheck.PlanCheck{
 							plancheck.ExpectResourceAction(resourceAddress, plancheck.ResourceActionCreate),
-							plancheck.ExpectKnownValue(resourceAddress, attribute("upgrade_path"), knownvalue.ListExact(c.path)),
+							plancheck.ExpectKnownValue(resourceAddress, attribute("upgrade_path"), knownvalue.ListExact(append([]knownvalue.Check{c.planned}, c.path[1:]...))),
 							plancheck.ExpectKnownValue(resourceAddress, attribute("current_version"), knownvalue.StringExact(c.to)),
 							plancheck.ExpectUnknownValue(resourceAddress, attribute("last_upgrade")),
 						},

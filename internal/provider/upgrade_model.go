@@ -276,6 +276,7 @@ func (m *upgradeModel) finish(ctx context.Context, report *upgrade.Report, prior
 	fill(&m.CurrentVersion, seen.CurrentVersion)
 	fill(&m.ReplicaVersions, seen.ReplicaVersions)
 	fill(&m.UpgradePath, upgradePath(report.Hops))
+	fillPath(&m.UpgradePath, report.From)
 	if m.LastUpgrade.IsUnknown() {
 		switch {
 		case report.Worked():
@@ -306,29 +307,57 @@ func (m *upgradeModel) finish(ctx context.Context, report *upgrade.Report, prior
 func upgradePath(hops []transition.Hop) types.List {
 	elements := make([]attr.Value, len(hops))
 	for i, h := range hops {
-		jobs := make([]attr.Value, len(h.MigrationJobs))
-		for j, name := range h.MigrationJobs {
-			jobs[j] = types.StringValue(name)
-		}
-		elements[i] = types.ObjectValueMust(hopType.AttrTypes, map[string]attr.Value{
-			"from":           types.StringValue(h.From.String()),
-			"to":             types.StringValue(h.To.String()),
-			"rule":           types.StringValue(string(h.Rule)),
-			"migration_jobs": types.ListValueMust(types.StringType, jobs),
-		})
+		elements[i] = hopValue(h, types.StringValue(h.From.String()), types.StringValue(string(h.Rule)))
 	}
 	return types.ListValueMust(hopType, elements)
 }
 
-// hopsOf are the hops that a plan shows. The hop that an earlier run began is
-// among them for as long as its bootstrapper's container tells of it, so that
-// the same hops are planned again if it ends between plan and apply. A version's
-// own follow-up work is no hop.
-func hopsOf(plan upgrade.Plan) []transition.Hop {
-	if plan.Resume == nil || plan.Resume.Rule == transition.Same {
-		return plan.Hops
+// openPath is upgradePath of a plan that leaves open with which version it begins, and
+// whether a patch is skipped.
+func openPath(hops []transition.Hop) types.List {
+	path := upgradePath(hops)
+	if len(hops) == 0 {
+		return path
 	}
-	return append([]transition.Hop{*plan.Resume}, plan.Hops...)
+	elements, first := path.Elements(), hops[0]
+	rule := types.StringValue(string(first.Rule))
+	if first.Rule == transition.PatchUpgrade || first.Rule == transition.PatchSkip {
+		rule = types.StringUnknown()
+	}
+	elements[0] = hopValue(first, types.StringUnknown(), rule)
+	return types.ListValueMust(hopType, elements)
+}
+
+func hopValue(h transition.Hop, from, rule types.String) attr.Value {
+	jobs := make([]attr.Value, len(h.MigrationJobs))
+	for j, name := range h.MigrationJobs {
+		jobs[j] = types.StringValue(name)
+	}
+	return types.ObjectValueMust(hopType.AttrTypes, map[string]attr.Value{
+		"from": from, "to": types.StringValue(h.To.String()), "rule": rule, "migration_jobs": types.ListValueMust(types.StringType, jobs),
+	})
+}
+
+// fillPath fills in with which version a path began, where its plan has left that open.
+func fillPath(path *types.List, from string) {
+	elements := path.Elements()
+	if len(elements) == 0 {
+		return
+	}
+	first, _ := elements[0].(types.Object)
+	fields := first.Attributes()
+	if from, rule := fields["from"], fields["rule"]; !from.IsUnknown() && !rule.IsUnknown() {
+		return
+	}
+	fields["from"] = types.StringValue(from)
+	to, _ := fields["to"].(types.String)
+	if began, err := transition.ParseWire(from); err == nil && fields["rule"].IsUnknown() {
+		if next, err := transition.ParseWire(to.ValueString()); err == nil {
+			fields["rule"] = types.StringValue(string(transition.Classify(began, next)))
+		}
+	}
+	elements[0] = types.ObjectValueMust(hopType.AttrTypes, fields)
+	*path = types.ListValueMust(hopType, elements)
 }
 
 // running are the versions that the model's replicas were last seen with.

@@ -88,24 +88,20 @@ func (p *upgradePlan) planOnline(seen *upgrade.Observation, o upgrade.Options) d
 		diags.Append(clusterChangedDiagnostic(p.prior.CurrentVersion.ValueString(), seen.CurrentVersion().String()))
 		return diags
 	}
+	if todo.Due() {
+		diags.Append(unusedImages(seen.CurrentVersion(), todo.Left(), o.Images)...)
+	}
 	switch {
-	case todo.Due():
-		p.model.ID = types.StringValue(seen.Host)
-		p.model.CurrentVersion = types.StringValue(o.Target.String())
-		p.model.ReplicaVersions = types.MapUnknown(types.StringType)
-		p.model.UpgradePath = upgradePath(hopsOf(todo))
-		diags.Append(unusedImages(seen.CurrentVersion(), hopsOf(todo), o.Images)...)
-		p.model.LastUpgrade = types.ObjectUnknown(lastUpgradeType.AttrTypes)
 	case p.prior == nil:
-		p.model.ID = types.StringValue(seen.Host)
-		p.model.CurrentVersion = types.StringValue(seen.CurrentVersion().String())
-		p.model.UpgradePath = upgradePath(nil)
-		p.model.LastUpgrade = types.ObjectNull(lastUpgradeType.AttrTypes)
+		path := seen.Path(todo, o)
+		p.planCreate(seen.Host, o.Target, path)
+		if len(path) > 0 {
+			diags.Append(createPlanned(seen.Host, path))
+		}
+	case todo.Due():
+		p.planRun(o.Target, todo.Left())
 	case p.changed:
-		p.model.CurrentVersion = p.prior.CurrentVersion
-		p.model.ReplicaVersions = p.prior.ReplicaVersions
-		p.model.UpgradePath = upgradePath(nil)
-		p.model.LastUpgrade = p.prior.LastUpgrade
+		p.keepComputed()
 	}
 	return diags
 }
@@ -130,6 +126,34 @@ func unusedImages(running *semver.Version, hops []transition.Hop, source images.
 	return diags
 }
 
+// planCreate makes known what a second plan comes to as well, though it does not know
+// the first: Terraform plans once more at the beginning of the apply, and by then a patch
+// may have been made, or an earlier apply of this plan may have been killed. The version
+// that runs is not among it, nor is the rule of a patch, which depends on it.
+func (p *upgradePlan) planCreate(host string, target *semver.Version, path []transition.Hop) {
+	p.model.ID = types.StringValue(host)
+	p.model.CurrentVersion = types.StringValue(target.String())
+	p.model.ReplicaVersions = types.MapUnknown(types.StringType)
+	p.model.UpgradePath = openPath(path)
+	p.model.LastUpgrade = types.ObjectUnknown(lastUpgradeType.AttrTypes)
+}
+
+// planRun plans the hops of an update.
+func (p *upgradePlan) planRun(target *semver.Version, hops []transition.Hop) {
+	p.model.CurrentVersion = types.StringValue(target.String())
+	p.model.ReplicaVersions = types.MapUnknown(types.StringType)
+	p.model.UpgradePath = upgradePath(hops)
+	p.model.LastUpgrade = types.ObjectUnknown(lastUpgradeType.AttrTypes)
+}
+
+// keepComputed plans an update that touches nothing on the cluster.
+func (p *upgradePlan) keepComputed() {
+	p.model.CurrentVersion = p.prior.CurrentVersion
+	p.model.ReplicaVersions = p.prior.ReplicaVersions
+	p.model.UpgradePath = upgradePath(nil)
+	p.model.LastUpgrade = p.prior.LastUpgrade
+}
+
 // clusterChanged reports whether the cluster changed since the state was read: between plan
 // and apply, or unseen by a plan without a refresh. What was planned on that
 // state is then not what would be done.
@@ -142,10 +166,11 @@ func (p *upgradePlan) clusterChanged(seen *upgrade.Observation, todo upgrade.Pla
 }
 
 // planOffline plans without a look at the cluster. The state, where there is one,
-// still tells which transitions are refused.
+// still tells which transitions are refused, and what a plan that did look has made
+// known: Terraform accepts nothing less of the plan at the beginning of its apply.
 func (p *upgradePlan) planOffline(why error, o upgrade.Options) diag.Diagnostics {
 	if p.prior == nil {
-		return diag.Diagnostics{notChecked(why)}
+		return diag.Diagnostics{notChecked(why, true)}
 	}
 	hops, err := transition.PlanMixed(p.prior.running(), slices.Concat(o.Via, []*semver.Version{o.Target}))
 	if err != nil {
@@ -154,9 +179,10 @@ func (p *upgradePlan) planOffline(why error, o upgrade.Options) diag.Diagnostics
 	if !p.changed && len(hops) == 0 {
 		return nil
 	}
-	p.model.CurrentVersion = types.StringUnknown()
-	p.model.ReplicaVersions = types.MapUnknown(types.StringType)
-	p.model.UpgradePath = types.ListUnknown(hopType)
-	p.model.LastUpgrade = types.ObjectUnknown(lastUpgradeType.AttrTypes)
-	return diag.Diagnostics{notChecked(why)}
+	if len(hops) > 0 {
+		p.planRun(o.Target, hops)
+	} else {
+		p.keepComputed()
+	}
+	return diag.Diagnostics{notChecked(why, false)}
 }

@@ -40,7 +40,7 @@ func newUpgradeResource() resource.Resource {
 func (r *upgradeResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The version of one DTR cluster. Changing it upgrades the cluster, one replica at a time, and waits for the migrations that belong to it. " +
-			"Transitions that DTR does not support are errors at plan. Destroying the resource only removes it from the state.",
+			"Transitions that DTR does not support are errors at plan. Destroying the resource only removes it from the state. Import a cluster that runs already before the first plan. The guide [Troubleshooting](../guides/troubleshooting.md) says why.",
 		Attributes: upgradeAttributes(ctx),
 	}
 }
@@ -183,7 +183,7 @@ func (r *upgradeResource) run(ctx context.Context, m, prior *upgradeModel) (*upg
 	if err == nil && report.Inventory == nil {
 		report.Inventory, err = r.inspect(ctx)
 	}
-	diags.Append(followUps(report.Warnings)...)
+	diags.Append(findings(report.Warnings)...)
 	diags.Append(diagnose(err)...)
 	return report, diags
 }

@@ -323,7 +323,7 @@ func TestTerraformFailures(t *testing.T) {
 				Config:    upgradeTo(), ConfigVariables: variables(cluster, "2.6.15"),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 					plancheck.ExpectResourceAction(resourceAddress, plancheck.ResourceActionCreate),
-					planPath(hop("2.5.6", "2.6.15", "minor-upgrade", "metadatastoremigration")),
+					planPath(hop("", "2.6.15", "minor-upgrade", "metadatastoremigration")),
 				}},
 			},
 			{

@@ -230,7 +230,7 @@ func TestTerraformWindow(t *testing.T) {
 	early.ExpectError, first.ExpectError, late.ExpectError = closed, says("The hop from 2.6.15 to 2.7.8 was not begun."), closed
 	second.ConfigPlanChecks.PreApply = []plancheck.PlanCheck{
 		plancheck.ExpectResourceAction(resourceAddress, plancheck.ResourceActionCreate), // a create that fails saves nothing
-		planPath(hop("2.6.15", "2.7.8", "minor-upgrade")),
+		planPath(hop("", "2.7.8", "minor-upgrade")),
 	}
 	second.ConfigPlanChecks.PostApplyPostRefresh = []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}
 	inTerraform(t, resource.TestCase{

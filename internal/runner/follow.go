@@ -2,14 +2,13 @@ package runner
 
 import (
 	"context"
-	"errors"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
@@ -24,22 +23,16 @@ func (r *Runner) follow(ctx context.Context, c Container, t Task) error {
 	go r.passLog(logCtx, c, logEnded)
 
 	target := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
-	missing := wait.Lasting{Limit: r.Pace.Consistent}
 	var result error
 	err := wait.UntilOr(ctx, r.Pace, logEnded, func(ctx context.Context) (bool, error) {
 		now, err := r.Look(ctx, c)
-		if errdefs.IsNotFound(err) {
-			if !missing.Seen(true) {
-				return false, nil
-			}
-			result, err = r.resultAfterRemoval(ctx, c, t)
-			return err == nil, err
-		}
-		if err != nil {
-			return false, r.nodeDown(ctx, c.Name, err)
-		}
-		missing.Seen(false)
-		if !now.Running() {
+		switch {
+		case errdefs.IsNotFound(err):
+			result = r.resultAfterRemoval(ctx, c, t)
+			return true, nil
+		case err != nil:
+			return false, err
+		case !now.Running():
 			result = r.exitError(ctx, now, t)
 			return true, nil
 		}
@@ -48,15 +41,10 @@ func (r *Runner) follow(ctx context.Context, c Container, t Task) error {
 		}
 		return false, nil
 	})
-	switch down, isDown := errors.AsType[*NodeDownError](err); {
-	case err == nil:
-		return result
-	case ctx.Err() != nil:
-		return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
-	case isDown:
-		return down
+	if err != nil {
+		return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: err}
 	}
-	return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: err}
+	return result
 }
 
 // Look reads the state of the container again.
@@ -68,12 +56,15 @@ func (r *Runner) Look(ctx context.Context, c Container) (Container, error) {
 // resultAfterRemoval is the result of a run whose container was removed before its
 // exit status could be read. Another apply removes it once the task is done; then the
 // cluster shows that. Otherwise it is a *BootstrapperError with Missing set.
-func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) (result, err error) {
+func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) error {
 	inventory, err := cluster.Inspect(ctx, r.Cluster)
-	if err != nil || len(t.Problems(c, inventory)) == 0 {
-		return nil, err
+	if err != nil {
+		return err
 	}
-	return &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}, nil
+	if len(t.Problems(c, inventory)) == 0 {
+		return nil
+	}
+	return &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}
 }
 
 // exitError is the failure of a bootstrapper that has ended: a *BootstrapperError if
@@ -81,16 +72,7 @@ func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) (r
 // If the context ends first, it is a *wait.DetachedError.
 func (r *Runner) exitError(ctx context.Context, c Container, t Task) error {
 	var summary LogSummary
-	pace := r.Pace
-	pace.Outage = pace.Consistent // the exit status alone will do
-	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
-		summary = LogSummary{}
-		err := r.readLog(ctx, c, nil, false, summary.Add)
-		if errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err) {
-			err = wait.Fail(err)
-		}
-		return err == nil, err
-	})
+	err := r.readLog(ctx, c, time.Time{}, false, summary.Add)
 	if ctx.Err() != nil {
 		return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: context.Cause(ctx)}
 	}
@@ -103,13 +85,18 @@ func (r *Runner) exitError(ctx context.Context, c Container, t Task) error {
 	return nil
 }
 
-// passLog copies the bootstrapper's log into Terraform's as it is written, each line
-// once. It reconnects when the stream breaks off, and signals each end of it.
+// passLog copies the bootstrapper's log into Terraform's as it is written. It
+// reconnects when the stream breaks off, and signals each end of it.
 func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}) {
-	var read ucp.LogMark
+	var since time.Time
 	pause := wait.NewPause(r.Pace.Poll)
 	for ctx.Err() == nil {
-		err := r.readLog(ctx, c, &read, true, func(record bootstrap.Record) { LogRecord(ctx, record) })
+		err := r.readLog(ctx, c, since, true, func(record bootstrap.Record) {
+			if !record.Time.IsZero() {
+				since = record.Time
+			}
+			LogRecord(ctx, record)
+		})
 		if err != nil && ctx.Err() == nil {
 			tflog.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
 		}
@@ -126,9 +113,9 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 	}
 }
 
-// readLog reads the log record by record, from the mark on, the password masked.
-func (r *Runner) readLog(ctx context.Context, c Container, from *ucp.LogMark, follow bool, each func(bootstrap.Record)) error {
-	log, err := c.engine.Logs(ctx, c.ID, from, follow)
+// readLog reads the log record by record, the password masked.
+func (r *Runner) readLog(ctx context.Context, c Container, since time.Time, follow bool, each func(bootstrap.Record)) error {
+	log, err := c.engine.Logs(ctx, c.ID, since, follow)
 	if err != nil {
 		return err
 	}

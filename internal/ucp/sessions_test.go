@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,7 +44,7 @@ func TestSessionsTakeTurns(t *testing.T) {
 			return err
 		},
 		"read the log": func(ctx context.Context, _ *ucp.Client, e *ucp.Engine) error {
-			log, err := e.Logs(ctx, id, nil, false)
+			log, err := e.Logs(ctx, id, time.Time{}, false)
 			if err != nil {
 				return err
 			}

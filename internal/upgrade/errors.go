@@ -34,6 +34,19 @@ func (e *MigrationError) Error() string { return (*job.Error)(e).Error() }
 
 func (e *MigrationError) Unwrap() error { return e.Cause }
 
+// UnfinishedError is the error of a run that ended after a hop was begun, with how far
+// that hop is.
+type UnfinishedError struct {
+	Hop            transition.Hop
+	Done, Replicas int   // replicas that are at the hop's target, of how many; 0 of 0 if the cluster could not be read
+	Ping           error // of DTR's address after the run; nil when DTR answered well
+	Err            error
+}
+
+func (e *UnfinishedError) Error() string { return fmt.Sprintf("hop %s: %v", hopName(e.Hop), e.Err) }
+
+func (e *UnfinishedError) Unwrap() error { return e.Err }
+
 // BackupError says that there is no backup. Nothing was begun, and nothing is left
 // of what was written.
 type BackupError struct {

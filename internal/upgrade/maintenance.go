@@ -21,11 +21,12 @@ const stepWindow = "window"
 
 // leftHalfDone reports whether the hop's bootstrapper died in the middle of a
 // replica. The cluster is a replica short until another one finishes it, so the
-// maintenance window does not block that one.
+// maintenance window does not block that one. What somebody has removed or replaced by
+// hand is no hop half done, and waits.
 func leftHalfDone(i *cluster.Inventory, hop transition.Hop) bool {
 	ours, found := i.UpgradeContainer()
-	begun := found && isForHop(ours.Labels, hop) || len(i.Versions()) > 1 || hop.From.Equal(hop.To)
-	return begun && slices.ContainsFunc(i.Replicas, func(r cluster.Replica) bool { return r.PartlyReplaced() })
+	died := found && isForHop(ours.Labels, hop) && !ours.Running() && ours.State != cluster.StateCreated
+	return died && slices.ContainsFunc(i.Replicas, func(r cluster.Replica) bool { return r.PartlyReplaced() })
 }
 
 // windowError is the refusal to start a hop's bootstrapper at a time; nil while the
@@ -44,9 +45,11 @@ func (o Options) windowError(at time.Time, hop transition.Hop) *ClosedWindowErro
 // blockedByWindow is the refusal to begin what is next, nil where nothing keeps it
 // from being begun. A bootstrapper that is at work is waited for whatever the time.
 // Where all containers are at the hop's target already, it is not known yet whether
-// another one is due at all; checkWindowBeforeStart decides when it is.
+// another one is due at all; checkWindowBeforeStart decides when it is. A migration is
+// waited for at any time.
 func (obs *Observation) blockedByWindow(plan Plan, o Options) *ClosedWindowError {
-	if len(plan.Hops) == 0 || plan.Resume != nil || leftHalfDone(obs.Inventory, plan.next()) {
+	repair := plan.Resume != nil && obs.HalfDone()
+	if !plan.Due() || plan.Resume != nil && !repair || leftHalfDone(obs.Inventory, plan.next()) {
 		return nil
 	}
 	atWork := func(c ucp.Container) bool {

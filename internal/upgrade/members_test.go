@@ -191,13 +191,15 @@ func TestRunBesideOtherContainers(t *testing.T) {
 			sim, c := clustertest.Start(t, "2.5.6")
 			sim.Inject(also(t, tt.name, tt.image, tt.command, tt.state, tt.status))
 			o := soon("2.5.17")
+			_, found := Preflight(clustertest.Must[*Observation](t)(Observe(t.Context(), c, o)), o)
 			report, err := runUpgrade(t, c, o)
 			if err != nil {
 				t.Fatal(err)
 			}
 			clustertest.WantAt(t, sim, "2.5.17")
-			if of := strings.Contains(tt.name, "0123456789ab"); of != strings.Contains(summaries(report.Warnings), "that DTR does not list") {
-				t.Errorf("warnings: %s", summaries(report.Warnings))
+			const warning = "that DTR does not list"
+			if of := strings.Contains(tt.name, "0123456789ab"); of != strings.Contains(summaries(found), warning) || strings.Contains(summaries(report.Warnings), warning) {
+				t.Errorf("warnings: %s; and in the end: %s", summaries(found), summaries(report.Warnings))
 			}
 		})
 	}

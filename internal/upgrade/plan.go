@@ -32,6 +32,39 @@ func (p Plan) next() transition.Hop {
 	return p.Hops[0]
 }
 
+// Left are the hops that are not finished. The one that an earlier run began is among
+// them for as long as its bootstrapper's container tells of it, so that the same hops are
+// planned again if it ends between plan and apply. A version's own follow-up work is no
+// hop.
+func (p Plan) Left() []transition.Hop {
+	if p.Resume == nil || p.Resume.Rule == transition.Same {
+		return p.Hops
+	}
+	return append([]transition.Hop{*p.Resume}, p.Hops...)
+}
+
+// Path is the way that the plan is on: the hops that are not finished, and before them
+// those that an earlier run has finished. The bootstrapper's container of the hop that is
+// under way tells where the way began.
+func (obs *Observation) Path(plan Plan, o Options) []transition.Hop {
+	left := plan.Left()
+	ours, _ := obs.UpgradeContainer()
+	start := cluster.LabelledVersion(ours.Labels, cluster.LabelStart)
+	if start == nil {
+		return left
+	}
+	path, err := transition.PlanMixed([]*semver.Version{start}, o.stops())
+	if err != nil || len(path) < len(left) {
+		return left
+	}
+	for i, hop := range path[len(path)-len(left):] {
+		if !hop.To.Equal(left[i].To) {
+			return left
+		}
+	}
+	return path
+}
+
 // resume finds the hop into the current version that is not finished: its
 // bootstrapper container is still there, a container is missing, or a migration
 // that belongs to it is not done and the configuration asks for that version.

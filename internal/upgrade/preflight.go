@@ -35,7 +35,7 @@ func runChecks(obs *Observation, o Options, s stage) (Plan, preflight.Findings) 
 	}
 	for _, check := range []func(){
 		p.foreignUpgrade, p.pendingMigration, p.existingReplica, p.replicaCount, p.garbageCollection,
-		p.memory, p.images, p.archives, p.contentTrust, p.ucpVersion, p.engineVersions, backupChecks{p}.run, p.advisories, p.window,
+		p.memory, p.images, p.archives, p.contentTrust, p.ucpVersion, p.engineVersions, backupChecks{p}.run, p.advisories, p.window, p.unfinished, p.nodes,
 	} {
 		check()
 	}

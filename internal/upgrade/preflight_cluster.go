@@ -152,6 +152,10 @@ func (p *checks) replicasShown() {
 // cluster at one version only; in the middle of an upgrade the vendor's command alone
 // removes one.
 func (p *checks) orRemove(f *preflight.Finding, id string) {
+	if p.adopts() {
+		f.Todo += " It may be the replica that is being replaced: leave it in the cluster."
+		return
+	}
 	versions := p.obs.Versions()
 	if _, begun := p.obs.UpgradeContainer(); !begun && len(versions) == 1 && len(p.obs.Replicas) > 1 {
 		f.Advice = append(f.Advice, preflight.Advice{Kind: preflight.RemoveReplica, Value: id})
@@ -202,7 +206,7 @@ func (p *checks) replicaHealth() {
 		if summary, seen := p.obs.UnhealthyReason(r); summary != "" {
 			p.find(preflight.Finding{
 				Check: preflight.ReplicaHealth, Severity: severity, Summary: summary, Seen: seen,
-				Todo: "Bring the replica back to health, or remove it from the cluster.",
+				Todo: p.healthAdvice(),
 			})
 		}
 	}
@@ -267,6 +271,37 @@ func (p *checks) leftOver() {
 		Seen:    strings.Join(seen, "\n"),
 		Todo:    "They are left as they are, and do not count. If they are left of a replica that was removed, remove them; they may also be another DTR's.",
 	})
+}
+
+// healthAdvice is what to do about a replica that is not healthy. While a rollout is
+// under way that may be the replica that is being replaced.
+func (p *checks) healthAdvice() string {
+	if p.finishes() {
+		return "It may be the replica that is being replaced: leave it in the cluster. The apply goes on with the rollout, and ends well only once every replica is healthy."
+	}
+	return "Bring the replica back to health, or remove it from the cluster."
+}
+
+// nodes finds nodes of replicas on which UCP starts no containers.
+func (p *checks) nodes() {
+	for _, r := range p.obs.Replicas {
+		i := slices.IndexFunc(p.obs.Nodes, func(n ucp.Node) bool { return strings.EqualFold(n.Hostname, r.Node) })
+		if i < 0 || r.HostDown() { // replicaHealth has reported that
+			continue
+		}
+		switch n := p.obs.Nodes[i]; {
+		case n.State != "" && n.State != "ready":
+			p.find(preflight.Finding{
+				Check: preflight.Node, Summary: fmt.Sprintf("Node %s of replica %s is not ready", r.Node, r.ID),
+				Seen: "UCP reports its state as " + n.State + ".", Todo: "Bring the node back before the upgrade: the replica's containers are replaced there.",
+			})
+		case n.Availability != "" && n.Availability != "active":
+			p.find(preflight.Finding{
+				Check: preflight.Node, Summary: fmt.Sprintf("Node %s of replica %s takes no new containers", r.Node, r.ID),
+				Seen: "Its availability is " + n.Availability + ".", Todo: "Set it to active in UCP before the upgrade: the replica's containers are replaced there.",
+			})
+		}
+	}
 }
 
 func (p *checks) replicaCount() {

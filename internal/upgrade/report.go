@@ -32,7 +32,7 @@ type Report struct {
 	Probes, FailedProbes int
 	LongestInterruption  time.Duration
 
-	Warnings  preflight.Findings
+	Warnings  preflight.Findings // that a plan could not show, and that still hold at the end
 	Inventory *cluster.Inventory // as it was at the end; nil when the cluster did not answer
 }
 
@@ -52,6 +52,9 @@ type run struct {
 
 	seen     *cluster.Inventory // as of the last checks
 	accepted map[string]bool    // replicas whose bad health was accepted then
+
+	planned preflight.Findings // of the first look, which are those of the plan
+	current *transition.Hop    // that was worked on last; nil before the first one
 }
 
 func newRun(c cluster.Cluster, o Options) *run {

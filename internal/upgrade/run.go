@@ -25,7 +25,8 @@ const stepPreflight = "preflight"
 const lastLook = 30 * time.Second
 
 // Run takes the cluster to the target. It returns a report in every case: also
-// next to an error it tells what was seen. Errors: *preflight.FailedError when
+// next to an error it tells what was seen. Errors, in an *UnfinishedError where a hop
+// was begun: *preflight.FailedError when
 // nothing was touched, *ClosedWindowError, *wait.DetachedError,
 // *runner.BootstrapperError, *cluster.VerifyError, *MigrationError, *BackupError,
 // *images.BringError, *images.DigestError, *runner.ForeignContainerError,
@@ -48,7 +49,30 @@ func Run(ctx context.Context, c cluster.Cluster, o Options) (*Report, error) {
 	} else {
 		r.report.Inventory = inventory
 	}
-	return r.report, err
+	return r.report, r.unfinished(lookCtx, err)
+}
+
+// unfinished is the error of a run with how far the cluster is, if anything of a hop
+// was begun: an *UnfinishedError around it.
+func (r *run) unfinished(ctx context.Context, err error) error {
+	if err == nil || r.current == nil {
+		return err
+	}
+	hop, inventory := *r.current, r.report.Inventory
+	begun := r.runner.Runs > 0
+	if inventory != nil && !begun {
+		ours, found := inventory.UpgradeContainer()
+		found = found && isForHop(ours.Labels, hop)
+		begun = progressOf(inventory, hop, found, ours.Running()) != hopNotBegun
+	}
+	if !begun {
+		return err
+	}
+	e := &UnfinishedError{Hop: hop, Err: err, Ping: r.cluster.Ping(ctx)}
+	if inventory != nil {
+		e.Done, e.Replicas = replicasAt(inventory, hop)
+	}
+	return e
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -59,6 +83,9 @@ func (r *run) run(ctx context.Context) error {
 	r.report.StartedAt = time.Now().UTC()
 	r.began = obs.Status.Date
 	r.report.From = obs.CurrentVersion().String()
+	if path := obs.Path(plan, r.o); len(path) > 0 {
+		r.report.From = path[0].From.String()
+	}
 	r.report.Hops, r.report.Resumed = plan.Hops, plan.Resume != nil
 	if plan.Due() {
 		if err := r.checkArchives(ctx, obs, plan); err != nil {
@@ -110,6 +137,7 @@ func (r *run) hops(ctx context.Context, obs *Observation, plan Plan) error {
 
 // hop makes a hop, and measures meanwhile whether DTR answers.
 func (r *run) hop(ctx context.Context, obs *Observation, hop transition.Hop) error {
+	r.current = &hop
 	probe := startProbe(ctx, r.runner.Pace.Probe, r.cluster.Ping)
 	err := wait.Steps(ctx, hopName(hop), r.steps(obs, hop))
 	measured := probe.end()
@@ -139,7 +167,8 @@ func (r *run) next(ctx context.Context) (*Observation, Plan, error) {
 
 // preflight looks at the cluster and judges what it sees. What may be gone by the next
 // look, such as a replica that UCP does not show while it starts over, is believed once
-// it was there for a while. The warnings of the first time go into the report.
+// it was there for a while. The report gets the warnings of the last time, without those
+// of the first, which the plan has shown.
 func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err error) {
 	var findings preflight.Findings
 	began := time.Now()
@@ -159,7 +188,7 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, Plan{}, &wait.DetachedError{Step: stepPreflight, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
+			return nil, Plan{}, &wait.DetachedError{Step: stepPreflight, Cause: context.Cause(ctx)}
 		}
 		return nil, Plan{}, err
 	}
@@ -170,8 +199,11 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 		return nil, Plan{}, &preflight.FailedError{Findings: findings}
 	}
 	if r.report.From == "" {
-		r.report.Warnings = findings
+		r.planned = findings
 	}
+	r.report.Warnings = slices.DeleteFunc(slices.Clone(findings), func(f preflight.Finding) bool {
+		return slices.ContainsFunc(r.planned, func(known preflight.Finding) bool { return known.Check == f.Check && known.Summary == f.Summary })
+	})
 	return obs, plan, nil
 }
 

@@ -75,7 +75,7 @@ func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.
 		Args:   args,
 		Env:    env,
 		Node:   replica.Node,
-		Labels: map[string]string{cluster.LabelFrom: hop.From.String(), cluster.LabelTo: hop.To.String()},
+		Labels: map[string]string{cluster.LabelFrom: hop.From.String(), cluster.LabelTo: hop.To.String(), cluster.LabelStart: r.report.From},
 	}
 	return spec, r.migrationLabels(ctx, obs, hop, spec.Labels)
 }

@@ -1,0 +1,217 @@
+package upgrade
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// TestPreflightSaysWhatIsUnfinished holds that a plan says what its apply starts or
+// waits for besides the hops.
+func TestPreflightSaysWhatIsUnfinished(t *testing.T) {
+	t.Parallel()
+	name := cluster.ContainerName(clustertest.Host)
+	bootstrapper := func(from, state string) func(*Observation) {
+		return func(o *Observation) {
+			o.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer(from, "2.6.15", state)}
+		}
+	}
+	for title, tt := range map[string]struct {
+		replicas []string
+		change   func(*Observation)
+		summary  string // "" is none
+		seen     string
+	}{
+		"a new hop":     {replicas: []string{"2.5.6", "2.5.6", "2.5.6"}},
+		"nothing to do": {replicas: []string{"2.6.15", "2.6.15", "2.6.15"}},
+		"a rollout at work": {
+			replicas: []string{"2.6.15", "2.5.6", "2.5.6"}, change: bootstrapper("2.5.6", "running"),
+			summary: "A rollout from 2.5.6 to 2.6.15 is under way", seen: "2.5.6 -> 2.6.15, 1 of 3 replicas, container " + name + " is at work",
+		},
+		"a rollout that has ended": {
+			replicas: []string{"2.6.15", "2.6.15", "2.5.6"}, change: bootstrapper("2.5.6", "exited"),
+			summary: "A rollout from 2.5.6 to 2.6.15 is under way", seen: "2.5.6 -> 2.6.15, 2 of 3 replicas, container " + name + " has ended",
+		},
+		"a rollout that is not seen to its end": {
+			replicas: []string{"2.6.15", "2.6.15", "2.6.15"}, change: bootstrapper("2.6.8", "exited"),
+			summary: "A rollout from 2.6.8 to 2.6.15 is under way", seen: "2.6.8 -> 2.6.15, 3 of 3 replicas, container " + name + " has ended",
+		},
+		"a container that is missing": {
+			replicas: []string{"2.6.15", "2.6.15", "2.6.15"}, change: func(o *Observation) { delete(o.Replicas[1].Containers, "nginx") },
+			summary: "Containers of DTR 2.6.15 are made again", seen: "Seen: dtr-nginx-" + clustertest.ReplicaID(2) + " is missing",
+		},
+		"a container at another version": {
+			replicas: []string{"2.6.15", "2.6.15", "2.6.15"}, change: func(o *Observation) {
+				c := o.Replicas[1].Containers["nginx"]
+				c.Version = clustertest.Version("2.6.14")
+				o.Replicas[1].Containers["nginx"] = c
+			},
+			summary: "A rollout from 2.6.14 to 2.6.15 is under way",
+			seen:    "2.6.14 -> 2.6.15, 2 of 3 replicas, no bootstrapper's container\nSeen: dtr-nginx-" + clustertest.ReplicaID(2) + " runs 2.6.14",
+		},
+		"a migration that runs": {
+			replicas: []string{"2.6.15"}, change: func(o *Observation) {
+				o.Features.OnlineGCEnabled = false
+				o.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("m1", "running", 2, 0)}
+			},
+			summary: "The migration to 2.6 is waited for", seen: "Job: " + metadataStoreMigration + " m1\nStatus: running\nThe cluster runs 2.6.15.",
+		},
+		"a migration that left no trace": {
+			replicas: []string{"2.6.15"}, change: func(o *Observation) { o.Features.OnlineGCEnabled = false },
+			summary: "The migration to 2.6 is waited for", seen: "The cluster runs 2.6.15, and DTR lists no job " + metadataStoreMigration + ".",
+		},
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			obs := observation(tt.replicas...)
+			if tt.change != nil {
+				tt.change(obs)
+			}
+			_, found := check(obs, options("2.6.15"))
+			var summary, seen string
+			for _, f := range found {
+				if f.Check == preflight.Unfinished {
+					summary, seen = summary+f.Summary, seen+f.Seen
+				}
+			}
+			if summary != tt.summary || seen != tt.seen {
+				t.Errorf("got %q: %q\nwant %q: %q", summary, seen, tt.summary, tt.seen)
+			}
+		})
+	}
+}
+
+// TestPreflightKeepsTheReplicaThatIsReplaced holds that nobody is told to remove a
+// replica in the middle of a rollout.
+func TestPreflightKeepsTheReplicaThatIsReplaced(t *testing.T) {
+	t.Parallel()
+	obs := observation("2.6.15", "2.5.6", "2.5.6")
+	obs.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "running")}
+	obs.Status.Health[clustertest.ReplicaID(2)] = "Rethink is down"
+	_, found := check(obs, options("2.6.15"))
+	said := false
+	for _, f := range found {
+		said = said || f.Check == preflight.ReplicaHealth
+		if strings.Contains(strings.ReplaceAll(f.Todo, "removed", ""), "remove") {
+			t.Errorf("%s: %s", f.Summary, f.Todo)
+		}
+	}
+	if !said {
+		t.Error("the replica that is not healthy is not mentioned")
+	}
+}
+
+// TestWindowHoldsARepair holds that the window's exception is for what a bootstrapper
+// has left, and not for what somebody has removed.
+func TestWindowHoldsARepair(t *testing.T) {
+	t.Parallel()
+	missing := func(o *Observation) { delete(o.Replicas[1].Containers, "nginx") }
+	for name, tt := range map[string]struct {
+		replicas []string
+		change   func(*Observation)
+		blocked  bool
+	}{
+		"a container that is missing": {replicas: []string{"2.6.15", "2.6.15"}, change: missing, blocked: true},
+		"one of a mixed cluster":      {replicas: []string{"2.6.15", "2.5.6"}, change: missing, blocked: true},
+		"a dead bootstrapper's": {replicas: []string{"2.6.15", "2.6.15"}, change: func(o *Observation) {
+			missing(o)
+			o.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}
+		}},
+		"a dead bootstrapper's of a mixed cluster": {replicas: []string{"2.6.15", "2.5.6"}, change: func(o *Observation) {
+			missing(o)
+			o.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}
+		}},
+		"one that was not started": {replicas: []string{"2.6.15", "2.5.6"}, blocked: true, change: func(o *Observation) {
+			missing(o)
+			o.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "created")}
+		}},
+		"a migration": {replicas: []string{"2.6.15"}, change: func(o *Observation) { o.Features.OnlineGCEnabled = false }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			obs := observation(tt.replicas...)
+			tt.change(obs)
+			o, _ := nightly(t, options("2.6.15"), closedAt)
+			obs.At = closedAt
+			plan, _ := check(obs, o)
+			if closed := obs.blockedByWindow(plan, o); !plan.Due() || (closed != nil) != tt.blocked {
+				t.Errorf("plan %+v is blocked by %v, want %t", plan, closed, tt.blocked)
+			}
+		})
+	}
+}
+
+// TestRunSaysHowFarItIs stops a run in its second hop, and holds what the error says of
+// the cluster and what the next run says of the first hop.
+func TestRunSaysHowFarItIs(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	ctx, cancel := context.WithCancel(clustertest.Limited(t))
+	reached, release := sim.HoldNth(simulator.ReplicaStarted(2), 2)
+	heal := func() {}
+	go func() {
+		<-reached
+		heal = sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: "/_ping", Status: 503})
+		cancel()
+	}()
+	_, err := Run(ctx, c, to("2.7.8", "2.6.15"))
+	e := clustertest.AsError[*UnfinishedError](t, err)
+	_ = clustertest.AsError[*wait.DetachedError](t, err)
+	if hopName(e.Hop) != "2.6.15 -> 2.7.8" || e.Done != 1 || e.Replicas != 3 || e.Ping == nil {
+		t.Errorf("got %+v", e)
+	}
+	obs := clustertest.Must[*Observation](t)(Observe(clustertest.Limited(t), c, to("2.7.8", "2.6.15")))
+	plan, _ := Preflight(obs, to("2.7.8", "2.6.15"))
+	var path []string
+	for _, hop := range obs.Path(plan, to("2.7.8", "2.6.15")) {
+		path = append(path, hopName(hop))
+	}
+	if len(path) != 2 || path[0] != "2.5.6 -> 2.6.15" {
+		t.Errorf("the path is %v", path)
+	}
+	heal()
+	release()
+	report, err := runUpgrade(t, c, to("2.7.8", "2.6.15"))
+	if err != nil || report.From != "2.5.6" {
+		t.Errorf("from %s, error %v", report.From, err)
+	}
+}
+
+// TestPreflightMentionsNodes holds that a replica's node on which nothing is started is
+// mentioned, and stops nothing.
+func TestPreflightMentionsNodes(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*ucp.Node)
+		want   string // "" is nothing
+	}{
+		"as it should be": {func(n *ucp.Node) { n.State, n.Availability = "ready", "active" }, ""},
+		"down":            {func(n *ucp.Node) { n.State = "down" }, "is not ready"},
+		"drained":         {func(n *ucp.Node) { n.State, n.Availability = "ready", "drain" }, "takes no new containers"},
+		"paused":          {func(n *ucp.Node) { n.State, n.Availability = "ready", "pause" }, "takes no new containers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			obs := observation("2.6.8")
+			tt.change(&obs.Nodes[0])
+			_, found := check(obs, options("2.6.15"))
+			said := ""
+			for _, f := range found {
+				if f.Check == preflight.Node && f.Severity == preflight.Warning {
+					said += f.Summary
+				}
+			}
+			if said == "" != (tt.want == "") || !strings.Contains(said, tt.want) {
+				t.Errorf("said is %q, want %q in it", said, tt.want)
+			}
+		})
+	}
+}
