@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/Masterminds/semver/v3"
@@ -67,6 +68,7 @@ type UpgradeOptions struct {
 var (
 	knowNoColor      = span{from: semver.MustParse("2.9.0")}
 	knowNoImageCheck = span{semver.MustParse("2.6.0"), semver.MustParse("2.7.0")}
+	knowForce        = []span{{semver.MustParse("2.6.13"), semver.MustParse("2.7.0")}, {from: semver.MustParse("2.7.6")}}
 )
 
 // UpgradeCommand gives the arguments and the environment of the container that
@@ -141,4 +143,10 @@ func RemoveCommand(o RemoveOptions) (args, env []string) {
 	a.set("--replica-ids", o.ReplicaID)
 	a.reach(o.UCP)
 	return a, o.UCP.env()
+}
+
+// CanForceRemoval reports whether the version's bootstrapper knows --force, with which
+// it removes a replica that it cannot reach.
+func CanForceRemoval(v *semver.Version) bool {
+	return slices.ContainsFunc(knowForce, func(s span) bool { return s.contains(v) })
 }

@@ -24,6 +24,7 @@ const (
 	LabelCommand  = "com.github.dtr-upgrade.command" // of a join or a removal; an upgrade has none
 	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
 	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
+	LabelNonce    = "com.github.dtr-upgrade.nonce"   // of one request to create a container: tells whose that is
 )
 
 // The bootstrapper's commands, as values of LabelCommand.

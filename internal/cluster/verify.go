@@ -61,7 +61,7 @@ func (v Verification) Run(ctx context.Context) error {
 	p := &proof{Verification: v, started: time.Now(), seen: map[subject]time.Time{}}
 	err := wait.Until(ctx, v.Pace, p.next)
 	if err != nil && ctx.Err() != nil {
-		return &wait.DetachedError{Step: StepVerify, Cause: context.Cause(ctx)}
+		return &wait.DetachedError{Step: StepVerify, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
 	}
 	return err
 }

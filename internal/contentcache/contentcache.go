@@ -290,7 +290,7 @@ func (r *run) detached(ctx context.Context, err error) error {
 func (r *run) until(ctx context.Context, seen func() []string, look func(context.Context) (done bool, err error)) error {
 	err := wait.Until(ctx, r.pace, look)
 	if err != nil && ctx.Err() != nil {
-		return &wait.DetachedError{Step: Step, Name: r.o.Name, Seen: seen(), Cause: context.Cause(ctx)}
+		return &wait.DetachedError{Step: Step, Name: r.o.Name, Seen: seen(), Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
 	}
 	return err
 }

@@ -95,7 +95,7 @@ func interrupted(service string, req *http.Request, attempts int, cause, last er
 	if u, ok := errors.AsType[*UnreachableError](last); ok {
 		last = u.Err
 	}
-	if !errors.Is(last, context.DeadlineExceeded) {
+	if !errors.Is(last, context.DeadlineExceeded) && !errors.Is(last, cause) {
 		cause = fmt.Errorf("%w (before that: %w)", cause, last)
 	}
 	return &UnreachableError{Service: service, Method: req.Method, URL: address(req), Attempts: attempts, Err: cause}

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // The services that are asked, as the clients call them in their errors.
@@ -159,21 +159,7 @@ func caAttribute(service string) string {
 // will not.
 func isTransient(err error) bool {
 	var notConnected *notConnectedError
-	var unreachable *endpoint.UnreachableError
-	var response *endpoint.ResponseError
-	var dtrAPI *dtr.APIError
-	var ucpAPI *ucp.APIError
-	switch {
-	case errors.Is(err, context.Canceled):
-		return false
-	case errors.As(err, &notConnected), errors.As(err, &unreachable), errors.As(err, &response):
-		return true
-	case errors.As(err, &dtrAPI):
-		return dtrAPI.StatusCode >= 500
-	case errors.As(err, &ucpAPI):
-		return ucpAPI.StatusCode >= 500
-	}
-	return errdefs.IsInternal(err) || errdefs.IsUnavailable(err) || errdefs.IsDeadlineExceeded(err)
+	return errors.As(err, &notConnected) || wait.IsOutage(err)
 }
 
 func clientFailure(summary, seen, todo string) diag.Diagnostics {

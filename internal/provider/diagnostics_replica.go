@@ -27,8 +27,17 @@ func replicaDiagnostics(err error) diag.Diagnostics {
 		unfinished *replica.UnfinishedUpgradeError
 		other      *cluster.OtherClusterError
 		missing    *replica.NotFoundError
+		down       *replica.NodeDownError
+		kept       *replica.KeptReplicaError
+		left       *replica.LeftContainersError
 	)
 	switch {
+	case errors.As(e.Err, &left):
+		return leftContainers(left).failures()
+	case errors.As(e.Err, &kept):
+		return keptReplica(kept).failures()
+	case errors.As(e.Err, &down):
+		return replicaNodeDown(down).failures()
 	case errors.As(e.Err, &detached):
 		return stoppedWaitingForReplica(e, detached).failures()
 	case errors.As(e.Err, &verify):
@@ -63,7 +72,7 @@ func replicaDiagnostics(err error) diag.Diagnostics {
 func stoppedWaitingForReplica(e *replica.Error, detached *wait.DetachedError) message {
 	m := message{
 		Summary: "Terraform stopped waiting for the removal of replica " + e.ReplicaID,
-		Seen:    fmt.Sprintf("Step: %s\nReason: %s", detached.Step, reason(detached.Cause)),
+		Seen:    fmt.Sprintf("Step: %s\nReason: %s", detached.Step, detachedReason(detached)),
 		Todo:    "Apply again; it continues from the cluster's current state, and nothing is done twice.",
 	}
 	if e.Join() {
@@ -74,6 +83,50 @@ func stoppedWaitingForReplica(e *replica.Error, detached *wait.DetachedError) me
 		m.Todo = adviceAdopt
 	}
 	return m
+}
+
+func replicaNodeDown(e *replica.NodeDownError) message {
+	m := bootstrapperFailed(e.Bootstrapper)
+	m.Summary = fmt.Sprintf("Replica %s was not removed, since its node is down", e.ReplicaID)
+	state := e.State
+	if state == "" {
+		state = "not listed by UCP"
+	}
+	m.Seen = fmt.Sprintf("Node: %s (%s)\n%s", e.Node, state, m.Seen)
+	m.Todo = "Bring the node back and apply again. "
+	if e.CanForce {
+		m.Todo += fmt.Sprintf("If it is lost, remove the replica as the vendor says, with the cluster's own image:\n"+
+			"  docker run -it --rm %s remove --force --existing-replica-id %s --replica-ids %s\n",
+			e.Bootstrapper.Image, e.ExistingReplicaID, e.ReplicaID)
+	} else {
+		m.Todo += fmt.Sprintf("If it is lost, remove it from the swarm with docker node rm --force %s, so that UCP forgets its containers. "+
+			"This version of DTR cannot remove a replica by force; 2.6.13 and 2.7.6 brought that.\n", e.Node)
+	}
+	m.Todo += "Then apply again: a replica that is gone already counts as removed."
+	return m
+}
+
+func keptReplica(e *replica.KeptReplicaError) message {
+	lines := make([]string, 0, len(e.Problems))
+	for _, p := range e.Problems {
+		lines = append(lines, p.String())
+	}
+	return message{
+		Summary: fmt.Sprintf("Replica %s is not as its join was to leave it", e.ReplicaID),
+		Seen: fmt.Sprintf("An earlier apply joined it on node %s.\nHealth, as DTR reports it: %s\nWhat is wrong:\n  %s\nIt was not removed to join another one, since DTR counts on it.",
+			e.Node, orNone(e.Health), strings.Join(lines, "\n  ")),
+		Todo: fmt.Sprintf("Check that UCP reaches all its nodes, and apply again. To keep the replica as it is, import it by its id, %s.", e.ReplicaID),
+	}
+}
+
+func leftContainers(e *replica.LeftContainersError) message {
+	return message{
+		Summary: "A join that failed has left containers",
+		Seen: fmt.Sprintf("Node: %s\nReplica: %s, which DTR does not list\nContainers:\n  %s\nThe bootstrapper could not remove them: %s",
+			e.Node, e.ReplicaID, strings.Join(e.Containers, "\n  "), preflight.Sentence(e.Err)),
+		Todo: fmt.Sprintf("Remove them on node %s, with their volumes:\n  docker rm -f %s\n  docker volume ls -q --filter name=%s | xargs docker volume rm\n%s",
+			e.Node, strings.Join(e.Containers, " "), e.ReplicaID, adviceApplyAgain),
+	}
 }
 
 func replicaList(e *replica.NotFoundError) string {

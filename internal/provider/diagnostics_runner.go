@@ -7,13 +7,20 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 )
 
 func runnerDiagnostics(err error) diag.Diagnostics {
 	var failed *runner.BootstrapperError
 	var foreign *runner.ForeignContainerError
+	var blocked *runner.BlockedError
+	var down *runner.NodeDownError
 	switch {
+	case errors.As(err, &down):
+		return nodeDown(down).failures()
+	case errors.As(err, &blocked):
+		return bootstrapperBlocked(blocked).failures()
 	case errors.As(err, &failed):
 		return bootstrapperFailed(failed).failures()
 	case errors.As(err, &foreign):
@@ -24,6 +31,35 @@ func runnerDiagnostics(err error) diag.Diagnostics {
 		}.failures()
 	}
 	return nil
+}
+
+func nodeDown(e *runner.NodeDownError) message {
+	return message{
+		Summary: fmt.Sprintf("The node %s of the bootstrapper is down", e.Node),
+		Seen:    fmt.Sprintf("Container: %s\nNode: %s\nUCP does not reach the node, so that nobody knows whether the container still runs.", e.Container, e.Node),
+		Todo: fmt.Sprintf("Bring the node back. "+adviceApplyAgain+
+			" If it is lost for good, remove it from the swarm with docker node rm --force %s, so that UCP forgets its containers, and apply again.", e.Node),
+	}
+}
+
+func bootstrapperBlocked(e *runner.BlockedError) message {
+	m := message{
+		Summary: "A container is in the way of the bootstrapper's",
+		Seen:    "Container: " + e.Container,
+		Todo:    fmt.Sprintf("Remove that container, with docker rm -f %s. If that fails too, restart the Docker Engine of its node. %s", e.Container, adviceApplyAgain),
+	}
+	if e.Status == "" {
+		m.Summary = "The name of the bootstrapper's container is taken"
+		m.Seen += "\nIt cannot be created, since there is one, and it cannot be looked at, since there is none."
+		m.Todo = fmt.Sprintf("Look for it on each node with docker ps -a --filter name=%s, and remove it there. If there is none, restart UCP's controllers one after the other: they remember it. %s",
+			e.Container, adviceApplyAgain)
+	} else {
+		m.Seen += "\nStatus: " + e.Status
+	}
+	if e.Err != nil {
+		m.Seen += "\nAnswer: " + preflight.Sentence(e.Err)
+	}
+	return m
 }
 
 func bootstrapperFailed(e *runner.BootstrapperError) message {

@@ -101,6 +101,13 @@ func TestDiagnostics(t *testing.T) {
 			{Check: preflight.ReplicaHealth, Severity: preflight.Error, Attribute: "existing_replica_id", Summary: "No replica to run the upgrade from", Seen: "Seen.", Todo: "To do."},
 		}}},
 		{"interrupted while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: context.Canceled}},
+		{"bootstrapper's node down", &runner.NodeDownError{Container: "dtr-phase2", Node: "worker2"}},
+		{"name taken by nothing", &runner.BlockedError{Container: container, Err: errors.New("the container name is already in use")}},
+		{"container that is not removed", &runner.BlockedError{Container: container, Status: "exited", Err: errors.New("removal is already in progress")}},
+		{"container that stays in removal", &runner.BlockedError{Container: container, Status: "removing"}},
+		{"time-out in an outage while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: passed, LastError: &endpoint.UnreachableError{
+			Service: "UCP", Method: "GET", URL: "https://ucp.example.com/containers/json", Attempts: 4, Err: errors.New("connection refused"),
+		}}},
 		{"time-out while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: passed}},
 		{"time-out while the migration runs", &wait.DetachedError{Step: "migration", Job: "f7d4f3c2", Cause: passed}},
 		{"interrupted between steps", &wait.DetachedError{Step: "images", Cause: context.Canceled}},
@@ -227,6 +234,14 @@ func TestDiagnostics(t *testing.T) {
 		{"digest stays whole", fmt.Errorf("sha256:%s is not there", strings.Repeat("0123456789abcdef", 4))},
 		{"no sense", &endpoint.ResponseError{Service: "DTR", Method: "GET", Path: "/api/v0/meta/settings", StatusCode: 200, Err: errors.New("it is not JSON")}},
 		{"interrupted look", fmt.Errorf("GET https://dtr.example.com/api/v0/meta/settings: %w", context.Canceled)},
+		{"join: a replica that is not undone", join(&replica.KeptReplicaError{
+			ReplicaID: "0123456789ab", Node: "worker4", Health: "OK",
+			Problems: []cluster.Problem{{ReplicaID: "0123456789ab", Container: "dtr-nginx-0123456789ab", Text: "is missing"}},
+		})},
+		{"join: containers that are left", join(&replica.LeftContainersError{
+			ReplicaID: "0123456789ab", Node: "worker4", Containers: []string{"dtr-nginx-0123456789ab", "dtr-rethinkdb-0123456789ab"},
+			Err: &runner.BootstrapperError{Image: "docker/dtr:2.6.8", Container: container, ExitCode: 1, Fatal: "no such replica"},
+		})},
 		{"join: interrupted", join(&wait.DetachedError{Step: "join", Container: container, Cause: context.Canceled})},
 		{"join: interrupted before its turn", join(&wait.DetachedError{Step: "join", Cause: context.Canceled})},
 		{"join: not whole", join(&cluster.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []cluster.Problem{
@@ -239,6 +254,14 @@ func TestDiagnostics(t *testing.T) {
 		{"join: preflight", join(&preflight.FailedError{Findings: preflight.Findings{
 			{Check: preflight.Node, Severity: preflight.Error, Attribute: "node", Summary: "Node worker4 is not ready", Seen: "Seen.", Todo: "To do."},
 		}})},
+		{"removal: node down, forced by hand", removal(&replica.NodeDownError{
+			ReplicaID: "0123456789ab", Node: "worker3", State: "down", ExistingReplicaID: "ba9876543210", CanForce: true,
+			Bootstrapper: &runner.BootstrapperError{Image: "docker/dtr:2.6.15", Container: container, ExitCode: 1, Log: []string{"the last line"}},
+		})},
+		{"removal: node gone, not to be forced", removal(&replica.NodeDownError{
+			ReplicaID: "0123456789ab", Node: "worker3", ExistingReplicaID: "ba9876543210",
+			Bootstrapper: &runner.BootstrapperError{Image: "docker/dtr:2.5.6", Container: container, ExitCode: 1},
+		})},
 		{"removal: interrupted", removal(&wait.DetachedError{Step: "remove", Container: container, Cause: context.Canceled})},
 		{"removal: not whole", removal(&cluster.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []cluster.Problem{
 			{ReplicaID: "0123456789ab", Text: "is still listed by DTR"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/contentcache"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -23,7 +24,7 @@ func waitDiagnostics(err error) diag.Diagnostics {
 	}
 	m := message{
 		Summary: "Terraform stopped before the DTR upgrade was finished",
-		Seen:    fmt.Sprintf("Step: %s\nReason: %s", e.Step, reason(e.Cause)),
+		Seen:    fmt.Sprintf("Step: %s\nReason: %s", e.Step, detachedReason(e)),
 		Todo:    "Nothing was stopped on the cluster. Apply again; it continues from the cluster's current state.",
 	}
 	switch {
@@ -31,14 +32,14 @@ func waitDiagnostics(err error) diag.Diagnostics {
 		m = stoppedWaitingForJob(e)
 	case e.Step == contentcache.Step:
 		m.Summary = "Terraform stopped waiting for content cache " + e.Name
-		m.Seen = "Reason: " + reason(e.Cause)
+		m.Seen = "Reason: " + detachedReason(e)
 		if len(e.Seen) > 0 {
 			m.Seen += "\nLast seen:\n  " + strings.Join(e.Seen, "\n  ")
 		}
 		m.Todo = "What was started on the cluster continues by itself; it was not stopped. Apply again to wait for it."
 	case !e.Opens.IsZero():
 		m.Summary = "Terraform stopped waiting for the maintenance window"
-		m.Seen = fmt.Sprintf("Opens next: %s\nReason: %s\nNo hop was begun meanwhile.", e.Opens.Format(time.RFC3339), reason(e.Cause))
+		m.Seen = fmt.Sprintf("Opens next: %s\nReason: %s\nNo hop was begun meanwhile.", e.Opens.Format(time.RFC3339), detachedReason(e))
 		m.Todo = "Apply again; it continues from the cluster's current state."
 	case e.Step == upgrade.StepBackup:
 		m.Summary = "Terraform stopped before the DTR upgrade was begun"
@@ -55,6 +56,14 @@ func waitDiagnostics(err error) diag.Diagnostics {
 	return m.failures()
 }
 
+// detachedReason is why the waiting ended, and who did not answer then.
+func detachedReason(e *wait.DetachedError) string {
+	if e.LastError == nil {
+		return reason(e.Cause)
+	}
+	return reason(e.Cause) + "\nLast error: " + preflight.Sentence(e.LastError)
+}
+
 const (
 	bootstrapperGoesOn = "The bootstrapper continues by itself; it was not stopped."
 	adviceAdopt        = "Apply again to wait for it: the run is adopted, and no second one is started."
@@ -63,7 +72,7 @@ const (
 func stoppedWaitingForJob(e *wait.DetachedError) message {
 	m := message{
 		Summary: "Terraform stopped waiting for a job of DTR",
-		Seen:    fmt.Sprintf("Action: %s\nReason: %s", e.Name, reason(e.Cause)),
+		Seen:    fmt.Sprintf("Action: %s\nReason: %s", e.Name, detachedReason(e)),
 	}
 	where := fmt.Sprintf("Look at %s under System > Job Logs", e.URL)
 	if e.Job == "" {

@@ -7,6 +7,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
@@ -94,7 +96,7 @@ func (c *change) join(ctx context.Context) (m Member, err error) {
 		return Member{}, err
 	}
 	defer done()
-	if _, err := c.check(ctx, PreflightJoin); err != nil {
+	if _, err := c.confirm(ctx, PreflightJoin); err != nil {
 		return Member{}, err
 	}
 	t := c.joinTask()
@@ -131,7 +133,7 @@ func (c *change) remove(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	seen, err := c.check(ctx, PreflightRemove)
+	seen, err := c.confirm(ctx, PreflightRemove)
 	if err != nil {
 		return err
 	}
@@ -145,10 +147,54 @@ func (c *change) remove(ctx context.Context) error {
 		return c.runner.Tidy(ctx, ofReplica)
 	}
 	return wait.Steps(ctx, t.Name, []wait.Step{
-		{Name: stepRemove, Run: func(ctx context.Context) error { _, err := c.runner.Perform(ctx, t); return err }},
+		{Name: stepRemove, Run: func(ctx context.Context) error { return c.runRemoval(ctx, t) }},
 		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return c.verifyRemoved(ctx, c.o.ReplicaID) }},
 		{Name: stepTidy, Run: func(ctx context.Context) error { return c.runner.Tidy(ctx, ofReplica) }},
 	})
+}
+
+// runRemoval has the bootstrapper remove the replica. If it fails and the replica's node
+// is down, that is why: the error is a *NodeDownError.
+func (c *change) runRemoval(ctx context.Context, t runner.Task) error {
+	_, err := c.runner.Perform(ctx, t)
+	failed, ok := errors.AsType[*runner.BootstrapperError](err)
+	if !ok {
+		return err
+	}
+	seen, lookErr := cluster.Look(ctx, c.runner.Cluster)
+	if lookErr != nil {
+		return err
+	}
+	replica, there := seen.Replica(c.o.ReplicaID)
+	state := nodeState(seen, replica.Node)
+	if !there || state == nodeReady {
+		return err
+	}
+	existing, _ := existingReplicaFor(seen, c.o.ExistingReplicaID, c.o.ReplicaID)
+	return &NodeDownError{
+		ReplicaID: c.o.ReplicaID, Node: replica.Node, State: state, ExistingReplicaID: existing.ID,
+		CanForce: bootstrap.CanForceRemoval(seen.CurrentVersion()), Bootstrapper: failed,
+	}
+}
+
+// nodeState is UCP's word for the state of a node, "" for a node that it does not list.
+func nodeState(seen *cluster.Snapshot, name string) string {
+	for _, n := range seen.Nodes {
+		if n.Hostname == name {
+			return n.State
+		}
+	}
+	return ""
+}
+
+// confirm is check that believes findings only if every look has had them for as long
+// as UCP's answers may be incomplete.
+func (c *change) confirm(ctx context.Context, checks func(*cluster.Snapshot, Options) preflight.Findings) (seen *cluster.Snapshot, err error) {
+	err = wait.Confirm(ctx, c.runner.Pace, func(ctx context.Context) (err error) {
+		seen, err = c.check(ctx, checks)
+		return err
+	}, runner.MayPass)
+	return seen, err
 }
 
 // check looks at the cluster. Errors among the findings are a
@@ -247,6 +293,57 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// NodeDownError says that the bootstrapper could not remove a replica whose node is
+// down.
+type NodeDownError struct {
+	ReplicaID         string
+	Node              string
+	State             string // UCP's word for the node's, "" if UCP does not list it
+	ExistingReplicaID string // another replica, to connect to
+	CanForce          bool   // the version's bootstrapper knows a forced removal
+	Bootstrapper      *runner.BootstrapperError
+}
+
+func (e *NodeDownError) Error() string {
+	state := e.State
+	if state == "" {
+		state = "not known to UCP"
+	}
+	return fmt.Sprintf("node %s of replica %s is %s: %v", e.Node, e.ReplicaID, state, e.Bootstrapper)
+}
+
+func (e *NodeDownError) Unwrap() error { return e.Bootstrapper }
+
+// KeptReplicaError says that an earlier join has not ended as it should, and that its
+// replica was not removed to try again, since DTR counts on it.
+type KeptReplicaError struct {
+	ReplicaID string
+	Node      string // that it was to join on
+	Health    string // as DTR reports it
+	Problems  []cluster.Problem
+}
+
+func (e *KeptReplicaError) Error() string {
+	return fmt.Sprintf("replica %s, which DTR reports as %s, is not as its join on node %s was to leave it: %s",
+		e.ReplicaID, e.Health, e.Node, cluster.ProblemsText(e.Problems))
+}
+
+// LeftContainersError says that a join which failed has left containers of a replica
+// that DTR does not list, and that the bootstrapper did not remove them.
+type LeftContainersError struct {
+	ReplicaID  string
+	Node       string
+	Containers []string
+	Err        error // of the removal
+}
+
+func (e *LeftContainersError) Error() string {
+	return fmt.Sprintf("containers %s on node %s are left of replica %s, which DTR does not list: %v",
+		strings.Join(e.Containers, ", "), e.Node, e.ReplicaID, e.Err)
+}
+
+func (e *LeftContainersError) Unwrap() error { return e.Err }
 
 // UnfinishedUpgradeError says that an upgrade of this provider is at work on the
 // cluster, or was begun and has not been finished.

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // joinTask has a replica join on the node. The replica's id is ours and stands on
@@ -48,17 +51,17 @@ func (c *change) joinTask() runner.Task {
 }
 
 func (c *change) joinSpec(ctx context.Context) (ucp.CreateSpec, error) {
-	seen, err := c.check(ctx, PreflightJoin)
+	seen, err := c.confirm(ctx, PreflightJoin)
 	if err != nil {
-		return ucp.CreateSpec{}, err
+		return ucp.CreateSpec{}, wait.Fail(err)
 	}
 	existing, _ := existingReplicaFor(seen, c.o.ExistingReplicaID, "")
 	version := seen.CurrentVersion()
 	if err := c.o.Images.BringBootstrapper(ctx, c.runner.Cluster, c.runner.Pace, existing.Node, version); err != nil {
-		return ucp.CreateSpec{}, err
+		return ucp.CreateSpec{}, wait.Fail(err)
 	}
 	if err := c.o.Images.BringComponents(ctx, c.runner.Cluster, c.runner.Pace, []string{c.o.Node}, version); err != nil {
-		return ucp.CreateSpec{}, err
+		return ucp.CreateSpec{}, wait.Fail(err)
 	}
 	login, err := c.runner.Login(ctx)
 	if err != nil {
@@ -111,14 +114,14 @@ func (c *change) removeTask(id string) runner.Task {
 }
 
 func (c *change) removeSpec(ctx context.Context) (ucp.CreateSpec, error) {
-	seen, err := c.check(ctx, PreflightRemove)
+	seen, err := c.confirm(ctx, PreflightRemove)
 	if err != nil {
-		return ucp.CreateSpec{}, err
+		return ucp.CreateSpec{}, wait.Fail(err)
 	}
 	existing, _ := existingReplicaFor(seen, c.o.ExistingReplicaID, c.o.ReplicaID)
 	version := seen.CurrentVersion()
 	if err := c.o.Images.BringBootstrapper(ctx, c.runner.Cluster, c.runner.Pace, existing.Node, version); err != nil {
-		return ucp.CreateSpec{}, err
+		return ucp.CreateSpec{}, wait.Fail(err)
 	}
 	login, err := c.runner.Login(ctx)
 	if err != nil {
@@ -135,29 +138,67 @@ func (c *change) removeSpec(ctx context.Context) (ucp.CreateSpec, error) {
 	}, nil
 }
 
-// rollBackJoin removes what a join that failed has left of its replica, before
-// another one is tried. The container that tells of it is kept until that is done.
-func (c *change) rollBackJoin(ctx context.Context, s runner.Container) error {
+// rollBackJoin removes what a join that failed has left of its replica, before another
+// one is tried. It keeps a replica that is whole after all, and removes none that DTR
+// has reported as healthy in any look. The container that tells of the join is kept
+// until the removal is done.
+func (c *change) rollBackJoin(ctx context.Context, s runner.Container) (kept bool, err error) {
 	id := s.Labels[cluster.LabelReplica]
-	inventory, err := cluster.Inspect(ctx, c.runner.Cluster)
-	if err != nil {
-		return err
-	}
-	if _, there := inventory.Replica(id); !there {
-		return nil
+	replica, kept, err := c.judgeJoin(ctx, id)
+	if err != nil || kept || replica.ID == "" {
+		return kept, err
 	}
 	tflog.Warn(ctx, "A replica that was left half done is removed", map[string]any{"replica_id": id, "node": c.o.Node})
 	if _, err := c.runner.SetAside(ctx, s); err != nil {
-		return err
+		return false, err
 	}
 	t := c.removeTask(id)
-	if _, err := c.runner.Perform(ctx, t); err != nil {
-		return err
+	if _, err = c.runner.Perform(ctx, t); err == nil {
+		err = c.verifyRemoved(ctx, id)
 	}
-	if err := c.verifyRemoved(ctx, id); err != nil {
-		return err
+	if err != nil && ctx.Err() == nil && !replica.Listed {
+		left := &LeftContainersError{ReplicaID: id, Node: replica.Node, Err: err}
+		for _, part := range slices.Sorted(maps.Keys(replica.Containers)) {
+			left.Containers = append(left.Containers, replica.Containers[part].Name)
+		}
+		return false, left
 	}
-	return c.runner.Tidy(ctx, t.Owns)
+	if err != nil {
+		return false, err
+	}
+	return false, c.runner.Tidy(ctx, t.Owns)
+}
+
+// judgeJoin looks at the replica of a join that failed, for as long as UCP's answers may
+// be incomplete. If it is whole, it is to be kept. Otherwise it may be undone, and is
+// returned as it was seen last, empty if neither DTR nor UCP has shown it in any look.
+// The error is a *KeptReplicaError if DTR has reported it as healthy, or as being on
+// another node than the join's.
+func (c *change) judgeJoin(ctx context.Context, id string) (replica cluster.Replica, kept bool, err error) {
+	lasting := wait.Lasting{Limit: c.runner.Pace.Consistent}
+	var counted *KeptReplicaError
+	err = wait.Until(ctx, c.runner.Pace, func(ctx context.Context) (bool, error) {
+		seen, err := cluster.Look(ctx, c.runner.Cluster)
+		if err != nil {
+			return false, err
+		}
+		problems := notJoined(seen.Inventory, id, c.o.Node)
+		if kept = len(problems) == 0; kept {
+			return true, nil
+		}
+		if now, there := seen.Replica(id); there {
+			replica = now
+			sick, _ := seen.UnhealthyReason(now)
+			if now.Listed && (sick == "" || now.Node != c.o.Node) {
+				counted = &KeptReplicaError{ReplicaID: id, Node: c.o.Node, Health: seen.Status.Health[id], Problems: problems}
+			}
+		}
+		return lasting.Seen(true), nil
+	})
+	if err == nil && !kept && counted != nil {
+		err = counted
+	}
+	return replica, kept, err
 }
 
 // othersAtWork is the error of a bootstrapper that has begun to run since the

@@ -2,13 +2,14 @@ package runner
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
@@ -23,16 +24,22 @@ func (r *Runner) follow(ctx context.Context, c Container, t Task) error {
 	go r.passLog(logCtx, c, logEnded)
 
 	target := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
+	missing := wait.Lasting{Limit: r.Pace.Consistent}
 	var result error
 	err := wait.UntilOr(ctx, r.Pace, logEnded, func(ctx context.Context) (bool, error) {
 		now, err := r.Look(ctx, c)
-		switch {
-		case errdefs.IsNotFound(err):
-			result = r.resultAfterRemoval(ctx, c, t)
-			return true, nil
-		case err != nil:
-			return false, err
-		case !now.Running():
+		if errdefs.IsNotFound(err) {
+			if !missing.Seen(true) {
+				return false, nil
+			}
+			result, err = r.resultAfterRemoval(ctx, c, t)
+			return err == nil, err
+		}
+		if err != nil {
+			return false, r.nodeDown(ctx, c.Name, err)
+		}
+		missing.Seen(false)
+		if !now.Running() {
 			result = r.exitError(ctx, now, t)
 			return true, nil
 		}
@@ -41,10 +48,15 @@ func (r *Runner) follow(ctx context.Context, c Container, t Task) error {
 		}
 		return false, nil
 	})
-	if err != nil {
-		return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: err}
+	switch down, isDown := errors.AsType[*NodeDownError](err); {
+	case err == nil:
+		return result
+	case ctx.Err() != nil:
+		return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
+	case isDown:
+		return down
 	}
-	return result
+	return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: err}
 }
 
 // Look reads the state of the container again.
@@ -56,15 +68,12 @@ func (r *Runner) Look(ctx context.Context, c Container) (Container, error) {
 // resultAfterRemoval is the result of a run whose container was removed before its
 // exit status could be read. Another apply removes it once the task is done; then the
 // cluster shows that. Otherwise it is a *BootstrapperError with Missing set.
-func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) error {
+func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) (result, err error) {
 	inventory, err := cluster.Inspect(ctx, r.Cluster)
-	if err != nil {
-		return err
+	if err != nil || len(t.Problems(c, inventory)) == 0 {
+		return nil, err
 	}
-	if len(t.Problems(c, inventory)) == 0 {
-		return nil
-	}
-	return &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}
+	return &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}, nil
 }
 
 // exitError is the failure of a bootstrapper that has ended: a *BootstrapperError if
@@ -72,7 +81,16 @@ func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) er
 // If the context ends first, it is a *wait.DetachedError.
 func (r *Runner) exitError(ctx context.Context, c Container, t Task) error {
 	var summary LogSummary
-	err := r.readLog(ctx, c, time.Time{}, false, summary.Add)
+	pace := r.Pace
+	pace.Outage = pace.Consistent // the exit status alone will do
+	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
+		summary = LogSummary{}
+		err := r.readLog(ctx, c, nil, false, summary.Add)
+		if errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err) {
+			err = wait.Fail(err)
+		}
+		return err == nil, err
+	})
 	if ctx.Err() != nil {
 		return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: context.Cause(ctx)}
 	}
@@ -85,18 +103,13 @@ func (r *Runner) exitError(ctx context.Context, c Container, t Task) error {
 	return nil
 }
 
-// passLog copies the bootstrapper's log into Terraform's as it is written. It
-// reconnects when the stream breaks off, and signals each end of it.
+// passLog copies the bootstrapper's log into Terraform's as it is written, each line
+// once. It reconnects when the stream breaks off, and signals each end of it.
 func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}) {
-	var since time.Time
+	var read ucp.LogMark
 	pause := wait.NewPause(r.Pace.Poll)
 	for ctx.Err() == nil {
-		err := r.readLog(ctx, c, since, true, func(record bootstrap.Record) {
-			if !record.Time.IsZero() {
-				since = record.Time
-			}
-			LogRecord(ctx, record)
-		})
+		err := r.readLog(ctx, c, &read, true, func(record bootstrap.Record) { LogRecord(ctx, record) })
 		if err != nil && ctx.Err() == nil {
 			tflog.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
 		}
@@ -113,9 +126,9 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 	}
 }
 
-// readLog reads the log record by record, the password masked.
-func (r *Runner) readLog(ctx context.Context, c Container, since time.Time, follow bool, each func(bootstrap.Record)) error {
-	log, err := c.engine.Logs(ctx, c.ID, since, follow)
+// readLog reads the log record by record, from the mark on, the password masked.
+func (r *Runner) readLog(ctx context.Context, c Container, from *ucp.LogMark, follow bool, each func(bootstrap.Record)) error {
+	log, err := c.engine.Logs(ctx, c.ID, from, follow)
 	if err != nil {
 		return err
 	}

@@ -266,7 +266,7 @@ func TestPerformRunsAFailedBootstrapperAgain(t *testing.T) {
 			task.SkipIfDone = tt.skipIfDone
 			var calls []string
 			task.BeforeStart = func(context.Context) error { calls = append(calls, "check"); return tt.refuse }
-			task.RollBack = func(context.Context, Container) error { calls = append(calls, "roll back"); return nil }
+			task.RollBack = func(context.Context, Container) (bool, error) { calls = append(calls, "roll back"); return false, nil }
 			task.StillNeeded = func(_ context.Context, retry bool) (bool, error) {
 				calls = append(calls, map[bool]string{false: "needed", true: "needed (retry)"}[retry])
 				return true, nil

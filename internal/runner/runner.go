@@ -7,6 +7,8 @@ package runner
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +27,9 @@ const (
 	startLimit = time.Minute
 	// cleanupLimit bounds the removal of a container, also after a cancel.
 	cleanupLimit = 30 * time.Second
+	// readableLogDriver is the log driver of a bootstrapper's container. What an engine
+	// uses by default may not be readable, and the log is where a failure is explained.
+	readableLogDriver = "json-file"
 )
 
 // Runner runs bootstrappers on one cluster.
@@ -123,24 +128,65 @@ func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, er
 		spec.Node = "" // an engine outside UCP has no nodes
 	}
 	spec.Labels[cluster.LabelCluster], spec.Labels[cluster.LabelProvider] = r.Host, r.ProviderVersion
-	id, err := engine.Create(ctx, spec)
-	if err != nil {
-		return Container{}, fmt.Errorf("create container %s from image %s: %w", spec.Name, spec.Image, err)
+	spec.Labels[cluster.LabelNonce] = rand.Text()
+	if spec.LogDriver == "" {
+		spec.LogDriver = readableLogDriver
 	}
-	made := ucp.ContainerState{ID: id, Name: spec.Name, Image: spec.Image, Status: cluster.StateCreated, Labels: spec.Labels}
-	return Container{made, engine}, nil
+	id, err := engine.Create(ctx, spec)
+	switch {
+	case err == nil:
+		made := ucp.ContainerState{ID: id, Name: spec.Name, Image: spec.Image, Status: cluster.StateCreated, Labels: spec.Labels}
+		return Container{made, engine}, nil
+	case wait.IsOutage(err), errdefs.IsConflict(err):
+		return r.created(ctx, engine, spec, err)
+	}
+	return Container{}, createError(spec, err)
+}
+
+func createError(spec ucp.CreateSpec, err error) error {
+	return fmt.Errorf("create container %s from image %s: %w", spec.Name, spec.Image, err)
+}
+
+// created looks for the container of a request to create it that failed: it may have
+// been carried out all the same, and only its answer been lost. The container is known
+// by its nonce. If there is none, the error is that of the request.
+func (r *Runner) created(ctx context.Context, engine *ucp.Engine, spec ucp.CreateSpec, failure error) (made Container, err error) {
+	missing := wait.Lasting{Limit: r.Pace.Consistent}
+	err = wait.Until(ctx, r.Pace, func(ctx context.Context) (bool, error) {
+		state, err := engine.Container(ctx, spec.Name)
+		switch {
+		case errdefs.IsNotFound(err) && !missing.Seen(true):
+			return false, nil
+		case errdefs.IsNotFound(err) && errdefs.IsConflict(failure):
+			return false, wait.Fail(&BlockedError{Container: spec.Name, Err: failure})
+		case errdefs.IsNotFound(err):
+			return false, wait.Fail(createError(spec, failure))
+		case err != nil:
+			return false, err
+		case state.Labels[cluster.LabelNonce] != spec.Labels[cluster.LabelNonce]:
+			return false, wait.Fail(createError(spec, errors.Join(errdefs.ErrConflict, failure)))
+		}
+		made = Container{state, engine}
+		return true, nil
+	})
+	return made, err
 }
 
 // Remove removes a container that does not run. It returns false if the container
 // was gone already, or runs by now.
 func (r *Runner) Remove(ctx context.Context, c Container) (bool, error) {
-	switch err := c.engine.Remove(ctx, c.ID); {
-	case errdefs.IsNotFound(err), errdefs.IsConflict(err):
+	err := r.remove(ctx, c)
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
 		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("remove container %s: %w", c.Name, err)
 	}
-	return true, nil
+	return err == nil, err
+}
+
+func (r *Runner) remove(ctx context.Context, c Container) error {
+	if err := c.engine.Remove(ctx, c.ID); err != nil {
+		return fmt.Errorf("remove container %s: %w", c.Name, err)
+	}
+	return nil
 }
 
 // Discard kills and removes a container, also after a cancel.
@@ -164,6 +210,55 @@ type ForeignContainerError struct {
 
 func (e *ForeignContainerError) Error() string {
 	return fmt.Sprintf("container %s (%s, %s) was not started by this provider", e.Container, e.Image, e.Status)
+}
+
+// BlockedError says that a container keeps a bootstrapper's from being created, and
+// that nothing has changed about it for as long as UCP's answers may lag behind.
+type BlockedError struct {
+	Container string
+	Status    string // "" if the engine says that there is no container of the name that it calls taken
+	Err       error  // the engine's answer; nil if the status says it all
+}
+
+func (e *BlockedError) Error() string {
+	switch {
+	case e.Status == "":
+		return fmt.Sprintf("the name %s is taken, and there is no container of that name: %v", e.Container, e.Err)
+	case e.Err == nil:
+		return fmt.Sprintf("container %s stays in state %s", e.Container, e.Status)
+	}
+	return fmt.Sprintf("container %s (%s) is in the way: %v", e.Container, e.Status, e.Err)
+}
+
+// NodeDownError says that a bootstrapper's container is on a node that UCP does not
+// reach. It may still run there.
+type NodeDownError struct {
+	Container string
+	Node      string
+	Err       error // of the request to the container, nil if none was made
+}
+
+func (e *NodeDownError) Error() string {
+	text := fmt.Sprintf("container %s is on node %s, which is down", e.Container, e.Node)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// nodeDown makes a *NodeDownError of the error of a request to a container, if UCP
+// says that the container's node is down.
+func (r *Runner) nodeDown(ctx context.Context, name string, err error) error {
+	inventory, listErr := cluster.Inspect(ctx, r.Cluster)
+	if listErr != nil {
+		return err
+	}
+	for _, c := range inventory.Bootstrappers {
+		if c.HostDown() && cluster.BaseName(c.Name) == cluster.BaseName(name) {
+			return &NodeDownError{Container: cluster.BaseName(c.Name), Node: c.Node, Err: err}
+		}
+	}
+	return err
 }
 
 // Attach connects to the container's output. It is called before Start, so that no

@@ -3,12 +3,14 @@ package runner
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -40,9 +42,10 @@ type Task struct {
 	// SkipIfDone has the task not repeated if the cluster shows that it is done, even
 	// if its bootstrapper reported a failure.
 	SkipIfDone bool
-	// RollBack undoes what a bootstrapper has left half done, before it is run again;
-	// nil if running it again is enough.
-	RollBack func(context.Context, Container) error
+	// RollBack undoes what a bootstrapper has left half done, before it is run again. It
+	// keeps what turns out to be whole, and then the task is done. nil if running the
+	// bootstrapper again is enough.
+	RollBack func(context.Context, Container) (kept bool, err error)
 	// Keep reports whether a container is to be renamed instead of removed, since its
 	// labels tell what would be lost before another one has them; nil keeps none.
 	Keep func(Container) bool
@@ -62,10 +65,10 @@ func (t Task) checkBeforeStart(ctx context.Context) error {
 //
 // Perform returns the container, or the zero value if the task was done without one.
 // With an error it returns the container that it looked at last, if any. Errors: a
-// *BootstrapperError, a *ForeignContainerError, a *wait.DetachedError, those of the
-// task's functions and those of the clients.
+// *BootstrapperError, a *ForeignContainerError, a *BlockedError, a *NodeDownError, a
+// *wait.DetachedError, those of the task's functions and those of the clients.
 func (r *Runner) Perform(ctx context.Context, t Task) (Container, error) {
-	p := &taskRun{Runner: r, task: t, starting: r.NewStarting()}
+	p := &taskRun{Runner: r, task: t, starting: r.NewStarting(), nonces: map[string]bool{}, blocked: wait.Lasting{Limit: r.Pace.Consistent}}
 	err := wait.Until(ctx, r.Pace, p.next)
 	if err != nil && ctx.Err() != nil {
 		err = wait.Detached(ctx, t.Step, err)
@@ -78,18 +81,29 @@ type taskRun struct {
 	*Runner
 	task      Task
 	starting  *Starting
-	retry     bool // the task's bootstrapper failed: run it again even if the cluster shows the task as done
+	nonces    map[string]bool // of the containers that this run has asked for
+	retry     bool            // the task's bootstrapper failed: run it again even if the cluster shows the task as done
 	container Container
+	blockedBy string // the reason of the last blockedError
+	blocked   wait.Lasting
+}
+
+// blockedError is what keeps the next step from being taken. Another apply may have
+// been faster; it is an error of the run only if it lasts.
+type blockedError struct {
+	error
+	reason string
 }
 
 // next takes the next step of the task. It returns false to be called again after a
-// pause: another apply was faster, or has to be waited for.
+// pause: another apply was faster, or has to be waited for. An outage is an error that
+// is not marked.
 func (p *taskRun) next(ctx context.Context) (done bool, err error) {
 	if err := p.waitForPhase2(ctx); err != nil {
 		return false, wait.Fail(err)
 	}
 	var found bool
-	p.container, found, err = p.Find(ctx)
+	p.container, found, err = p.find(ctx)
 	switch {
 	case err != nil:
 	case found:
@@ -97,10 +111,47 @@ func (p *taskRun) next(ctx context.Context) (done bool, err error) {
 	default:
 		done, err = p.begin(ctx)
 	}
-	if err != nil {
+	blocked, isBlocked := errors.AsType[*blockedError](err)
+	if !isBlocked || blocked.reason != p.blockedBy {
+		p.blocked.Seen(false)
+	}
+	switch {
+	case isBlocked:
+		if p.blockedBy = blocked.reason; p.blocked.Seen(true) {
+			return false, wait.Fail(blocked.error)
+		}
+		tflog.Info(ctx, "The bootstrapper's container cannot be made yet", map[string]any{"reason": blocked.Error()})
+		return false, nil
+	case err != nil && !MayPass(err):
 		return false, wait.Fail(err)
 	}
-	return done, nil
+	return done, err
+}
+
+// find is Find that tells of a node that is down.
+func (p *taskRun) find(ctx context.Context) (Container, bool, error) {
+	c, found, err := p.Find(ctx)
+	if err != nil && MayPass(err) {
+		err = p.nodeDown(ctx, p.ContainerName(), err)
+	}
+	return c, found, err
+}
+
+// MayPass reports whether the error of a look is an outage, or comes of a list of
+// containers that is not complete yet.
+func MayPass(err error) bool {
+	_, shownNone := errors.AsType[*cluster.NoReplicasError](err)
+	_, down := errors.AsType[*NodeDownError](err)
+	_, detached := errors.AsType[*wait.DetachedError](err)
+	return !detached && (shownNone || down || wait.IsOutage(err))
+}
+
+// failUnlessOutage marks what is no outage as final, for a look of wait.Until.
+func failUnlessOutage(err error) error {
+	if err == nil || MayPass(err) {
+		return err
+	}
+	return wait.Fail(err)
 }
 
 // begin starts a bootstrapper where there is no container.
@@ -120,21 +171,38 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 	}
 	spec.Name = p.ContainerName()
 	made, err := p.Create(ctx, spec)
-	if errdefs.IsConflict(err) {
-		return false, nil // another apply was faster
-	}
-	if err != nil {
+	p.nonces[spec.Labels[cluster.LabelNonce]] = true
+	switch {
+	case errdefs.IsConflict(err), answered(err) && MayPass(err): // another apply was faster, or the engine is not ready
+		return false, &blockedError{err, "create"}
+	case err != nil:
 		return false, err
 	}
-	started, err := p.start(ctx, made)
-	if errdefs.IsNotFound(err) {
-		return false, nil // another apply took it for one that was left behind, and removed it
+	return p.launch(ctx, made)
+}
+
+// answered reports whether the error of a request is an answer to it.
+func answered(err error) bool {
+	_, unreachable := errors.AsType[*endpoint.UnreachableError](err)
+	_, unusable := errors.AsType[*endpoint.ResponseError](err)
+	return err != nil && !unreachable && !unusable
+}
+
+// launch starts a container that this run has created, and waits for its end.
+func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error) {
+	p.container = Container{}
+	started, err := p.start(ctx, c)
+	if errdefs.IsNotFound(err) { // another apply took it for one that was left behind, and removed it
+		return false, &blockedError{err, "start"}
 	}
 	if err != nil || !started {
-		return true, err
+		return err == nil, err
 	}
-	p.container = made
-	return true, p.follow(ctx, made, p.task)
+	p.container = c
+	if err := p.follow(ctx, c, p.task); err != nil {
+		return false, wait.Fail(err)
+	}
+	return true, nil
 }
 
 // goOn adopts the container that was found, waits for it, or makes room for another.
@@ -144,8 +212,15 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 	case c.Running() && owned:
 		tflog.Info(ctx, "Bootstrapper is adopted", map[string]any{"container": c.Name, "id": c.ID, "hop": p.task.Name})
 		p.Runs++
-		return true, p.follow(ctx, c, p.task)
-	case c.Status == cluster.StateRemoving, p.starting.Is(c):
+		if err := p.follow(ctx, c, p.task); err != nil {
+			return false, wait.Fail(err)
+		}
+		return true, nil
+	case c.Status == cluster.StateCreated && p.nonces[c.Labels[cluster.LabelNonce]]: // the answer to its creation, or to its start, was lost
+		return p.launch(ctx, c)
+	case c.Status == cluster.StateRemoving:
+		return false, &blockedError{&BlockedError{Container: c.Name, Status: c.Status}, c.ID + c.Status}
+	case p.starting.Is(c):
 		return false, nil
 	case c.Status != cluster.StateCreated && !owned && p.task.Conflict(c) != nil:
 		return false, p.task.Conflict(c)
@@ -160,6 +235,16 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 	if err := p.task.checkBeforeStart(ctx); err != nil {
 		return false, err
 	}
+	if owned && p.task.RollBack != nil && c.Status != cluster.StateCreated {
+		kept, err := p.task.RollBack(ctx, c)
+		if err != nil {
+			return false, wait.Fail(err)
+		}
+		if kept {
+			p.Runs++
+			return true, nil
+		}
+	}
 	cleared, err := p.clear(ctx, c)
 	// If another apply has removed it first, that apply repeats the task.
 	p.retry = cleared && owned && c.Status != cluster.StateCreated
@@ -168,37 +253,38 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 
 // settled reports whether a bootstrapper that has ended has done this task. Its exit
 // status and its log are believed only if the cluster shows the same. UCP's list of
-// containers may lag behind, so it is read for as long as Pace.Consistent allows.
+// containers may lag behind one that has ended just now, and be incomplete at any
+// time: then it is read for as long as Pace.Consistent allows.
 func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 	if !p.task.Owns(c) || c.Status == cluster.StateCreated {
 		return false, nil
 	}
-	patience := p.Pace.Consistent
-	if err := p.exitError(ctx, c, p.task); err != nil {
+	failure := p.exitError(ctx, c, p.task)
+	if failure != nil {
 		if ctx.Err() != nil {
 			return false, &wait.DetachedError{Step: p.task.Step, Cause: context.Cause(ctx)}
 		}
-		tflog.Warn(ctx, "An earlier bootstrapper failed", map[string]any{"container": c.Name, "error": err.Error()})
+		tflog.Warn(ctx, "An earlier bootstrapper failed", map[string]any{"container": c.Name, "error": failure.Error()})
 		if !p.task.SkipIfDone {
 			return false, nil
 		}
-		patience = 0
 	}
-	began := time.Now() // not the container's end, which is by the engine's clock
+	lasting := wait.Lasting{Limit: p.Pace.Consistent}
 	var problems []cluster.Problem
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		inventory, err := cluster.Inspect(ctx, p.Cluster)
 		if err != nil {
-			return false, wait.Fail(err)
+			return false, failUnlessOutage(err)
 		}
 		problems = p.task.Problems(c, inventory)
-		return len(problems) == 0 || time.Since(began) >= patience, nil
+		doubtful := failure == nil && (c.endedWithin(p.Pace.Consistent) || incomplete(inventory))
+		return len(problems) == 0 || !doubtful || lasting.Seen(true), nil
 	})
 	if err != nil {
-		return false, wait.Detached(ctx, p.task.Step, err)
+		return false, wait.Fail(wait.Detached(ctx, p.task.Step, err))
 	}
 	if len(problems) > 0 {
-		tflog.Warn(ctx, "An earlier bootstrapper did not do all of its work and is run again", map[string]any{
+		tflog.Warn(ctx, "An earlier bootstrapper did not do all of its work", map[string]any{
 			"container": c.Name, "problems": cluster.ProblemsText(problems),
 		})
 		return false, nil
@@ -207,25 +293,39 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 	return true, nil
 }
 
+// endedWithin reports whether the container ended so short a time before it was looked
+// at, by the engine's own clock.
+func (c Container) endedWithin(d time.Duration) bool {
+	return c.Now.IsZero() || c.FinishedAt.IsZero() || c.Now.Sub(c.FinishedAt) < d
+}
+
+// incomplete reports whether UCP does not show all containers of the replicas that DTR
+// lists.
+func incomplete(i *cluster.Inventory) bool {
+	return slices.ContainsFunc(i.Replicas, func(r cluster.Replica) bool { return r.Listed && len(r.Missing()) > 0 })
+}
+
 // clear removes a container that has ended or was never started, so that its name is
-// free for a new one; a record is renamed instead. It returns false if the container
-// was gone already, or runs by now.
+// free for a new one; a record is renamed instead. It returns false if another apply
+// was faster, and a *blockedError if the container runs by now or cannot be removed.
 func (p *taskRun) clear(ctx context.Context, c Container) (bool, error) {
 	if p.task.Keep != nil && p.task.Keep(c) {
 		if kept, err := p.SetAside(ctx, c); kept || err != nil {
 			return kept, err
 		}
 	}
-	switch {
-	case c.Status == cluster.StateCreated:
-	case p.task.Owns(c) && p.task.RollBack != nil:
-		if err := p.task.RollBack(ctx, c); err != nil {
-			return false, err
-		}
-	case !p.task.Owns(c) && cluster.IsRecord(c.Labels):
+	if c.Status != cluster.StateCreated && !p.task.Owns(c) && cluster.IsRecord(c.Labels) {
 		return p.SetAside(ctx, c)
 	}
-	return p.Remove(ctx, c)
+	switch err := p.remove(ctx, c); {
+	case errdefs.IsNotFound(err):
+		return false, nil
+	case err != nil && answered(err):
+		return false, &blockedError{&BlockedError{Container: c.Name, Status: c.Status, Err: err}, c.ID + c.Status}
+	case err != nil:
+		return false, err
+	}
+	return true, nil
 }
 
 // start starts the container that was just created, if its task is still needed.
@@ -236,24 +336,66 @@ func (p *taskRun) start(ctx context.Context, c Container) (bool, error) {
 	needed := false
 	err := p.waitForBackup(ctx)
 	if err == nil {
-		needed, err = p.task.StillNeeded(ctx, p.retry)
+		err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) (err error) {
+			needed, err = p.task.StillNeeded(ctx, p.retry)
+			return err
+		}, MayPass)
 	}
 	if err != nil || !needed {
-		dropCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
-		defer cancel()
-		_, dropErr := p.Remove(dropCtx, c)
-		return false, errors.Join(err, dropErr)
+		if err = errors.Join(err, p.drop(ctx, c)); err != nil {
+			err = wait.Fail(err)
+		}
+		return false, err
 	}
-	// A cancel must not end this request: it would stay unknown whether the container
+	// A cancel must not end these requests: it would stay unknown whether the container
 	// was started.
-	startCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startLimit)
+	ctx = context.WithoutCancel(ctx)
+	startCtx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := c.Start(startCtx); err != nil {
-		return false, err
+		if errdefs.IsNotFound(err) {
+			return false, err
+		}
+		if err := p.startedAllTheSame(ctx, c, err); err != nil {
+			return false, err
+		}
 	}
 	p.Runs++
 	tflog.Info(ctx, "Bootstrapper is started", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "hop": p.task.Name})
 	return true, nil
+}
+
+// drop removes a container that is not to be started, also after a cancel.
+func (p *taskRun) drop(ctx context.Context, c Container) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	defer cancel()
+	_, err := p.Remove(ctx, c)
+	return err
+}
+
+// startedAllTheSame looks whether a container runs, or has run, although the request
+// to start it failed: its answer may have been lost. If it was not started, the error
+// is that of the request; if that was refused, the container is removed.
+func (p *taskRun) startedAllTheSame(ctx context.Context, c Container, failure error) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	idle := wait.Lasting{Limit: p.Pace.Consistent}
+	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
+		now, err := p.Look(ctx, c)
+		switch {
+		case err != nil:
+			return false, err
+		case now.Running(), !now.StartedAt.IsZero():
+			return true, nil
+		case idle.Seen(true):
+			return false, wait.Fail(failure)
+		}
+		return false, nil
+	})
+	if errors.Is(err, failure) && answered(failure) {
+		return wait.Fail(errors.Join(err, p.drop(ctx, c)))
+	}
+	return err
 }
 
 // waitForBackup waits while another apply may be about to start its backup's
@@ -264,7 +406,7 @@ func (p *taskRun) waitForBackup(ctx context.Context) error {
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		backup, found, err := p.FindNamed(ctx, cluster.BackupName(p.Host))
 		if err != nil {
-			return false, wait.Fail(err)
+			return false, failUnlessOutage(err)
 		}
 		return !found || !starting.Is(backup), nil
 	})
@@ -272,33 +414,34 @@ func (p *taskRun) waitForBackup(ctx context.Context) error {
 }
 
 // waitForPhase2 waits for the end of a second phase whose first phase is gone. It
-// still replaces containers, and a new bootstrapper would refuse to run beside it.
+// still replaces containers, and a new bootstrapper would refuse to run beside it. A
+// node that is down with it is an outage, whose *NodeDownError names the node.
 func (p *taskRun) waitForPhase2(ctx context.Context) error {
 	orphaned := false
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		inventory, err := cluster.Inspect(ctx, p.Cluster)
 		if err != nil {
-			return false, wait.Fail(err)
+			return false, failUnlessOutage(err)
 		}
-		orphaned = false
-		for _, c := range inventory.Bootstrappers {
-			orphaned = orphaned || cluster.IsPhase2(c) && c.Running()
-		}
-		if !orphaned {
+		i := slices.IndexFunc(inventory.Bootstrappers, func(c ucp.Container) bool { return cluster.IsPhase2(c) && (c.Running() || c.Lost()) })
+		if orphaned = i >= 0; !orphaned {
 			return true, nil
 		}
-		first, found, err := p.Find(ctx)
-		if err != nil {
-			return false, wait.Fail(err)
-		}
-		if found && first.Running() {
+		first, found, err := p.find(ctx)
+		phase2 := inventory.Bootstrappers[i]
+		switch {
+		case found && first.Running():
 			return true, nil
+		case phase2.Lost():
+			return false, &NodeDownError{Container: cluster.Phase2Name, Node: phase2.Node, Err: err}
+		case err != nil:
+			return false, failUnlessOutage(err)
 		}
 		tflog.Info(ctx, "The second phase of an earlier bootstrapper is still at work", map[string]any{"container": cluster.Phase2Name})
 		return false, nil
 	})
 	if err != nil && ctx.Err() != nil && orphaned {
-		return &wait.DetachedError{Step: p.task.Step, Container: cluster.Phase2Name, Cause: context.Cause(ctx)}
+		return &wait.DetachedError{Step: p.task.Step, Container: cluster.Phase2Name, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
 	}
 	return wait.Detached(ctx, p.task.Step, err)
 }

@@ -77,6 +77,7 @@ var calls = map[string]struct {
 			Labels: map[string]string{"com.example.hop": "2.5.6-2.6.15"}, Env: []string{"UCP_URL=https://ucp.example.com", "constraint:node==worker1"},
 			Image:     "docker/dtr:2.6.15",
 			StartedAt: time.Date(2018, 6, 26, 8, 0, 1, 5e8, time.UTC), FinishedAt: time.Date(2018, 6, 26, 8, 10, 1, 5e8, time.UTC),
+			Now: time.Date(2018, 6, 26, 8, 10, 5, 0, time.UTC),
 		},
 	},
 	"create": {
@@ -128,15 +129,15 @@ var calls = map[string]struct {
 		func(ctx context.Context, e *Engine) (any, error) { return nil, e.Discard(ctx, "x") }, nil,
 	},
 	"logs": {
-		"GET /containers/x/logs?since=1530000000.000000005&stderr=1&stdout=1",
+		"GET /containers/x/logs?since=1530000000.000000005&stderr=1&stdout=1&timestamps=1",
 		func(ctx context.Context, e *Engine) (any, error) {
-			return readLogs(e.Logs(ctx, "x", time.Unix(1530000000, 5), false))
+			return readLogs(e.Logs(ctx, "x", &LogMark{at: time.Unix(1530000000, 5)}, false))
 		}, "one\ntwo\n",
 	},
 	"follow logs": {
-		"GET /containers/x/logs?follow=1&stderr=1&stdout=1",
+		"GET /containers/x/logs?follow=1&stderr=1&stdout=1&timestamps=1",
 		func(ctx context.Context, e *Engine) (any, error) {
-			return readLogs(e.Logs(ctx, "x", time.Time{}, true))
+			return readLogs(e.Logs(ctx, "x", nil, true))
 		}, "one\ntwo\n",
 	},
 	"nodes": {

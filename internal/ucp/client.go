@@ -62,7 +62,7 @@ func New(c Config) (*Client, error) {
 	}
 	client := &Client{endpoint: e, config: c}
 	client.session = &session{
-		login: client.login, try: client.try,
+		login: client.login, service: e.Service(), url: e.URL() + loginPath, try: client.try,
 		shortest: e.Limits().WaitMin, longest: e.Limits().WaitMax, patience: cmp.Or(c.Patience, defaultPatience),
 	}
 	return client, nil

@@ -170,10 +170,12 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
+// TestSessionSurvivesAnImpatientCaller has a login hang: it goes on, and whoever does
+// not wait for it learns who did not answer.
 func TestSessionSurvivesAnImpatientCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logins := 0
-		s := &session{login: func(ctx context.Context) (string, error) {
+		s := &session{service: "UCP", url: "https://ucp/auth/login", login: func(ctx context.Context) (string, error) {
 			logins++
 			select {
 			case <-ctx.Done():
@@ -186,8 +188,9 @@ func TestSessionSurvivesAnImpatientCaller(t *testing.T) {
 		defer cancel()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := s.get(impatient); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("error %v", err)
+			_, err := s.get(impatient)
+			if hung, ok := errors.AsType[*endpoint.UnreachableError](err); !ok || hung.Service != "UCP" || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v, want it to name UCP", err)
 			}
 		})
 		synctest.Wait()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
@@ -133,7 +134,7 @@ func (c *connection) under(token string) (*clients, error) {
 	if c.clients != nil && c.clients.token == token {
 		return c.clients, nil
 	}
-	api, err := c.newClient(token, c.endpoint.RoundTripper())
+	api, err := c.newClient(token, c.endpoint.RoundTripper(), client.WithHTTPResponseHook(noteHead))
 	if err != nil {
 		return nil, err
 	}
@@ -180,9 +181,13 @@ func ask[T any](ctx context.Context, c *connection, token string, f func(context
 		return result, err
 	}
 	ctx, failure := endpoint.KeepFailure(ctx)
+	ctx, head := keepHead(ctx)
 	result, err = f(ctx, under.api)
-	if err != nil && failure() != nil {
+	switch {
+	case err != nil && failure() != nil:
 		return result, failure() // the same, with its type
+	case err != nil && (head.status == http.StatusBadGateway || head.status == http.StatusGatewayTimeout):
+		return result, gatewayError{err}
 	}
 	return result, err
 }
@@ -196,6 +201,36 @@ func (c *connection) do(ctx context.Context, limit time.Duration, what string, f
 	})
 	return c.failed(ctx, what, err)
 }
+
+// head is what moby/client hides of an answer.
+type head struct {
+	status int
+	date   time.Time
+}
+
+type headKey struct{}
+
+// keepHead returns a context for one call, and what will be the head of its last answer. A context that has one keeps it.
+func keepHead(ctx context.Context) (context.Context, *head) {
+	if h, ok := ctx.Value(headKey{}).(*head); ok {
+		return ctx, h
+	}
+	h := &head{}
+	return context.WithValue(ctx, headKey{}, h), h
+}
+
+// noteHead is the client's hook for it.
+func noteHead(answer *http.Response) {
+	if h, ok := answer.Request.Context().Value(headKey{}).(*head); ok {
+		h.status = answer.StatusCode
+		h.date, _ = http.ParseTime(answer.Header.Get("Date"))
+	}
+}
+
+// gatewayError is the answer of a gateway that does not reach the engine, for which moby/client has no class.
+type gatewayError struct{ error }
+
+func (e gatewayError) Unwrap() []error { return []error{e.error, cerrdefs.ErrUnavailable} }
 
 // failed gives an error its context.
 func (c *connection) failed(ctx context.Context, what string, err error) error {

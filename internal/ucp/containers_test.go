@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
@@ -105,8 +104,38 @@ func TestLogsCutShort(t *testing.T) {
 			lose(w, r)
 		},
 	})
-	if got, err := readLogs(s.engine().Logs(t.Context(), "x", time.Time{}, true)); err == nil || got != "one\n" {
+	if got, err := readLogs(s.engine().Logs(t.Context(), "x", nil, true)); err == nil || got != "one\n" {
 		t.Errorf("%q, error %v: an end that is none", got, err)
+	}
+}
+
+// TestLogIsReadOn reads a log whose stream ends early and late, the last time with
+// lines of the same time.
+func TestLogIsReadOn(t *testing.T) {
+	lines := []string{
+		"2020-01-02T03:04:05.000000001Z one\n", "2020-01-02T03:04:05.000000002Z two\n",
+		"2020-01-02T03:04:05.000000002Z three\n", "2020-01-02T03:04:06Z four of them\n",
+	}
+	upTo := 2
+	s := serveUCP(t, "1.37", handlers{
+		"GET /containers/x/json": file("container.json"),
+		"GET /containers/x/logs": func(w http.ResponseWriter, r *http.Request) {
+			for _, line := range lines[:upTo] {
+				if since := r.URL.Query().Get("since"); since == "" || "2020-01-02T03:04:05.000000002Z" <= line {
+					frame(w, 1, line)
+				}
+			}
+		},
+	})
+	var mark LogMark
+	for i, want := range []string{"one\ntwo\n", "three\n", "four of them\n", ""} {
+		if got, err := readLogs(s.engine().Logs(t.Context(), "x", &mark, false)); got != want || err != nil {
+			t.Errorf("the %d. time: %q, error %v, want %q", i+1, got, err, want)
+		}
+		upTo = min(upTo+1, len(lines))
+	}
+	if asked := s.asked("GET /v1.37/containers/x/logs?since=1577934245.000000002"); len(asked) != 2 {
+		t.Errorf("asked %v", s.asked("GET /v1.37/containers/x/logs"))
 	}
 }
 
@@ -127,7 +156,7 @@ func TestFollowEnds(t *testing.T) {
 			})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			r, err := s.engine().Logs(ctx, "x", time.Time{}, true)
+			r, err := s.engine().Logs(ctx, "x", nil, true)
 			if err != nil {
 				t.Fatal(err)
 			}

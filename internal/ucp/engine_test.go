@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
@@ -111,7 +110,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	if _, err := e.Create(ctx, CreateSpec{Name: "dtr-upgrade", Image: "docker/dtr:2.6.15", Env: []string{"UCP_PASSWORD=pa55word"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readLogs(e.Logs(ctx, "x", time.Time{}, true)); err != nil {
+	if _, err := readLogs(e.Logs(ctx, "x", nil, true)); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/auth/login", "/_ping", "/v1.37/containers/create", "/v1.37/containers/x/logs"} {

@@ -1,6 +1,7 @@
 package ucp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,16 +12,26 @@ import (
 	"github.com/moby/moby/client"
 )
 
+// LogMark is how far a log was read. The zero value is its start.
+type LogMark struct {
+	at    time.Time // of the last line, by the engine's clock
+	lines int       // read of that time
+}
+
 // Logs reads standard output and standard error of a container, which has no terminal, interleaved.
-// A zero since means from the start. With follow it goes on until the container ends or ctx does.
-func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bool) (io.ReadCloser, error) {
+// It reads from the mark on, which it moves along, so that no line is read twice; nil is the start.
+// With follow it goes on until the container ends or ctx does.
+func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool) (io.ReadCloser, error) {
 	// The log itself is asked for once, and its failures have no type: this is repeated, and says what is wrong.
 	if _, err := e.inspect(ctx, id); err != nil {
 		return nil, err
 	}
-	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow}
-	if !since.IsZero() {
-		options.Since = fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())
+	if from == nil {
+		from = &LogMark{}
+	}
+	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow, Timestamps: true}
+	if !from.at.IsZero() {
+		options.Since = fmt.Sprintf("%d.%09d", from.at.Unix(), from.at.Nanosecond())
 	}
 	var (
 		cancel context.CancelFunc
@@ -47,10 +58,42 @@ func (e *Engine) Logs(ctx context.Context, id string, since time.Time, follow bo
 	}
 	r, w := io.Pipe()
 	go func() {
-		_, err := stdcopy.StdCopy(w, w, body)
+		lines := &lineWriter{to: w, mark: from, known: *from}
+		_, err := stdcopy.StdCopy(lines, lines, body)
 		w.CloseWithError(err)
 	}()
 	return &logReader{PipeReader: r, body: body, cancel: cancel}, nil
+}
+
+// lineWriter gets a log with its times, one line, or part of a long one, with each Write. It passes the lines after those that are known on.
+type lineWriter struct {
+	to    io.Writer
+	mark  *LogMark // how far the log was passed on
+	known LogMark  // less what was seen of it
+}
+
+func (l *lineWriter) Write(p []byte) (int, error) {
+	stamp, line, _ := bytes.Cut(p, []byte(" "))
+	at, err := time.Parse(time.RFC3339Nano, string(stamp))
+	switch {
+	case err != nil: // an engine that tells no times: all is passed on
+		return l.to.Write(p)
+	case at.Before(l.known.at):
+		return len(p), nil
+	case at.Equal(l.known.at) && l.known.lines > 0:
+		l.known.lines--
+		return len(p), nil
+	}
+	if _, err := l.to.Write(line); err != nil {
+		return 0, err
+	}
+	switch at.Compare(l.mark.at) {
+	case 1:
+		*l.mark = LogMark{at, 1}
+	case 0:
+		l.mark.lines++
+	}
+	return len(p), nil
 }
 
 // logReader is a log that is being read.

@@ -171,7 +171,10 @@ func recorded(name string) string {
 
 // file answers with what an Engine 17.06 says.
 func file(name string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, recorded(name)) }
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", "Tue, 26 Jun 2018 08:10:05 GMT")
+		answer(w, 200, recorded(name))
+	}
 }
 
 // frame writes text as an engine multiplexes the output of a container without a terminal: 1 is stdout, 2 is stderr.

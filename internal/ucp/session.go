@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
 // defaultPatience is how long a request may wait for a session that lasts until it is answered.
@@ -20,7 +23,8 @@ const defaultPatience = 10 * time.Minute
 // UCP keeps a limited number of sessions a user. With one more login the session that was used least recently ends:
 // a token that is refused says that others have logged in, and nothing about the credentials. Only a refused login does.
 type session struct {
-	login func(context.Context) (token string, err error)
+	login        func(context.Context) (token string, err error)
+	service, url string // that login asks, for errors
 	// try makes a request that every user may make; cerrdefs.IsUnauthorized holds for its error when the token is refused.
 	try func(ctx context.Context, token string) error
 	// shortest and longest bound the pause before the next login.
@@ -135,7 +139,10 @@ func (s *session) renew(ctx context.Context, refused string) (token string, goes
 	})
 	select {
 	case <-ctx.Done():
-		return "", false, context.Cause(ctx)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return "", false, context.Cause(ctx)
+		}
+		return "", false, &endpoint.UnreachableError{Service: s.service, Method: http.MethodPost, URL: s.url, Attempts: 1, Err: context.Cause(ctx)}
 	case result := <-done:
 		o, _ := result.Val.(outcome)
 		return o.token, o.goesOn, result.Err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -44,7 +43,7 @@ func TestSessionsTakeTurns(t *testing.T) {
 			return err
 		},
 		"read the log": func(ctx context.Context, _ *ucp.Client, e *ucp.Engine) error {
-			log, err := e.Logs(ctx, id, time.Time{}, false)
+			log, err := e.Logs(ctx, id, nil, false)
 			if err != nil {
 				return err
 			}

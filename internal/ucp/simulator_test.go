@@ -182,7 +182,7 @@ func TestContainerFromBeginningToEnd(t *testing.T) {
 			if err := e.Start(ctx, id); err != nil {
 				t.Fatal(err)
 			}
-			log, err := e.Logs(ctx, id, time.Time{}, true)
+			log, err := e.Logs(ctx, id, nil, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -371,7 +371,7 @@ func TestDetachFromALog(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	log, err := e.Logs(ctx, id, time.Time{}, true)
+	log, err := e.Logs(ctx, id, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}

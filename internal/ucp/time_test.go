@@ -84,7 +84,7 @@ func TestFollowHasNoLimit(t *testing.T) {
 				}
 			},
 		})
-		if got, err := readLogs(e.Logs(t.Context(), "x", time.Time{}, true)); err != nil || got != "one\ntwo\nthree\n" {
+		if got, err := readLogs(e.Logs(t.Context(), "x", nil, true)); err != nil || got != "one\ntwo\nthree\n" {
 			t.Errorf("%q, error %v", got, err)
 		}
 	})

@@ -188,7 +188,7 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, Plan{}, &wait.DetachedError{Step: stepPreflight, Cause: context.Cause(ctx)}
+			return nil, Plan{}, &wait.DetachedError{Step: stepPreflight, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
 		}
 		return nil, Plan{}, err
 	}

@@ -21,6 +21,9 @@ type DetachedError struct {
 
 	URL  string   // of the web interface that shows the job
 	Seen []string // what was not yet as it should be
+
+	// LastError is what kept the last looks from seeing anything, nil when they saw.
+	LastError error
 }
 
 func (e *DetachedError) Error() string {
@@ -44,7 +47,42 @@ func Detached(ctx context.Context, step string, err error) error {
 		return err
 	}
 	if errors.Is(err, cause) || errors.Is(err, ctx.Err()) {
-		return &DetachedError{Step: step, Cause: cause}
+		return &DetachedError{Step: step, Cause: cause, LastError: LastError(ctx, err)}
 	}
 	return err
+}
+
+// LastError is what an error that says that the context has ended tells besides: what
+// did not answer when it ended; nil when it tells nothing. What is on its way at a
+// cancel says nothing about whoever was asked.
+func LastError(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if ended := (*contextEndedError)(nil); errors.As(err, &ended) {
+		return ended.last
+	}
+	if err == nil || err == cause || err == ctx.Err() || errors.Is(ctx.Err(), context.Canceled) { //nolint:errorlint // what wraps the cause tells more
+		return nil
+	}
+	return err
+}
+
+// contextEndedError is the error of a wait whose context has ended.
+type contextEndedError struct{ cause, last error }
+
+func (e *contextEndedError) Error() string {
+	if e.last == nil {
+		return e.cause.Error()
+	}
+	return fmt.Sprintf("%v; last error: %v", e.cause, e.last)
+}
+
+func (e *contextEndedError) Unwrap() error { return e.cause }
+
+// endedError is the error of a wait whose context has ended, in an outage of which
+// last tells, unless that is nil, or during a look that failed with err.
+func endedError(ctx context.Context, last, err error) error {
+	if last == nil {
+		last = LastError(ctx, err)
+	}
+	return &contextEndedError{cause: context.Cause(ctx), last: last}
 }

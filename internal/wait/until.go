@@ -3,11 +3,14 @@ package wait
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -37,40 +40,46 @@ func (p *Pause) WaitOr(ctx context.Context, signal <-chan struct{}) error {
 // Longest makes all pauses to come as long as they get.
 func (p *Pause) Longest() { p.next = p.longest }
 
-// outage counts how long something has been out of reach.
-type outage struct {
-	limit time.Duration
+// Lasting tells what every look sees for some time from what a single look sees.
+// Whatever makes a run fail, start, undo or remove something must be lasting: UCP's
+// answers are incomplete for a while when a manager starts.
+type Lasting struct {
+	Limit time.Duration
 	since time.Time
 }
 
-// over notes one look's error, nil for a good one, and reports whether what it
-// looks at has been out of reach for too long.
-func (o *outage) over(err error) bool {
-	if err == nil {
-		o.since = time.Time{}
+// Seen notes whether a look has seen it. It returns true once all looks have, for as
+// long as the limit. A look that failed says nothing, and need not be noted.
+func (l *Lasting) Seen(now bool) bool {
+	if !now {
+		l.since = time.Time{}
 		return false
 	}
-	if o.since.IsZero() {
-		o.since = time.Now()
-		if lost := (*ucp.SessionError)(nil); errors.As(err, &lost) {
-			o.since = o.since.Add(-lost.Took) // it was waited for within the look
-		}
+	if l.since.IsZero() {
+		l.since = time.Now()
 	}
-	return time.Since(o.since) > o.limit
+	return time.Since(l.since) >= l.Limit
 }
 
 // failedError is an error that ends a wait: what was looked at is not out of reach
 // but wrong.
 type failedError struct{ error }
 
-// Fail makes of an error of a look one that Until returns at once, as it was.
-func Fail(err error) error { return &failedError{err} }
+// Fail makes of an error of a look one that Until returns at once, as it was; nil
+// stays nil.
+func Fail(err error) error {
+	if failed := (*failedError)(nil); err == nil || errors.As(err, &failed) {
+		return err
+	}
+	return &failedError{err}
+}
 
 // Until looks again and again until look is done. An error of look is an outage,
 // tolerated for as long as the pace allows, unless it was marked with Fail or is a
 // refusal that repeating does not change.
 //
-// Errors: that of the last look, or the cause for which the context ended.
+// Errors: that of the last look, or an error that wraps the cause for which the
+// context ended, of which Detached makes a *DetachedError.
 func Until(ctx context.Context, pace Pace, look func(context.Context) (done bool, err error)) error {
 	return UntilOr(ctx, pace, nil, look)
 }
@@ -78,26 +87,71 @@ func Until(ctx context.Context, pace Pace, look func(context.Context) (done bool
 // UntilOr is Until where a signal ends a pause early.
 func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(context.Context) (done bool, err error)) error {
 	pause := NewPause(pace.Poll)
-	gone := outage{limit: pace.Outage}
+	outage := Lasting{Limit: pace.Outage}
+	var last error // of the outage that goes on
 	for {
 		done, err := look(ctx)
 		var failed *failedError
+		if lost := (*ucp.SessionError)(nil); last == nil && errors.As(err, &lost) {
+			outage.since = time.Now().Add(-lost.Took) // it was waited for within the look
+		}
 		switch {
 		case errors.As(err, &failed):
 			return failed.error
 		case err == nil && done:
 			return nil
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case refused(err), gone.over(err):
+			return endedError(ctx, last, err)
+		case refused(err), outage.Seen(err != nil):
 			return err
 		case err != nil:
 			tflog.Debug(ctx, "A look failed and is repeated", map[string]any{"error": err.Error()})
 		}
-		if err := pause.WaitOr(ctx, signal); err != nil {
-			return err
+		last = err
+		if pause.WaitOr(ctx, signal) != nil {
+			return endedError(ctx, last, nil)
 		}
 	}
+}
+
+// Confirm checks until nothing is found wrong. The error of a check is returned only
+// once every look has had one for as long as Pace.Consistent: it may come of an answer
+// that was incomplete. One that may pass is an outage, as for Until.
+func Confirm(ctx context.Context, pace Pace, check func(context.Context) error, mayPass func(error) bool) error {
+	wrong := Lasting{Limit: pace.Consistent}
+	return Until(ctx, pace, func(ctx context.Context) (bool, error) {
+		err := check(ctx)
+		switch failed := (*failedError)(nil); {
+		case err == nil:
+			return true, nil
+		case errors.As(err, &failed), mayPass(err):
+			return false, err
+		case wrong.Seen(true):
+			return false, Fail(err)
+		}
+		return false, nil
+	})
+}
+
+// IsOutage reports whether an error of the clients says that a service cannot be
+// reached or does not work, which may pass. A refusal does not.
+func IsOutage(err error) bool {
+	var unreachable *endpoint.UnreachableError
+	var response *endpoint.ResponseError
+	var session *ucp.SessionError
+	var dtrError *dtr.APIError
+	var ucpError *ucp.APIError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return false
+	case errors.As(err, &unreachable), errors.As(err, &response), errors.As(err, &session):
+		return true
+	case errors.As(err, &dtrError):
+		return dtrError.StatusCode >= http.StatusInternalServerError
+	case errors.As(err, &ucpError):
+		return ucpError.StatusCode >= http.StatusInternalServerError
+	}
+	return errdefs.IsInternal(err) || errdefs.IsUnavailable(err) || errdefs.IsDeadlineExceeded(err)
 }
 
 // refused reports whether an error is a refusal of the credentials, which asking

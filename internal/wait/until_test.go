@@ -3,11 +3,13 @@ package wait
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -45,30 +47,76 @@ func TestPauseEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestOutage(t *testing.T) {
+func TestLasting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := outage{limit: time.Minute}
-		broken := errors.New("refused")
-		if o.over(broken) {
-			t.Error("over at the first error")
+		l := Lasting{Limit: time.Minute}
+		if l.Seen(true) {
+			t.Error("lasting at the first look")
 		}
 		pass(59 * time.Second)
-		if o.over(broken) {
-			t.Error("over before the limit")
+		if l.Seen(true) {
+			t.Error("lasting before the limit")
 		}
-		if o.over(nil) {
-			t.Error("over after a good look")
+		if l.Seen(false) {
+			t.Error("lasting after a look that has not seen it")
 		}
 		pass(time.Hour)
-		if o.over(broken) {
-			t.Error("the outage before the good look still counts")
+		if l.Seen(true) {
+			t.Error("what was seen before it was not seen still counts")
 		}
 		pass(61 * time.Second)
-		if !o.over(broken) {
-			t.Error("not over after the limit")
+		if !l.Seen(true) {
+			t.Error("not lasting after the limit")
 		}
 	})
+}
+
+// TestDetachedTellsWhatDidNotAnswer ends a context by its time limit and by a cancel,
+// with a service that answers, that is out of reach, and that hangs.
+func TestDetachedTellsWhatDidNotAnswer(t *testing.T) {
+	t.Parallel()
+	broken, limit := &endpoint.UnreachableError{Service: "UCP", Err: errors.New("refused")}, errors.New("the limit passed")
+	answers := func(context.Context) (bool, error) { return false, nil }
+	refuses := func(context.Context) (bool, error) { return false, broken }
+	hangs := func(ctx context.Context) (bool, error) {
+		<-ctx.Done()
+		return false, fmt.Errorf("UCP did not answer: %w", context.Cause(ctx))
+	}
+	for name, tt := range map[string]struct {
+		look      func(context.Context) (bool, error)
+		cancelled bool
+		last      string
+	}{
+		"answers":                 {answers, false, ""},
+		"is out of reach":         {refuses, false, broken.Error()},
+		"hangs":                   {hangs, false, "UCP did not answer: the limit passed"},
+		"answers, cancel":         {answers, true, ""},
+		"out of reach, cancel":    {refuses, true, broken.Error()},
+		"asked when it was ended": {hangs, true, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, limit)
+			defer cancel()
+			want := limit
+			if tt.cancelled {
+				want = context.Canceled
+				time.AfterFunc(30*time.Second, cancel)
+			}
+			var detached *DetachedError
+			err := Detached(ctx, "step", Until(ctx, DefaultPace, tt.look))
+			if !errors.As(err, &detached) || !errors.Is(err, want) {
+				t.Fatalf("%s: got %v", name, err)
+			}
+			last := ""
+			if detached.LastError != nil {
+				last = detached.LastError.Error()
+			}
+			if last != tt.last || detached.Cause.Error() != want.Error() {
+				t.Errorf("%s: cause %v and last error %q, want %q", name, detached.Cause, last, tt.last)
+			}
+		})
+	}
 }
 
 // pass lets so much of the simulated time pass.

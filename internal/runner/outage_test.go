@@ -1,0 +1,384 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflogtest"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+)
+
+// soon is a limit for runs that wait for no grace time of a minute.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// orphaned performs the upgrade until its second phase runs, whose first phase is
+// killed. release lets the second phase go on.
+func orphaned(t *testing.T, sim *simulator.Cluster, r *Runner) (release func()) {
+	t.Helper()
+	release = sim.Hold(simulator.ReplicaStarted(1))
+	t.Cleanup(release)
+	go func() {
+		<-sim.Reached(simulator.ReplicaStarted(1))
+		sim.KillContainer(r.ContainerName())
+	}()
+	_, err := r.Perform(soon(t), upgrade(sim, r))
+	_ = clustertest.AsError[*BootstrapperError](t, err)
+	return release
+}
+
+// failing refuses so many requests of a service, more than the clients repeat by
+// themselves, and returns a channel that is closed with the last one.
+func failing(sim *simulator.Cluster, service string) <-chan struct{} {
+	over := make(chan struct{})
+	left, mu := 20, sync.Mutex{}
+	sim.Inject(simulator.Fault{Service: service, Status: http.StatusServiceUnavailable, Times: left, Matches: func(*http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if left--; left == 0 {
+			close(over)
+		}
+		return true
+	}})
+	return over
+}
+
+// TestPerformOutlastsAnOutage has a service be out of reach for a while, from the first
+// request on, after the container was created, and while a second phase is waited for.
+func TestPerformOutlastsAnOutage(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{simulator.ServiceDTR, simulator.ServiceEngine} {
+		t.Run(service+" at first", func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			failing(sim, service)
+			if _, err := r.Perform(soon(t), upgrade(sim, r)); err != nil {
+				t.Fatal(err)
+			}
+			wantRuns(t, sim, 1)
+		})
+		t.Run(service+" before the start", func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			task := upgrade(sim, r)
+			begin := sync.OnceFunc(func() { failing(sim, service) })
+			task.StillNeeded = func(ctx context.Context, _ bool) (bool, error) {
+				begin()
+				_, err := cluster.Inspect(ctx, r.Cluster)
+				return true, err
+			}
+			if _, err := r.Perform(soon(t), task); err != nil {
+				t.Fatal(err)
+			}
+			wantRuns(t, sim, 1)
+		})
+		t.Run(service+" in the second phase", func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			release := orphaned(t, sim, r)
+			go func() {
+				<-failing(sim, service)
+				release()
+			}()
+			if _, err := r.Perform(soon(t), upgrade(sim, r)); err != nil {
+				t.Fatal(err)
+			}
+			clustertest.WantAt(t, sim, target)
+		})
+	}
+}
+
+// TestPerformBoundsItsWaits has a container in the way that does not go away.
+func TestPerformBoundsItsWaits(t *testing.T) {
+	t.Parallel()
+	inspect := func(path string) simulator.Fault {
+		return simulator.Fault{Service: simulator.ServiceEngine, Method: http.MethodGet, Path: path}
+	}
+	for name, tt := range map[string]struct {
+		left   bool // an ended container of an earlier run
+		fault  func(name string) simulator.Fault
+		status string
+		says   string
+		tries  int // at most, of the request that is refused
+	}{
+		"a name that is taken by nothing": {false, func(string) simulator.Fault {
+			return simulator.Fault{Method: http.MethodPost, Path: "/containers/create", Status: http.StatusConflict, Body: `{"message":"already in use by container abc"}`}
+		}, "", "already in use by container abc", 1},
+		"a container that stays in removal": {true, func(name string) simulator.Fault {
+			f := inspect("/containers/" + name + "/json")
+			f.Rewrite = func(status int, body []byte) (int, []byte) {
+				return status, bytes.Replace(body, []byte(`"Status":"exited"`), []byte(`"Status":"removing"`), 1)
+			}
+			return f
+		}, cluster.StateRemoving, "removing", 1000},
+		"a container that is not removed": {true, func(string) simulator.Fault {
+			return simulator.Fault{Method: http.MethodDelete, Path: "/containers/*", Status: http.StatusConflict, Body: `{"message":"removal is already in progress"}`}
+		}, "exited", "removal is already in progress", 100},
+		"a removal that is refused": {true, func(string) simulator.Fault {
+			return simulator.Fault{Method: http.MethodDelete, Path: "/containers/*", Status: http.StatusInternalServerError, Body: `{"message":"access denied"}`}
+		}, "exited", "access denied", 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			if tt.left {
+				sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: -1})
+				_, err := r.Perform(soon(t), upgrade(sim, r))
+				_ = clustertest.AsError[*BootstrapperError](t, err)
+			}
+			sim.ResetRequests()
+			fault := tt.fault(r.ContainerName())
+			sim.Inject(fault)
+			_, err := r.Perform(soon(t), upgrade(sim, r))
+			blocked := clustertest.AsError[*BlockedError](t, err)
+			if cluster.BaseName(blocked.Container) != r.ContainerName() || blocked.Status != tt.status || !strings.Contains(blocked.Error(), tt.says) {
+				t.Errorf("got %+v, want it to name the container, its status and %q", blocked, tt.says)
+			}
+			tries := 0
+			for _, change := range clustertest.Changes(sim) {
+				if strings.HasPrefix(change, fault.Method) {
+					tries++
+				}
+			}
+			if tries > tt.tries {
+				t.Errorf("it tried %d times", tries)
+			}
+		})
+	}
+}
+
+// down has UCP list the containers of a name as those of a node that it does not reach,
+// with their last state.
+func down(name string) simulator.Fault {
+	return simulator.Fault{
+		Service: simulator.ServiceEngine, Path: "/containers/json",
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			var list []map[string]any
+			if err := json.Unmarshal(body, &list); err != nil {
+				return status, body
+			}
+			for _, c := range list {
+				if strings.HasSuffix(c["Names"].([]any)[0].(string), "/"+name) {
+					c["State"], c["Status"] = "running", "Host Down"
+				}
+			}
+			changed, _ := json.Marshal(list)
+			return status, changed
+		},
+	}
+}
+
+// TestNodeOfABootstrapperIsDown waits for a bootstrapper, and for a second phase, on a
+// node that UCP does not reach any more.
+func TestNodeOfABootstrapperIsDown(t *testing.T) {
+	t.Parallel()
+	t.Run("second phase", func(t *testing.T) {
+		t.Parallel()
+		sim, r := start(t)
+		orphaned(t, sim, r)
+		sim.Inject(down(cluster.Phase2Name))
+		r.Pace.Outage = 100 * time.Millisecond
+		_, err := r.Perform(soon(t), upgrade(sim, r))
+		if lost := clustertest.AsError[*NodeDownError](t, err); lost.Container != cluster.Phase2Name || lost.Node != "worker1" {
+			t.Errorf("got %+v", lost)
+		}
+		wantRuns(t, sim, 1)
+	})
+	t.Run("bootstrapper", func(t *testing.T) {
+		t.Parallel()
+		sim, r := start(t)
+		defer sim.Hold(simulator.ReplicaStarted(1))()
+		sim.At(simulator.ReplicaStarted(1), func() {
+			sim.Inject(down(r.ContainerName()))
+			sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/*/json", Status: http.StatusInternalServerError})
+		})
+		r.Pace.Outage = 100 * time.Millisecond
+		_, err := r.Perform(soon(t), upgrade(sim, r))
+		if lost := clustertest.AsError[*NodeDownError](t, err); lost.Container != r.ContainerName() || lost.Node != "worker1" {
+			t.Errorf("got %+v", lost)
+		}
+		_, err = r.Perform(soon(t), upgrade(sim, r)) // it is looked for by its name
+		if lost := clustertest.AsError[*NodeDownError](t, err); lost.Container != r.ContainerName() || lost.Node != "worker1" {
+			t.Errorf("the next run: got %+v", lost)
+		}
+	})
+}
+
+// TestOneAnswerIsNotBelieved has UCP say once that there is no container, while it runs.
+func TestOneAnswerIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	sim.At(simulator.ReplicaStarted(1), func() {
+		sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/*/json", Status: http.StatusNotFound, Times: 3})
+	})
+	reached, release := sim.HoldNth(simulator.ReplicaReplaced(1), 1)
+	go func() {
+		<-reached
+		<-clustertest.Requested(t, sim, 8, "/json")
+		release()
+	}()
+	if _, err := r.Perform(soon(t), upgrade(sim, r)); err != nil {
+		t.Fatal(err)
+	}
+	wantRuns(t, sim, 1)
+}
+
+// TestLostAnswersToCreateAndStart loses the answer to a request that was carried out. The
+// run goes on with its container, without waiting for one that somebody else may start.
+func TestLostAnswersToCreateAndStart(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]simulator.Fault{
+		"creation: no answer":        {Path: "/containers/create", AfterEffect: true},
+		"creation: a gateway's":      {Path: "/containers/create", AfterEffect: true, Status: http.StatusGatewayTimeout},
+		"creation: a second attempt": {Path: "/containers/create", AfterEffect: true, Status: http.StatusConflict},
+		"creation: not carried out":  {Path: "/containers/create", Reset: true},
+		"start: no answer":           {Path: "/containers/*/start", AfterEffect: true},
+		"start: a gateway's":         {Path: "/containers/*/start", AfterEffect: true, Status: http.StatusBadGateway},
+		"start: not carried out":     {Path: "/containers/*/start", Reset: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			r.Pace.Consistent = time.Minute
+			if strings.HasSuffix(name, "not carried out") { // which nothing but time tells
+				r.Pace.Consistent = 100 * time.Millisecond
+			}
+			fault.Method, fault.Times = http.MethodPost, 1
+			sim.Inject(fault)
+			c, err := r.Perform(soon(t), upgrade(sim, r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left, _ := named(sim, r.ContainerName()); left.ID != c.ID || left.Labels[cluster.LabelNonce] == "" || r.Runs != 1 {
+				t.Errorf("container %s after %d runs, left is %+v", c.ID, r.Runs, left)
+			}
+			clustertest.WantAt(t, sim, target)
+			wantRuns(t, sim, 1)
+		})
+	}
+}
+
+// TestRefusedRequestsLeaveNothing has an engine refuse to create, or to start, the
+// container.
+func TestRefusedRequestsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/containers/create", "/containers/*/start"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			r.Pace.Consistent = 50 * time.Millisecond
+			sim.Inject(simulator.Fault{Method: http.MethodPost, Path: path, Status: http.StatusInternalServerError, Body: `{"message":"no space left on device"}`})
+			_, err := r.Perform(soon(t), upgrade(sim, r))
+			if err == nil || !strings.Contains(err.Error(), "no space left on device") {
+				t.Errorf("got %v, want the engine's answer", err)
+			}
+			clustertest.WantNoBootstrapper(t, sim)
+			wantRuns(t, sim, 0)
+		})
+	}
+}
+
+// TestEarlierBootstrapperIsNotWaitedFor finds a bootstrapper that said it had done its
+// work. That UCP's list may lag behind it counts only if it ended just now, by the
+// engine's clock.
+func TestEarlierBootstrapperIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: -1, ClaimSuccess: true})
+	c := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
+	sim.SetBootstrapper(simulator.BootstrapperFaults{})
+	r.Pace.Consistent = time.Minute
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/" + r.ContainerName() + "/json",
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			var state struct{ State struct{ FinishedAt string } }
+			_ = json.Unmarshal(body, &state)
+			ended, err := time.Parse(time.RFC3339Nano, state.State.FinishedAt)
+			if err != nil || ended.Year() < 2000 {
+				return status, body
+			}
+			return status, bytes.ReplaceAll(body, []byte(state.State.FinishedAt), []byte(ended.Add(-time.Hour).Format(time.RFC3339Nano)))
+		},
+	})
+	again := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
+	if again.ID == c.ID {
+		t.Error("it was believed")
+	}
+	clustertest.WantAt(t, sim, target)
+	wantRuns(t, sim, 2)
+}
+
+// TestLogIsReadable holds that an engine's default log driver is not used.
+func TestLogIsReadable(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	var created struct {
+		HostConfig struct{ LogConfig struct{ Type string } }
+	}
+	sim.Inject(simulator.Fault{Method: http.MethodPost, Path: "/containers/create", Matches: func(req *http.Request) bool {
+		body, _ := io.ReadAll(req.Body)
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		if err := json.Unmarshal(body, &created); err != nil {
+			t.Error(err)
+		}
+		return false
+	}})
+	if _, err := r.Perform(soon(t), upgrade(sim, r)); err != nil {
+		t.Fatal(err)
+	}
+	if driver := created.HostConfig.LogConfig.Type; driver != "json-file" {
+		t.Errorf("the log driver is %q", driver)
+	}
+}
+
+// TestLogLinesAreCopiedOnce has the stream of the log be cut.
+func TestLogLinesAreCopiedOnce(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	c := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
+	want := map[string]int{}
+	if err := r.readLog(soon(t), c, nil, false, func(record bootstrap.Record) { want[record.Message]++ }); err != nil || len(want) < 5 {
+		t.Fatalf("%d records, error %v", len(want), err)
+	}
+	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: "/containers/*/logs", Truncate: true, Times: 3})
+	var out bytes.Buffer
+	ctx, cancel := context.WithCancel(tflogtest.RootLogger(soon(t), &out))
+	ended, done := make(chan struct{}, 1), make(chan struct{})
+	go func() { defer close(done); r.passLog(ctx, c, ended) }()
+	for range 5 { // three streams that are cut, the rest, and nothing more
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			t.Fatal("the log is not read again")
+		}
+	}
+	cancel()
+	<-done
+	entries := clustertest.Must[[]map[string]any](t)(tflogtest.MultilineJSONDecode(&out))
+	got := map[string]int{}
+	for _, entry := range entries {
+		if entry["@message"] == "Bootstrapper says" {
+			got[entry["message"].(string)]++
+		}
+	}
+	for message, n := range want {
+		if got[message] != n {
+			t.Errorf("%q: %d times, want %d", message, got[message], n)
+		}
+	}
+}
