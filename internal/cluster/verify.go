@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,7 +105,7 @@ func (p *proof) next(ctx context.Context) (done bool, err error) {
 	if done {
 		return true, nil
 	}
-	if problems := append(wrong, unwell...); len(problems) > 0 {
+	if problems := slices.Concat(wrong, unwell); len(problems) > 0 {
 		p.note(problems, now)
 		if p.failed(wrong, problems, now) {
 			return false, wait.Fail(&VerifyError{Target: p.Target, After: now.Sub(p.started), Problems: problems})

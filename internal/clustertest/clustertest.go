@@ -315,6 +315,7 @@ func (l Listed) On(node string) bool { return strings.HasPrefix(l.Name(), node+"
 // ChangeList has UCP's list of containers changed before the provider reads it, one
 // list after the other.
 func ChangeList(t *testing.T, change func([]Listed) []Listed) simulator.Fault {
+	t.Helper()
 	var mu sync.Mutex
 	return simulator.Fault{
 		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/json",

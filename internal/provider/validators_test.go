@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -18,7 +17,7 @@ import (
 // and the resources refuse what none of them takes.
 func TestValidatorsNameTheAttribute(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
+	ctx := t.Context()
 	checked := 0
 	visit := func(of string, at path.Path, a any) {
 		texts, ok := a.(interface{ StringValidators() []validator.String })

@@ -170,7 +170,7 @@ func (c *Cluster) simulateEngines(ctx context.Context, o Options, version *semve
 	c.machines = &machines{engine: e, images: c.nodeImages}
 	c.circumstances = &circumstances{engine: e, registry: c.registry}
 	for _, u := range o.Unlisted {
-		must(c.circumstances.addUnlisted(u))
+		must(c.addUnlisted(u))
 	}
 	c.cacheServices = &cacheServices{engine: e, swarm: swarm, images: c.nodeImages}
 	return newEngineServer(e, swarm, c.registry)

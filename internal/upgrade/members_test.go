@@ -93,7 +93,7 @@ func TestRunVerifiesAfterItsRecordIsGone(t *testing.T) {
 	o := soon("2.5.17")
 	o.Applied = clustertest.Version("2.5.6")
 	report, err := runUpgrade(t, c, o)
-	clustertest.AsError[*cluster.VerifyError](t, err)
+	_ = clustertest.AsError[*cluster.VerifyError](t, err)
 	engine, err := c.UCP.Engine(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestSkippedHealthCanSucceed(t *testing.T) {
 				return
 			}
 			_, err = runUpgrade(t, c, o)
-			clustertest.AsError[*preflight.FailedError](t, err)
+			_ = clustertest.AsError[*preflight.FailedError](t, err)
 			if n := sim.BootstrapperRuns(); n > 0 {
 				t.Errorf("%d bootstrappers were run on a cluster that cannot be verified", n)
 			}
@@ -169,6 +169,7 @@ func alsoListed(id, node string) simulator.Fault {
 
 // also has UCP list one more container.
 func also(t *testing.T, name, image, command, state, status string) simulator.Fault {
+	t.Helper()
 	return clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
 		return append(list, clustertest.Listed{
 			"Id": "feed", "Names": []any{"/" + name}, "Image": image, "ImageID": "sha256:1", "Command": command,
