@@ -78,6 +78,9 @@ func stoppedWaitingForReplica(e *replica.Error, detached *wait.DetachedError) me
 	if e.Join() {
 		m.Summary = "Terraform stopped waiting for a replica to join on node " + e.Node
 	}
+	if len(detached.Seen) > 0 {
+		m.Seen += "\nWaited for: " + strings.Join(detached.Seen, ", ")
+	}
 	if detached.Container != "" {
 		m.Seen += fmt.Sprintf("\nContainer: %s\n%s", detached.Container, bootstrapperGoesOn)
 		m.Todo = adviceAdopt

@@ -243,6 +243,9 @@ func TestDiagnostics(t *testing.T) {
 			Err: &runner.BootstrapperError{Image: "docker/dtr:2.6.8", Container: container, ExitCode: 1, Fatal: "no such replica"},
 		})},
 		{"join: interrupted", join(&wait.DetachedError{Step: "join", Container: container, Cause: context.Canceled})},
+		{"join: interrupted while another one runs", join(&wait.DetachedError{
+			Step: "join", Seen: []string{"container " + container + " runs (replica 0123456789ab is removed)"}, Cause: context.Canceled,
+		})},
 		{"join: interrupted before its turn", join(&wait.DetachedError{Step: "join", Cause: context.Canceled})},
 		{"join: not whole", join(&cluster.VerifyError{Target: v("2.6.15"), After: 30 * time.Second, Problems: []cluster.Problem{
 			{ReplicaID: "0123456789ab", Text: "is not listed by DTR"},

@@ -17,6 +17,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // soon is a limit for runs that wait for no grace time of a minute.
@@ -129,6 +131,9 @@ func TestPerformBoundsItsWaits(t *testing.T) {
 		"a container that is not removed": {true, func(string) simulator.Fault {
 			return simulator.Fault{Method: http.MethodDelete, Path: "/containers/*", Status: http.StatusConflict, Body: `{"message":"removal is already in progress"}`}
 		}, "exited", "removal is already in progress", 100},
+		"a record that cannot be renamed": {true, func(string) simulator.Fault {
+			return simulator.Fault{Method: http.MethodPost, Path: "/containers/*/rename", Status: http.StatusConflict, Body: `{"message":"already in use"}`}
+		}, "exited", "cannot be renamed", 100},
 		"a removal that is refused": {true, func(string) simulator.Fault {
 			return simulator.Fault{Method: http.MethodDelete, Path: "/containers/*", Status: http.StatusInternalServerError, Body: `{"message":"access denied"}`}
 		}, "exited", "access denied", 100},
@@ -138,7 +143,15 @@ func TestPerformBoundsItsWaits(t *testing.T) {
 			sim, r := start(t)
 			if tt.left {
 				sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: -1})
-				_, err := r.Perform(soon(t), upgrade(sim, r))
+				task := upgrade(sim, r)
+				if strings.Contains(name, "record") {
+					task.Spec = func(context.Context) (ucp.CreateSpec, error) {
+						spec := upgradeSpec(sim, r)
+						spec.Labels = map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: "0123456789ab", cluster.LabelTo: before}
+						return spec, nil
+					}
+				}
+				_, err := r.Perform(soon(t), task)
 				_ = clustertest.AsError[*BootstrapperError](t, err)
 			}
 			sim.ResetRequests()
@@ -321,6 +334,35 @@ func TestEarlierBootstrapperIsNotWaitedFor(t *testing.T) {
 	}
 	clustertest.WantAt(t, sim, target)
 	wantRuns(t, sim, 2)
+}
+
+// TestWaitForAnotherTaskIsNamed ends the context while the bootstrapper of another task
+// runs.
+func TestWaitForAnotherTaskIsNamed(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	defer sim.Hold(simulator.BootstrapperStarted)()
+	other := upgrade(sim, r)
+	ctx, cancel := context.WithCancel(soon(t))
+	go func() {
+		<-sim.Reached(simulator.BootstrapperStarted)
+		cancel()
+	}()
+	_, err := r.Perform(ctx, other)
+	_ = clustertest.AsError[*wait.DetachedError](t, err)
+	task := upgrade(sim, r)
+	task.Owns = func(Container) bool { return false }
+	sim.ResetRequests()
+	ctx, cancel = context.WithCancel(soon(t))
+	go func() {
+		<-clustertest.Requested(t, sim, 2, "/containers/"+r.ContainerName()+"/json")
+		cancel()
+	}()
+	_, err = r.Perform(ctx, task)
+	detached := clustertest.AsError[*wait.DetachedError](t, err)
+	if len(detached.Seen) != 1 || !strings.Contains(detached.Seen[0], r.ContainerName()) || !strings.Contains(detached.Seen[0], target) {
+		t.Errorf("got %+v, want it to name the container that was waited for", detached)
+	}
 }
 
 // TestLogIsReadable holds that an engine's default log driver is not used.

@@ -46,10 +46,13 @@ func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
 			continue
 		}
 		err := c.engine.Rename(ctx, c.ID, r.ContainerName())
-		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+		if errdefs.IsConflict(err) { // another apply was faster, and the next look finds its container
+			return false, &blockedError{&BlockedError{Container: r.ContainerName(), Err: err}, "rename"}
+		}
+		if err != nil && !errdefs.IsNotFound(err) {
 			return false, fmt.Errorf("rename container %s to %s: %w", c.Name, r.ContainerName(), err)
 		}
-		return true, nil // on a conflict the next look finds whichever container has the name
+		return true, nil
 	}
 	return false, nil
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -72,6 +73,9 @@ func (r *Runner) Perform(ctx context.Context, t Task) (Container, error) {
 	err := wait.Until(ctx, r.Pace, p.next)
 	if err != nil && ctx.Err() != nil {
 		err = wait.Detached(ctx, t.Step, err)
+		if detached, ok := errors.AsType[*wait.DetachedError](err); ok && detached.Container == "" && p.container.Running() {
+			detached.Seen = []string{fmt.Sprintf("container %s runs (%s)", p.container.Name, cluster.Purpose(p.container.Labels))}
+		}
 	}
 	return p.container, err
 }
@@ -315,7 +319,11 @@ func (p *taskRun) clear(ctx context.Context, c Container) (bool, error) {
 		}
 	}
 	if c.Status != cluster.StateCreated && !p.task.Owns(c) && cluster.IsRecord(c.Labels) {
-		return p.SetAside(ctx, c)
+		aside, err := p.SetAside(ctx, c)
+		if !aside && err == nil {
+			err = &blockedError{&BlockedError{Container: c.Name, Status: c.Status, Err: errors.New("it is kept, and cannot be renamed")}, c.ID + c.Status}
+		}
+		return aside, err
 	}
 	switch err := p.remove(ctx, c); {
 	case errdefs.IsNotFound(err):
