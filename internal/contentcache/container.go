@@ -39,6 +39,9 @@ const (
 	healthy, unhealthy                   = "healthy", "unhealthy"
 )
 
+// hostDown is what UCP says of a container whose node is down.
+const hostDown = "Host Down"
+
 // pair is the container that runs the cache, and the one that it is
 // replacing; either may be missing.
 type pair struct {
@@ -77,6 +80,8 @@ func (r *run) findPair(ctx context.Context, engine *ucp.Engine) (pair, error) {
 		return p, &AmbiguousError{Name: r.o.Container, Nodes: p.nodes}
 	case p.current != nil && p.old != nil && p.current.Labels[labelReplaces] != p.old.ID:
 		return p, &LeftoverError{Container: r.o.Container, Leftover: cluster.BaseName(p.old.Name), Node: p.old.Node}
+	case p.any().Status == hostDown:
+		return p, &NodeDownError{Container: r.o.Container, Node: p.any().Node}
 	}
 	return p, nil
 }

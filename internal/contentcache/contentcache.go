@@ -59,8 +59,8 @@ type Workload struct {
 	// Settled says that it runs the version that is asked for, and nothing else,
 	// and that nothing of a change is left to do.
 	Settled bool
-	// Problem is why it cannot be worked on: a *MissingError, a
-	// *LeftoverError or a *AmbiguousError.
+	// Problem is why it cannot be worked on: a *MissingError, a *LeftoverError, a
+	// *NodeDownError or a *AmbiguousError.
 	Problem error
 }
 
@@ -129,7 +129,8 @@ func isProblem(err error) bool {
 	var missing *MissingError
 	var leftover *LeftoverError
 	var ambiguous *AmbiguousError
-	return errors.As(err, &missing) || errors.As(err, &leftover) || errors.As(err, &ambiguous)
+	var down *NodeDownError
+	return errors.As(err, &down) || errors.As(err, &missing) || errors.As(err, &leftover) || errors.As(err, &ambiguous)
 }
 
 // SameHost compares the addresses of content caches.

@@ -7,6 +7,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -26,6 +27,10 @@ func TestTasksOfService(t *testing.T) {
 	t.Parallel()
 	const running, preparing = ucp.TaskRunning, "preparing"
 	gone := ucp.Task{ID: "g", Image: oldCache, Desired: "shutdown", State: running} // is being stopped
+	lost := ucp.Task{ID: "l", Image: oldCache, Desired: ucp.TaskRunning, State: running, NodeID: "n2"}
+	unplaced := ucp.Task{ID: "u", Image: newCache, Desired: ucp.TaskRunning, State: "pending", Error: "no suitable node"}
+	nodes := []ucp.Node{{ID: "n1", Hostname: "worker1", State: "ready"}, {ID: "n2", Hostname: "worker2", State: "down"}}
+	const isDown = "node worker2 is down"
 	for name, c := range map[string]struct {
 		replicas int
 		image    string
@@ -33,30 +38,33 @@ func TestTasksOfService(t *testing.T) {
 		version  string // none is not known
 		problems []string
 	}{
-		"all new":            {2, newCache, []ucp.Task{gone, aTask(newCache, running), aTask(newCache, running)}, "2.6.15", nil},
-		"with a digest":      {1, newCache, []ucp.Task{aTask(newCache+"@sha256:00", running)}, "2.6.15", nil},
-		"one old":            {2, newCache, []ucp.Task{aTask(newCache, running), aTask(oldCache, running)}, "2.6.8", []string{"task t has image " + oldCache}},
-		"start first":        {1, newCache, []ucp.Task{aTask(oldCache, running), aTask(newCache, preparing)}, "2.6.8", []string{"task t has image " + oldCache, "task t is preparing"}},
-		"stop first":         {1, newCache, []ucp.Task{gone, aTask(newCache, preparing)}, "", []string{"task t is preparing"}},
-		"not begun":          {1, newCache, []ucp.Task{aTask(oldCache, running)}, "2.6.8", []string{"task t has image " + oldCache}},
-		"too few":            {3, newCache, []ucp.Task{aTask(newCache, running)}, "2.6.15", []string{"1 tasks, where 3 are wanted"}},
-		"none yet":           {1, newCache, nil, "", []string{"0 tasks, where 1 are wanted"}},
-		"none wanted":        {0, newCache, nil, "2.6.15", nil},
-		"none on any node":   {-1, newCache, nil, "", []string{"0 tasks, where 1 are wanted"}},
-		"one on a node":      {-1, newCache, []ucp.Task{aTask(newCache, running)}, "2.6.15", nil},
-		"a tag that is none": {2, newCache, []ucp.Task{aTask("docker/dtr-content-cache:latest", running), aTask(newCache, running)}, "", []string{"task t has image docker/dtr-content-cache:latest"}},
-		"another repository": {1, newCache, []ucp.Task{aTask("docker/dtr-content-cache:2.6.15", running)}, "2.6.15", []string{"task t has image docker/dtr-content-cache:2.6.15"}},
-		"2.10 is above 2.9":  {2, newCache, []ucp.Task{aTask("a/b:2.10.0", running), aTask("a/b:2.9.30", running)}, "2.9.30", []string{"task t has image a/b:2.10.0", "task t has image a/b:2.9.30"}},
+		"all new":                     {2, newCache, []ucp.Task{gone, aTask(newCache, running), aTask(newCache, running)}, "2.6.15", nil},
+		"with a digest":               {1, newCache, []ucp.Task{aTask(newCache+"@sha256:00", running)}, "2.6.15", nil},
+		"one old":                     {2, newCache, []ucp.Task{aTask(newCache, running), aTask(oldCache, running)}, "2.6.8", []string{"task t has image " + oldCache, isDown}},
+		"start first":                 {1, newCache, []ucp.Task{aTask(oldCache, running), aTask(newCache, preparing)}, "2.6.8", []string{"task t has image " + oldCache, "task t is preparing", isDown}},
+		"stop first":                  {1, newCache, []ucp.Task{gone, aTask(newCache, preparing)}, "", []string{"task t is preparing", isDown}},
+		"not begun":                   {1, newCache, []ucp.Task{aTask(oldCache, running)}, "2.6.8", []string{"task t has image " + oldCache, isDown}},
+		"too few":                     {3, newCache, []ucp.Task{aTask(newCache, running)}, "2.6.15", []string{"1 tasks, where 3 are wanted", isDown}},
+		"none yet":                    {1, newCache, nil, "", []string{"0 tasks, where 1 are wanted", isDown}},
+		"none wanted":                 {0, newCache, nil, "2.6.15", nil},
+		"none on any node":            {-1, newCache, nil, "", []string{"0 tasks, where 1 are wanted", isDown}},
+		"one on a node":               {-1, newCache, []ucp.Task{aTask(newCache, running)}, "2.6.15", nil},
+		"a tag that is none":          {2, newCache, []ucp.Task{aTask("docker/dtr-content-cache:latest", running), aTask(newCache, running)}, "", []string{"task t has image docker/dtr-content-cache:latest", isDown}},
+		"another repository":          {1, newCache, []ucp.Task{aTask("docker/dtr-content-cache:2.6.15", running)}, "2.6.15", []string{"task t has image docker/dtr-content-cache:2.6.15", isDown}},
+		"2.10 is above 2.9":           {2, newCache, []ucp.Task{aTask("a/b:2.10.0", running), aTask("a/b:2.9.30", running)}, "2.9.30", []string{"task t has image a/b:2.10.0", "task t has image a/b:2.9.30", isDown}},
+		"on a node that is down":      {2, newCache, []ucp.Task{aTask(newCache, running), lost}, "2.6.15", nil},
+		"all on nodes that are down":  {1, newCache, []ucp.Task{lost}, "", []string{"all its tasks are on nodes that are down", isDown}},
+		"has to be on a node that is": {2, newCache, []ucp.Task{aTask(newCache, running), unplaced}, "2.6.15", []string{"task u is pending: no suitable node", isDown}},
 	} {
-		s := ucp.Service{Image: c.image, Replicas: c.replicas}
+		s := viewOf(ucp.Service{Image: c.image, Replicas: c.replicas}, c.tasks, nodes)
 		got := ""
-		if v := runningVersion(s, c.tasks); v != nil {
+		if v := s.runningVersion(); v != nil {
 			got = v.String()
 		}
 		if got != c.version {
 			t.Errorf("%s: version %q, want %q", name, got, c.version)
 		}
-		if problems := taskProblems(s, c.tasks, newCache); !slices.Equal(problems, c.problems) {
+		if problems := s.problems(newCache); !slices.Equal(problems, c.problems) {
 			t.Errorf("%s: %q, want %q", name, problems, c.problems)
 		}
 	}
@@ -118,5 +126,37 @@ func TestCacheImageOfID(t *testing.T) {
 		if got := r.image(running); got != want {
 			t.Errorf("%s: %s, want %s", running, got, want)
 		}
+	}
+}
+
+// TestCacheOnANodeThatIsDown holds that the node is named, and not the bare answer of
+// an engine that cannot be asked.
+func TestCacheOnANodeThatIsDown(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	sim.AddCacheContainer("dtr-cache", oldCache, "worker2")
+	sim.StopEngine("worker2")
+	state, err := Look(t.Context(), c, Options{Container: "dtr-cache", Version: clustertest.Version("2.6.15")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if down := clustertest.AsError[*NodeDownError](t, state.Workload.Problem); down.Node != "worker2" || state.Workload.Settled {
+		t.Errorf("%+v", state.Workload)
+	}
+}
+
+// TestServiceUpdateOutlastsAnOutage has UCP away when the update is to be sent.
+func TestServiceUpdateOutlastsAnOutage(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	sim.AddCacheService(simulator.CacheService{Image: oldCache})
+	r := newRun(c, Options{Service: "dtr-cache_cache", Version: clustertest.Version("2.6.15"), Pace: clustertest.Pace})
+	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: "GET", Path: "/services/*", Status: 502, Times: 9})
+	if err := r.updateService(clustertest.Limited(t), engine); err != nil {
+		t.Fatal(err)
+	}
+	if s := sim.ServiceState("dtr-cache_cache"); s.Image != newCache {
+		t.Errorf("the service runs %s", s.Image)
 	}
 }

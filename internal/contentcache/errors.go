@@ -46,6 +46,14 @@ func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("container %s is on several nodes: %s", e.Name, strings.Join(e.Nodes, ", "))
 }
 
+// NodeDownError says that the container is on a node that is down: it is not known
+// what becomes of it, and it cannot be replaced.
+type NodeDownError struct{ Container, Node string }
+
+func (e *NodeDownError) Error() string {
+	return fmt.Sprintf("container %s is on node %s, which is down", e.Container, e.Node)
+}
+
 // LeftoverError says that a container has the name that the old one gets
 // while a container is replaced, and is not the old one.
 type LeftoverError struct{ Container, Leftover, Node string }

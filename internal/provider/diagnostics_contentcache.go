@@ -22,6 +22,7 @@ func contentCacheDiagnostics(err error) diag.Diagnostics {
 		missing    *contentcache.MissingError
 		ambiguous  *contentcache.AmbiguousError
 		leftover   *contentcache.LeftoverError
+		down       *contentcache.NodeDownError
 		autoRemove *contentcache.AutoRemoveError
 		update     *contentcache.UpdateError
 		probe      *contentcache.ProbeError
@@ -55,6 +56,12 @@ func contentCacheDiagnostics(err error) diag.Diagnostics {
 			Summary: "A container is left over from a replacement",
 			Seen:    fmt.Sprintf("Node: %s\nContainer: %s\nLeft over: %s\nThe first is not the copy of the second, so neither is touched.", leftover.Node, leftover.Container, leftover.Leftover),
 			Todo:    "Remove the one that is not needed. If that is the first, rename the second to its name.",
+		}
+	case errors.As(err, &down):
+		m = message{
+			Summary: "The node of the content cache is down",
+			Seen:    fmt.Sprintf("Node: %s\nContainer: %s", down.Node, down.Container),
+			Todo:    "Bring the node back. If it is gone for good, deploy the cache on another one.",
 		}
 	case errors.As(err, &autoRemove):
 		m = message{

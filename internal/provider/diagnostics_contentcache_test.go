@@ -35,6 +35,7 @@ func TestCacheDiagnostics(t *testing.T) {
 		{"no container on the node", &contentcache.MissingError{Kind: contentcache.KindContainer, Name: "dtr-cache", Node: "worker1"}},
 		{"several containers", &contentcache.AmbiguousError{Name: "dtr-cache", Nodes: []string{"worker1", "worker2"}}},
 		{"several containers to replace", &contentcache.AmbiguousError{Name: "dtr-cache", Nodes: []string{"worker1", "worker2"}, Node: "worker1"}},
+		{"node is down", &contentcache.NodeDownError{Container: "dtr-cache", Node: "worker2"}},
 		{"left over", &contentcache.LeftoverError{Container: "dtr-cache", Leftover: "dtr-cache.replaced", Node: "worker1"}},
 		{"removes itself", &contentcache.AutoRemoveError{Container: "dtr-cache", Node: "worker1"}},
 		{"service paused", &contentcache.UpdateError{

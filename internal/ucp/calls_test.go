@@ -121,7 +121,7 @@ var calls = map[string]struct {
 		func(ctx context.Context, e *Engine) (any, error) { return e.Services().Tasks(ctx, serviceFixture) },
 		[]Task{{
 			ID: "0kxk7j5skr1g5h4xmd2ofn1ce", Image: "docker/dtr-content-cache:2.6.15", Desired: "shutdown", State: "rejected",
-			Error: "No such image: docker/dtr-content-cache:2.6.15",
+			Error: "No such image: docker/dtr-content-cache:2.6.15", NodeID: "24ifsmvkjbyhk",
 		}},
 	},
 	"discard": {

@@ -137,6 +137,8 @@ type Task struct {
 	Desired, State string
 	// Error is why it failed.
 	Error string
+	// NodeID is the node that it is on, empty while it is on none.
+	NodeID string
 }
 
 // Tasks lists the tasks of a service, those that were replaced among them.
@@ -146,9 +148,9 @@ func (s Services) Tasks(ctx context.Context, service Service) ([]Task, error) {
 		return nil, err
 	}
 	var list []struct {
-		ID, ServiceID, DesiredState string
-		Spec                        taskSpecWire
-		Status                      struct{ State, Err string }
+		ID, ServiceID, NodeID, DesiredState string
+		Spec                                taskSpecWire
+		Status                              struct{ State, Err string }
 	}
 	if err := s.connection.get(ctx, "list the tasks of service "+service.Name, "/tasks", url.Values{"filters": {string(filter)}}, &list); err != nil {
 		return nil, err
@@ -157,7 +159,7 @@ func (s Services) Tasks(ctx context.Context, service Service) ([]Task, error) {
 	for _, t := range list {
 		// The filter is the engine's; the match is ours.
 		if t.ServiceID == service.ID {
-			tasks = append(tasks, Task{ID: t.ID, Image: t.Spec.ContainerSpec.Image, Desired: t.DesiredState, State: t.Status.State, Error: t.Status.Err})
+			tasks = append(tasks, Task{ID: t.ID, Image: t.Spec.ContainerSpec.Image, Desired: t.DesiredState, State: t.Status.State, Error: t.Status.Err, NodeID: t.NodeID})
 		}
 	}
 	return tasks, nil
