@@ -3,6 +3,8 @@ package backup
 import (
 	"archive/tar"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -96,17 +98,25 @@ func CheckVersion(ctx context.Context, named, version *semver.Version) error {
 	return nil
 }
 
-// CheckFile reads the backup in a file to its end: is it complete, and of the
-// version?
-func CheckFile(ctx context.Context, name string, version *semver.Version) error {
+// ErrOther is the error of a file that is a whole backup, and not the one that it
+// should be.
+var ErrOther = errors.New("it is another backup")
+
+// CheckFile reads the backup in a file to its end: is it complete, the one with the
+// SHA-256 sum, and of the version?
+func CheckFile(ctx context.Context, name, sum string, version *semver.Version) error {
 	f, err := os.Open(name) //nolint:gosec // the user's own file
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	named, err := ReadArchive(untilDone{ctx, f})
+	hash := sha256.New()
+	named, err := ReadArchive(io.TeeReader(untilDone{ctx, f}, hash))
 	if err != nil {
 		return err
+	}
+	if hex.EncodeToString(hash.Sum(nil)) != sum {
+		return ErrOther
 	}
 	return CheckVersion(ctx, named, version)
 }

@@ -3,11 +3,14 @@ package backup
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -88,7 +91,7 @@ func TestKeepWithoutLinks(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "dtr-backup.tar")
 	for _, again := range []bool{false, true} {
-		f := clustertest.Must[*File](t)(Create(name, clustertest.Host))
+		f := clustertest.Must[*File](t)(Create(name, clustertest.Host, strconv.FormatBool(again)))
 		_, _ = f.Write([]byte("a backup"))
 		if err := f.takeName(); errors.Is(err, fs.ErrExist) != again || !again && err != nil {
 			t.Errorf("again %t: error %v", again, err)
@@ -100,5 +103,36 @@ func TestKeepWithoutLinks(t *testing.T) {
 		if left := clustertest.Must[[]os.DirEntry](t)(os.ReadDir(filepath.Dir(name))); len(left) != 1 {
 			t.Errorf("files are left over: %v", left)
 		}
+	}
+}
+
+// TestPartialFilesOfTwoRuns has one run begin to write while another gives its file
+// the name: what the second has written is never taken for the first's.
+func TestPartialFilesOfTwoRuns(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "dtr-backup.tar")
+	first := clustertest.Must[*File](t)(Create(name, clustertest.Host, "first"))
+	_, _ = first.Write([]byte("the whole backup of the first"))
+	_ = clustertest.Must[string](t)(first.Finish())
+	second := clustertest.Must[*File](t)(Create(name, clustertest.Host, "second"))
+	_, _ = second.Write([]byte("hal"))
+	if err := first.Keep(); !errors.Is(err, fs.ErrNotExist) { // the second has tidied up
+		t.Errorf("error %v", err)
+	}
+	if Look(name).Exists {
+		t.Errorf("the file holds %q", clustertest.Must[[]byte](t)(os.ReadFile(name)))
+	}
+	first.Drop()
+	_, _ = second.Write([]byte("f"))
+	sum := clustertest.Must[string](t)(second.Finish())
+	if err := second.Keep(); err != nil || sum != fmt.Sprintf("%x", sha256.Sum256([]byte("half"))) {
+		t.Errorf("error %v, sum %s", err, sum)
+	}
+	second.Drop()
+	if got := clustertest.Must[[]byte](t)(os.ReadFile(name)); string(got) != "half" {
+		t.Errorf("the file holds %q", got)
+	}
+	if left := clustertest.Must[[]os.DirEntry](t)(os.ReadDir(filepath.Dir(name))); len(left) != 1 {
+		t.Errorf("files are left over: %v", left)
 	}
 }

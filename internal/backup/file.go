@@ -7,10 +7,14 @@
 package backup
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -49,35 +53,52 @@ func Absolute(name string) string {
 type File struct {
 	*os.File
 	Target   string // the name that it gets
-	Size     int64  // once it has that name
+	Size     int64  // once it is finished
 	WriteErr error  // of a write that failed
+
+	sum hash.Hash // of what was written
 }
 
-// partialName is the same for every run of an owner: what a killed one left is
-// found again.
-func partialName(name, owner string) string {
-	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+owner+".partial")
-}
-
-// Create makes the partial file for a backup. The owner is part of its name; what
-// an earlier run of the owner left is removed.
-func Create(name, owner string) (*File, error) {
-	partial := partialName(name, owner)
-	if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+// partials are the names of what is being written for the owner beside the file,
+// or was by a run that was killed.
+func partials(name, owner string) (list []string) {
+	dir := filepath.Dir(name)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), partialPrefix(name, owner)) && strings.HasSuffix(e.Name(), partialSuffix) {
+			list = append(list, filepath.Join(dir, e.Name()))
+		}
 	}
+	return list
+}
+
+const partialSuffix = ".partial"
+
+func partialPrefix(name, owner string) string { return "." + filepath.Base(name) + "." + owner + "." }
+
+// Create makes the partial file for a backup. The owner and the id of the run are
+// part of its name, so that two runs never write to the same one; what earlier runs
+// of the owner left is removed.
+func Create(name, owner, id string) (*File, error) {
+	RemovePartials(name, owner)
+	partial := filepath.Join(filepath.Dir(name), partialPrefix(name, owner)+id+partialSuffix)
 	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the user's own
 	if err != nil {
 		return nil, err
 	}
-	return &File{File: f, Target: name}, nil
+	return &File{File: f, Target: name, sum: sha256.New()}, nil
 }
 
-// RemovePartial removes what a killed run of the owner left.
-func RemovePartial(name, owner string) { _ = os.Remove(partialName(name, owner)) }
+// RemovePartials removes what killed runs of the owner left.
+func RemovePartials(name, owner string) {
+	for _, partial := range partials(name, owner) {
+		_ = os.Remove(partial)
+	}
+}
 
 func (f *File) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
+	_, _ = f.sum.Write(p[:n]) // never fails
 	if err != nil {
 		f.WriteErr = err
 	}
@@ -90,21 +111,23 @@ func (f *File) Drop() {
 	_ = os.Remove(f.Name())
 }
 
-// Keep gives the file its name, once it is on the disk. The error is fs.ErrExist
-// where there is a file of that name by now.
-func (f *File) Keep() error {
+// Finish brings what was written to the disk, and returns its SHA-256 sum.
+func (f *File) Finish() (sum string, err error) {
 	if err := f.Sync(); err != nil {
-		return err
+		return "", err
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return "", err
 	}
 	f.Size = info.Size()
-	if err := f.Close(); err != nil {
-		return err
-	}
-	err = os.Link(f.Name(), f.Target)
+	return hex.EncodeToString(f.sum.Sum(nil)), f.Close()
+}
+
+// Keep gives the file its name, once it is finished. The error is fs.ErrExist where
+// there is a file of that name by now.
+func (f *File) Keep() error {
+	err := os.Link(f.Name(), f.Target)
 	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 		err = f.takeName()
 	}

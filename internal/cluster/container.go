@@ -21,7 +21,7 @@ const (
 	LabelStart    = "com.github.dtr-upgrade.path-from" // the version that the first hop of the way began with
 	LabelProvider = "com.github.dtr-upgrade.provider-version"
 	LabelBackup   = "com.github.dtr-upgrade.backup"  // the file that a backup is written to
-	LabelCommand  = "com.github.dtr-upgrade.command" // of a join or a removal; an upgrade has none
+	LabelCommand  = "com.github.dtr-upgrade.command" // of a join, a removal or a backup; an upgrade has none
 	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
 	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
 	LabelNonce    = "com.github.dtr-upgrade.nonce"   // of one request to create a container: tells whose that is
@@ -31,6 +31,7 @@ const (
 const (
 	CommandJoin   = "join"
 	CommandRemove = "remove"
+	CommandBackup = "backup"
 )
 
 // Phase2Name is the name of the container in which the bootstrapper's second
@@ -81,10 +82,28 @@ func IsOurs(c ucp.Container, host string) bool {
 }
 
 // IsBackup reports whether this provider started the container to write a backup
-// of the cluster, which changes nothing on it.
+// of the cluster, which changes nothing on it. It is renamed when it has done so.
 func IsBackup(c ucp.Container, host string) bool {
-	return c.Labels[LabelCluster] == host && BaseName(c.Name) == BackupName(host)
+	name := BaseName(c.Name)
+	return c.Labels[LabelCluster] == host && (name == BackupName(host) || BackupSum(name, host) != "")
 }
+
+// BackupRecordName is the name of the container that has written the backup with
+// the SHA-256 sum: a label cannot be added to a container, so its name tells which
+// file is the one that it wrote.
+func BackupRecordName(host, sum string) string { return BackupName(host) + "-" + sum }
+
+// BackupSum reads the sum off the name of a container, "" for one that has not
+// written a backup.
+func BackupSum(name, host string) string {
+	sum, ok := strings.CutPrefix(BaseName(name), BackupName(host)+"-")
+	if !ok || !sha256Sum.MatchString(sum) {
+		return ""
+	}
+	return sum
+}
+
+var sha256Sum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // IsUpgrade reports whether the labels, which are those of a container of this
 // provider, say that it was made for an upgrade.

@@ -18,6 +18,12 @@ func (r *Runner) SetAside(ctx context.Context, c Container) (bool, error) {
 	if replica := c.Labels[cluster.LabelReplica]; replica != "" {
 		name = r.ContainerName() + "-" + replica
 	}
+	return r.Rename(ctx, c, name)
+}
+
+// Rename gives a container another name. It returns false if the container was
+// gone, or another one has the name.
+func (r *Runner) Rename(ctx context.Context, c Container, name string) (bool, error) {
 	switch err := c.engine.Rename(ctx, c.ID, name); {
 	case errdefs.IsNotFound(err), errdefs.IsConflict(err): // another apply was faster
 		return false, nil
@@ -59,20 +65,31 @@ func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
 
 // records returns the containers that were set aside.
 func (r *Runner) records(ctx context.Context) ([]Container, error) {
+	return r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandJoin}, r.ContainerName())
+}
+
+// Backups returns the containers that have written a backup and were renamed after
+// it.
+func (r *Runner) Backups(ctx context.Context) ([]Container, error) {
+	return r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandBackup}, cluster.BackupName(r.Host))
+}
+
+// labelled returns the containers with the labels that have ended and another name
+// than the fixed one.
+func (r *Runner) labelled(ctx context.Context, labels map[string]string, fixed string) ([]Container, error) {
+	labels[cluster.LabelCluster] = r.Host
 	engines, err := r.engines(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var found []Container
 	for _, engine := range engines {
-		list, err := engine.Containers(ctx, map[string]string{
-			cluster.LabelCluster: r.Host, cluster.LabelCommand: cluster.CommandJoin,
-		})
+		list, err := engine.Containers(ctx, labels)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range list {
-			if cluster.BaseName(c.Name) != r.ContainerName() && !c.Running() {
+			if cluster.BaseName(c.Name) != fixed && !c.Running() {
 				found = append(found, Container{ucp.ContainerState{ID: c.ID, Name: c.Name, Image: c.Image, Status: c.State, Labels: c.Labels}, engine})
 			}
 		}

@@ -22,26 +22,41 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// The container that wrote the backup stays until the last hop is finished, and
-// its labels say which file it wrote for which upgrade. That is how a later run
-// tells the backup of the upgrade that it goes on with from any other file of that
-// name: one is kept, the other is never overwritten.
+// The container that wrote the backup stays until the last hop is finished. Its
+// labels say which file it wrote for which upgrade, and its name says the sum of that
+// file. That is how a later run, also on another machine, tells the backup of the
+// upgrade that it goes on with from any other file of that name: one is kept, the
+// other is never overwritten.
 
 // freshBackup is how old the backup of an upgrade may be whose first hop is still
 // not begun. After that the registry has moved on too far.
 const freshBackup = 24 * time.Hour
 
-// backupWritten reports whether the container of these labels wrote the file as the
-// backup of an upgrade that is not finished and has come to the version.
-func backupWritten(f backup.FileState, labels map[string]string, name string, now *semver.Version) bool {
-	return f.Exists && labelsMatchBackup(labels, name, now) &&
-		(cluster.LabelledVersion(labels, cluster.LabelFrom).LessThan(now) || time.Since(f.Modified) < freshBackup)
+// backupRecord is what a container tells of the backup that it has written.
+type backupRecord struct {
+	labels map[string]string
+	sum    string // of the file; "" when there is no such container
 }
 
-// labelsMatchBackup is backupWritten, whatever has become of the file since.
-func labelsMatchBackup(labels map[string]string, name string, now *semver.Version) bool {
-	from, to := cluster.LabelledVersion(labels, cluster.LabelFrom), cluster.LabelledVersion(labels, cluster.LabelTo)
-	return labels[cluster.LabelBackup] == backup.Absolute(name) && from != nil && to != nil && !from.GreaterThan(now) && now.LessThan(to)
+func recordOf(name string, labels map[string]string, host string) backupRecord {
+	if sum := cluster.BackupSum(name, host); sum != "" {
+		return backupRecord{labels, sum}
+	}
+	return backupRecord{}
+}
+
+// wrote reports whether the record is of the file, as far as can be told without
+// reading it, as the backup of an upgrade that is not finished and has come to the
+// version.
+func (b backupRecord) wrote(f backup.FileState, name string, now *semver.Version) bool {
+	return f.Exists && b.isFor(name, now) &&
+		(cluster.LabelledVersion(b.labels, cluster.LabelFrom).LessThan(now) || time.Since(f.Modified) < freshBackup)
+}
+
+// isFor is wrote, whatever has become of the file since.
+func (b backupRecord) isFor(name string, now *semver.Version) bool {
+	from, to := cluster.LabelledVersion(b.labels, cluster.LabelFrom), cluster.LabelledVersion(b.labels, cluster.LabelTo)
+	return b.sum != "" && b.labels[cluster.LabelBackup] == backup.Absolute(name) && from != nil && to != nil && !from.GreaterThan(now) && now.LessThan(to)
 }
 
 // backupStep sees to it that there is a backup before a hop is begun. It keeps the
@@ -91,12 +106,21 @@ func (b *backupStep) tryOnce(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	records, err := b.upgrade.runner.Backups(ctx)
+	if err != nil {
+		return false, err
+	}
 	busy := found && (old.Running() || old.Status == cluster.StateRemoving)
 	if !busy && b.upgrade.o.Backup == nil {
 		return true, nil
 	}
 	if found && !file.Exists { // another apply may be about to start it, or to give its file a name
 		busy = b.starting.MayBe(old.ID+old.Status) || busy
+	}
+	for _, record := range records {
+		if !file.Exists {
+			busy = b.starting.MayBe(record.ID) || busy
+		}
 	}
 	if !busy { // nor may a bootstrapper that another apply is about to start
 		if busy, err = b.upgradeStarting(ctx); err != nil {
@@ -106,7 +130,10 @@ func (b *backupStep) tryOnce(ctx context.Context) (done bool, err error) {
 	if busy {
 		return false, nil
 	}
-	return b.settle(ctx, file, old, found)
+	if found {
+		records = append(records, old)
+	}
+	return b.settle(ctx, file, records)
 }
 
 // upgradeStarting reports whether a bootstrapper's container is there that another
@@ -118,14 +145,20 @@ func (b *backupStep) upgradeStarting(ctx context.Context) (bool, error) {
 
 // settle keeps or takes the backup. It returns false when another apply was faster,
 // and has to be looked at.
-func (b *backupStep) settle(ctx context.Context, file backup.FileState, old runner.Container, found bool) (bool, error) {
+func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []runner.Container) (bool, error) {
+	var record backupRecord
+	for _, c := range old {
+		if r := recordOf(c.Name, c.Labels, b.upgrade.runner.Host); r.isFor(b.upgrade.o.Backup.File, b.hop.From) {
+			record = r
+		}
+	}
 	progress, err := b.progress(ctx)
 	if err != nil {
 		return false, err
 	}
 	name := b.upgrade.o.Backup.File
 	switch {
-	case progress == hopTried && !labelsMatchBackup(old.Labels, name, b.hop.From):
+	case progress == hopTried && !record.isFor(name, b.hop.From):
 		return false, &BackupError{File: name, Cause: fmt.Errorf("a bootstrapper was started before there was a backup, and may have changed the database; "+
 			"remove container %s to have a backup of the database as it is", b.upgrade.runner.ContainerName())}
 	case progress != hopNotBegun:
@@ -134,10 +167,14 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old runn
 		}
 		return true, nil
 	case file.Exists:
-		if !backupWritten(file, old.Labels, name, b.hop.From) {
+		if !record.wrote(file, name, b.hop.From) {
 			return false, &BackupError{File: name, Exists: true}
 		}
-		if err := backup.CheckFile(ctx, name, cluster.LabelledVersion(old.Labels, cluster.LabelFrom)); err != nil {
+		err := backup.CheckFile(ctx, name, record.sum, cluster.LabelledVersion(record.labels, cluster.LabelFrom))
+		if errors.Is(err, backup.ErrOther) {
+			return false, &BackupError{File: name, Exists: true}
+		}
+		if err != nil {
 			return false, &BackupError{File: name, Cause: err}
 		}
 		tflog.Info(ctx, "Backup of an earlier apply is kept", map[string]any{"file": name, "modified": file.Modified.UTC().Format(time.RFC3339)})
@@ -146,8 +183,8 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old runn
 	case file.Problem != nil:
 		return false, &BackupError{File: name, Cause: file.Problem}
 	}
-	if found {
-		if removed, err := b.upgrade.runner.Remove(ctx, old); err != nil || !removed {
+	for _, c := range old {
+		if removed, err := b.upgrade.runner.Remove(ctx, c); err != nil || !removed {
 			return false, err
 		}
 	}
@@ -204,12 +241,21 @@ func (b *backupStep) take(ctx context.Context) (taken bool, err error) {
 		return false, err
 	}
 	name := b.upgrade.o.Backup.File
-	out, err := backup.Create(name, cluster.FileName(b.upgrade.runner.Host))
+	out, err := backup.Create(name, cluster.FileName(b.upgrade.runner.Host), c.ID)
 	if err != nil {
 		return false, &BackupError{File: name, Cause: err}
 	}
 	defer out.Drop()
 	if err := b.write(ctx, c, out); err != nil {
+		return false, err
+	}
+	sum, err := out.Finish()
+	if err != nil {
+		return false, &BackupError{File: name, Cause: err}
+	}
+	// First the record: a file without one would be anybody's.
+	renamed, err := b.upgrade.runner.Rename(ctx, c, cluster.BackupRecordName(b.upgrade.runner.Host, sum))
+	if err != nil || !renamed { // another apply took it for a left-over
 		return false, err
 	}
 	if err := out.Keep(); errors.Is(err, fs.ErrExist) {
@@ -231,7 +277,8 @@ func (b *backupStep) spec(ctx context.Context) (ucp.CreateSpec, error) {
 	return ucp.CreateSpec{
 		Name: cluster.BackupName(b.upgrade.runner.Host), Image: b.upgrade.o.Images.Bootstrapper(b.hop.From), Args: args, Env: env, Node: replica.Node,
 		Labels: map[string]string{
-			cluster.LabelFrom: b.hop.From.String(), cluster.LabelTo: b.upgrade.o.Target.String(), cluster.LabelBackup: backup.Absolute(b.upgrade.o.Backup.File),
+			cluster.LabelCommand: cluster.CommandBackup,
+			cluster.LabelFrom:    b.hop.From.String(), cluster.LabelTo: b.upgrade.o.Target.String(), cluster.LabelBackup: backup.Absolute(b.upgrade.o.Backup.File),
 		},
 		LogDriver: "none", // else the engine would keep it all a second time
 	}, nil
@@ -297,8 +344,8 @@ func (n *byteCount) Write(p []byte) (int, error) {
 }
 
 // stopWhenSilent stops the reading of a stream that carries nothing any more though
-// its container has ended: a connection may be lost without an end. One that can no
-// longer be looked at stops it, too.
+// its container has ended: a connection may be lost without an end. That is an outage
+// like any other, and so is that the container can no longer be looked at.
 func (b *backupStep) stopWhenSilent(ctx context.Context, stop context.CancelCauseFunc, c runner.Container, received *byteCount) {
 	pace := b.upgrade.runner.Pace
 	var since time.Time
@@ -313,10 +360,10 @@ func (b *backupStep) stopWhenSilent(ctx context.Context, stop context.CancelCaus
 		if n := received.Load(); since.IsZero() || n != before {
 			since, before = time.Now(), n
 		}
-		return time.Since(since) >= pace.Consistent, nil
+		return time.Since(since) >= pace.Outage, nil
 	})
 	if err == nil {
-		err = fmt.Errorf("its container ended, and the connection to it carried nothing for %s after that", pace.Consistent)
+		err = fmt.Errorf("its container ended, and the connection to it carried nothing for %s after that", pace.Outage)
 	}
 	stop(err)
 }
@@ -364,7 +411,16 @@ func (b *backupStep) waitForEnd(ctx context.Context, c runner.Container, complet
 // tidyBackup removes what tells of the backup: the upgrade is finished.
 func (r *run) tidyBackup(ctx context.Context) error {
 	if name := r.o.backupFile(); name != "" {
-		backup.RemovePartial(name, cluster.FileName(r.runner.Host)) // of a run that was killed
+		backup.RemovePartials(name, cluster.FileName(r.runner.Host)) // of a run that was killed
+	}
+	records, err := r.runner.Backups(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range records {
+		if _, err := r.runner.Remove(ctx, c); err != nil {
+			return err
+		}
 	}
 	return r.removeEnded(ctx, cluster.BackupName(r.runner.Host))
 }

@@ -82,6 +82,43 @@ func TestKeptBackupIsReadAgain(t *testing.T) {
 	}
 }
 
+// TestBackupOfAnotherCluster goes on with an upgrade on another machine, where at the
+// same place there is the backup of another cluster.
+func TestBackupOfAnotherCluster(t *testing.T) {
+	t.Parallel()
+	sim, c := small(t, "2.5.6")
+	o := backingUp(t, "2.6.15")
+	r, obs, plan := looked(t, c, o)
+	if err := r.backupStep(obs, plan.next()).run(t.Context()); err != nil { // and then this run is killed
+		t.Fatal(err)
+	}
+	mine := o.Backup.File + ".mine"
+	if err := os.Rename(o.Backup.File, mine); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, other := small(t, "2.5.6")
+	elsewhere.SetBootstrapper(simulator.BootstrapperFaults{BackupUnnamed: true}) // so that it has other content
+	r, obs, plan = looked(t, other, o)
+	if err := r.backupStep(obs, plan.next()).run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := runUpgrade(t, c, o)
+	if failure := clustertest.AsError[*BackupError](t, err); !failure.Exists {
+		t.Errorf("got %v", failure)
+	}
+	if sim.BootstrapperRuns() > 0 {
+		t.Error("the upgrade was begun")
+	}
+	if err := os.Rename(mine, o.Backup.File); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, sim, c, o, 1)
+	wantNoBackupContainer(t, sim)
+	if n := backups(sim); n != 1 {
+		t.Errorf("%d backups", n)
+	}
+}
+
 // TestBackupOfAKilledRun leaves what a run leaves that was killed in the middle of
 // its backup: the container, at work still or ended or never started, and half a
 // file.
@@ -99,7 +136,7 @@ func TestBackupOfAKilledRun(t *testing.T) {
 				Name: cluster.BackupName(killed.runner.Host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.bootstrapNode(obs),
 				Labels: map[string]string{cluster.LabelFrom: "2.5.6", cluster.LabelTo: "2.6.15", cluster.LabelBackup: o.Backup.File},
 			}))
-			half := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, cluster.FileName(killed.runner.Host)))
+			half := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, cluster.FileName(killed.runner.Host), left.ID))
 			_, _ = half.Write([]byte("dtr-backup-v2.5.6"))
 			_ = half.Close()
 			release := func() {}

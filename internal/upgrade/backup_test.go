@@ -39,7 +39,7 @@ func small(t *testing.T, version string) (*simulator.Cluster, cluster.Cluster) {
 // backups counts the backups that were begun.
 func backups(sim *simulator.Cluster) (n int) {
 	for _, r := range sim.Requests() {
-		if r.Method == http.MethodPost && strings.Contains(r.Query, "name=dtr-backup-") {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.Path, "/create") && strings.Contains(r.Query, "name=dtr-backup-") {
 			n++
 		}
 	}
@@ -159,7 +159,7 @@ func TestBackupFails(t *testing.T) {
 			sim, c := small(t, "2.5.6")
 			sim.SetBootstrapper(tt.faults)
 			o := backingUp(t, "2.6.15")
-			if name == "node is lost" {
+			if name == "node is lost" || name == "connection is silent" {
 				o.Pace.Outage = 100 * time.Millisecond
 			}
 			if tt.at != nil {

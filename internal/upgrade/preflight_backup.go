@@ -46,8 +46,7 @@ func (p backupChecks) progress() hopProgress {
 // nothing, before the backup was taken that is configured by now.
 func (p backupChecks) triedWithoutBackup() bool {
 	name, from := p.o.backupFile(), p.Hops[0].From
-	container, _ := p.obs.BackupContainer()
-	if name == "" || labelsMatchBackup(container.Labels, name, from) {
+	if name == "" || p.record().isFor(name, from) {
 		return false
 	}
 	ours, _ := p.obs.UpgradeContainer()
@@ -56,6 +55,11 @@ func (p backupChecks) triedWithoutBackup() bool {
 			ours.Name, ours.Image, ours.Status, from),
 		"To continue without a backup, configure none. To back up the database as it is now, remove that container.")
 	return true
+}
+
+func (p backupChecks) record() backupRecord {
+	container, _ := p.obs.BackupContainer()
+	return recordOf(container.Name, container.Labels, p.obs.Host)
 }
 
 func (p backupChecks) noneUnderWay() {
@@ -86,7 +90,6 @@ func (p backupChecks) noneConfigured(hops []transition.Hop) {
 // in any case: the backup is then a matter of the hop after it.
 func (p backupChecks) file(hops []transition.Hop) {
 	name, seen := p.o.Backup.File, p.obs.Backup
-	container, _ := p.obs.BackupContainer()
 	taken, problem := preflight.Error, preflight.Error
 	if p.Resume != nil || len(hops) < len(p.Hops) {
 		taken, problem = preflight.Warning, preflight.Warning
@@ -94,7 +97,7 @@ func (p backupChecks) file(hops []transition.Hop) {
 		problem = preflight.Warning // a plan may be made on another machine
 	}
 	switch {
-	case backupWritten(seen, container.Labels, name, hops[0].From):
+	case p.record().wrote(seen, name, hops[0].From):
 		return
 	case seen.Exists:
 		p.add(taken, "The file of the backup exists already",

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"io/fs"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
+
+// someSum stands for the SHA-256 sum of a backup.
+var someSum = strings.Repeat("0a", 32)
 
 func TestWhichFileABackupContainerWrote(t *testing.T) {
 	t.Parallel()
@@ -35,8 +39,13 @@ func TestWhichFileABackupContainerWrote(t *testing.T) {
 		"no container":              {today, nil, "2.5.6", false},
 		"labels that say nothing":   {today, labels("", "", "/b.tar"), "2.5.6", false},
 	} {
-		if got := backupWritten(tt.file, tt.labels, "/b.tar", clustertest.Version(tt.now)); got != tt.want {
+		named := cluster.BackupRecordName(clustertest.Host, someSum)
+		if got := recordOf(named, tt.labels, clustertest.Host).wrote(tt.file, "/b.tar", clustertest.Version(tt.now)); got != tt.want {
 			t.Errorf("%s: got %t", name, got)
+		}
+		unfinished := recordOf(cluster.BackupName(clustertest.Host), tt.labels, clustertest.Host)
+		if unfinished.wrote(tt.file, "/b.tar", clustertest.Version(tt.now)) {
+			t.Errorf("%s: a container that has written no backup yet counts", name)
 		}
 	}
 }
@@ -46,7 +55,7 @@ func TestWhichFileABackupContainerWrote(t *testing.T) {
 func TestPreflightOfABackup(t *testing.T) {
 	t.Parallel()
 	fresh := backup.FileState{Exists: true, Modified: time.Now()}
-	wrote := ucp.Container{Name: "worker1/" + cluster.BackupName(clustertest.Host), State: "exited", Labels: map[string]string{
+	wrote := ucp.Container{Name: "worker1/" + cluster.BackupRecordName(clustertest.Host, someSum), State: "exited", Labels: map[string]string{
 		cluster.LabelCluster: clustertest.Host, cluster.LabelFrom: "2.5.6", cluster.LabelTo: "2.7.8", cluster.LabelBackup: backup.Absolute("b.tar"),
 	}}
 	for name, tt := range map[string]struct {
