@@ -60,7 +60,7 @@ func Start(t *testing.T, version string) (*simulator.Cluster, cluster.Cluster) {
 // Connect simulates a cluster and connects to it.
 func Connect(t *testing.T, o simulator.Options) (*simulator.Cluster, cluster.Cluster) {
 	t.Helper()
-	sim := simulatortest.Start(t, o)
+	sim := simulatortest.Start(t, simulatortest.Weathered(o))
 	return sim, cluster.Cluster{
 		DTR: Must[*dtr.Client](t)(dtr.New(dtr.Config{
 			URL: sim.DTRURL(), Username: sim.Username(), Password: sim.Password(), CACert: sim.CACert(), Retry: retry,

@@ -49,7 +49,7 @@ func factories(opts ...Option) map[string]func() (tfprotov6.ProviderServer, erro
 // start starts a simulated cluster.
 func start(t testing.TB, version string) *simulator.Cluster {
 	t.Helper()
-	return simulatortest.Start(t, simulator.Options{Version: version, Host: host})
+	return simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: version, Host: host}))
 }
 
 // connected is the provider's configuration for a cluster.

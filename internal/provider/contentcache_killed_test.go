@@ -71,7 +71,7 @@ func TestCacheKilledAtEveryChange(t *testing.T) {
 // failed.
 func killAt(t *testing.T, n int, fault simulator.Fault, next string, deploy func(*simulator.Cluster), config func(*simulator.Cluster, string) values, check func(*testing.T, *simulator.Cluster, string)) bool {
 	t.Helper()
-	cluster := simulatortest.Start(t, simulator.Options{Version: "2.6.15", Replicas: 2, Host: host})
+	cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.6.15", Replicas: 2, Host: host}))
 	deploy(cluster)
 	impatient := pace
 	impatient.Outage, impatient.CacheAnswer = time.Millisecond, time.Millisecond

@@ -98,7 +98,7 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 func TestTerraformExamples(t *testing.T) {
 	for _, dir := range exampleDirs(t) {
 		t.Run(strings.TrimPrefix(dir, examples+"/"), func(t *testing.T) {
-			cluster := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Host: host, Workers: 6})
+			cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.5.6", Host: host, Workers: 6}))
 			t.Setenv("DTR_CA_CERT", cluster.CACert())
 			t.Setenv("UCP_CA", cluster.CACert())
 			cluster.AddMirror("registry.example.com/mirror/dtr")

@@ -31,7 +31,7 @@ func TestTerraformApplyIsResumedAfterAKill(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cluster := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Speed: 1000, Host: host})
+			cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.5.6", Speed: 1000, Host: host}))
 			p := newProcess(t)
 			p.connect(cluster)
 			p.write(terraformtest.RequiredProviders + connectionConfig + "resource \"dtr_upgrade\" \"main\" {\n" + c.upgrade + "\n}")

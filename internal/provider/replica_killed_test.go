@@ -56,7 +56,7 @@ func pinging(t *testing.T, c *simulator.Cluster) (stop func() (asked, failed int
 // come on new workers, and the three old ones go, while DTR answers.
 func TestTerraformMoveToNewWorkers(t *testing.T) {
 	t.Parallel()
-	cluster := simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: host, Workers: 6, Speed: 1000})
+	cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.6.8", Host: host, Workers: 6, Speed: 1000}))
 	old := cluster.ReplicaIDs()
 	p := newProcess(t)
 	p.setVariables(map[string]string{"dtr_password": cluster.Password(), "ucp_password": cluster.Password()})
@@ -94,7 +94,7 @@ func TestTerraformReplicaIsResumedAfterAKill(t *testing.T) {
 	for _, point := range []string{simulator.BootstrapperStarted, simulator.JoinStarted, simulator.BootstrapperFinished, simulator.RemoveStarted} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
-			cluster := simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: host, Workers: 6, Speed: 1000})
+			cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.6.8", Host: host, Workers: 6, Speed: 1000}))
 			p := newProcess(t)
 			p.connect(cluster)
 			const prefix = terraformtest.RequiredProviders + connectionConfig

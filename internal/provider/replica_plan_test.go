@@ -13,7 +13,7 @@ import (
 // roomy is a cluster of so many replicas on six workers.
 func roomy(t testing.TB, replicas int) *simulator.Cluster {
 	t.Helper()
-	return simulatortest.Start(t, simulator.Options{Version: "2.6.8", Host: host, Replicas: replicas, Workers: 6})
+	return simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.6.8", Host: host, Replicas: replicas, Workers: 6}))
 }
 
 // member is the state of the k-th replica, from 1.

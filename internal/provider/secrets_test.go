@@ -37,7 +37,7 @@ func (b *buffer) String() string {
 func TestSecretsStayAway(t *testing.T) {
 	t.Parallel()
 	const username, password, wrong = "administrator", "correct-horse-battery", "wrong-horse-battery"
-	cluster := simulatortest.Start(t, simulator.Options{Version: "2.5.6", Host: host, Username: username, Password: password})
+	cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.5.6", Host: host, Username: username, Password: password}))
 	var out buffer
 	p := newProtocol(t, quick()...)
 	p.ctx = tflogtest.RootLogger(p.ctx, &out)

@@ -99,7 +99,7 @@ func TestApplyOfAnotherCluster(t *testing.T) {
 	t.Parallel()
 	const want = "Error: The provider is connected to another DTR cluster\n"
 	meant := roomy(t, 3)
-	other := simulatortest.Start(t, simulator.Options{Version: "2.6.9", Host: "registry.example.com", Workers: 6})
+	other := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.6.9", Host: "registry.example.com", Workers: 6}))
 	here, there := planner(t, meant), planner(t, other)
 	for name, c := range map[string]struct {
 		resource string
