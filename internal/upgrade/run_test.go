@@ -375,11 +375,8 @@ func TestRunNeverPullsWhenToldSo(t *testing.T) {
 	_, err := runUpgrade(t, c, o)
 	clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), preflight.Image)
 
-	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
 	for _, image := range append(bootstrap.ComponentImages("", o.Target), bootstrap.Image("", o.Target)) {
-		if err := engine.Pull(t.Context(), image, func(string) {}); err != nil {
-			t.Fatal(err)
-		}
+		sim.AddImage(image)
 	}
 	sim.ResetRequests()
 	if _, err := runUpgrade(t, c, o); err != nil {
@@ -440,9 +437,7 @@ func TestRunDoesNotTakeSomebodyElsesContainer(t *testing.T) {
 	inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
 	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
 	name := cluster.ContainerName(inventory.Host)
-	if err := engine.Pull(t.Context(), "docker/dtr:2.5.17", func(string) {}); err != nil {
-		t.Fatal(err)
-	}
+	sim.AddImage("docker/dtr:2.5.17")
 	clustertest.Must[string](t)(engine.Create(t.Context(), ucp.CreateSpec{Name: name, Image: "docker/dtr:2.5.17", Args: []string{"images"}}))
 	_, err := runUpgrade(t, c, to("2.6.15"))
 	if failure := clustertest.AsError[*runner.ForeignContainerError](t, err); failure.Container != name {
