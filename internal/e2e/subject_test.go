@@ -87,8 +87,12 @@ func (s *subject) do(t testing.TB, method, path string, body any) answer {
 		return a
 	}
 	var failed struct{ Message string }
-	if a.Status >= http.StatusBadRequest && json.Unmarshal(a.body, &failed) == nil {
+	switch {
+	case a.Status < http.StatusBadRequest:
+	case json.Unmarshal(a.body, &failed) == nil:
 		a.Message = s.normal(failed.Message)
+	default: // classic Swarm writes text
+		a.Message = s.normal(string(a.body))
 	}
 	return a
 }

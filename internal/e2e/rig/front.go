@@ -42,12 +42,21 @@ type call struct {
 type refusal struct {
 	status  int
 	message string
+	plain   bool // as text, which is how classic Swarm writes what is not an engine's
 }
 
 func (e *refusal) Error() string { return e.message }
 
 func refuse(status int, format string, args ...any) error {
-	return &refusal{status, fmt.Sprintf(format, args...)}
+	return &refusal{status: status, message: fmt.Sprintf(format, args...)}
+}
+
+func refusePlainly(status int, format string, args ...any) error {
+	return &refusal{status: status, message: fmt.Sprintf(format, args...), plain: true}
+}
+
+func noSuchContainer(ref string) error {
+	return refusePlainly(http.StatusNotFound, "No such container: %s", ref)
 }
 
 func (f front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -176,6 +185,10 @@ func writeError(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	if known, ok := errors.AsType[*refusal](err); ok {
 		status = known.status
+		if known.plain {
+			http.Error(w, known.message, status)
+			return
+		}
 	}
 	_ = writeJSON(w, status, map[string]string{"message": err.Error()})
 }

@@ -6,11 +6,11 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,14 +18,25 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
+// listFilters are those that classic Swarm knows. It ignores the rest.
+var listFilters = []string{"name", "id", "label", "status"}
+
 // list merges the lists of the nodes. Of a node that does not answer, the
 // containers that were known last are in the list of all.
 func (f front) list(w http.ResponseWriter, c *call) error {
-	nodes, query, err := c.perNode(f.rig.Nodes)
+	filters, err := c.filters()
 	if err != nil {
 		return err
 	}
-	all := query.Get("all") != "" && query.Get("all") != "0" && query.Get("all") != "false"
+	nodes := slices.DeleteFunc(slices.Clone(f.rig.Nodes), func(n *Node) bool { return !matchesAny(filters["node"], n.Name) })
+	query := c.URL.Query()
+	all := query.Get("all") != "" && query.Get("all") != "0" && query.Get("all") != "false" || filters["status"]["exited"]
+	maps.DeleteFunc(filters, func(term string, _ map[string]bool) bool { return !slices.Contains(listFilters, term) })
+	text, err := json.Marshal(filters)
+	if err != nil {
+		return err
+	}
+	query.Set("filters", string(text))
 	var mu sync.Mutex
 	merged := []container.Summary{}
 	var wg sync.WaitGroup
@@ -41,9 +52,12 @@ func (f front) list(w http.ResponseWriter, c *call) error {
 			case !isUnreachable(err):
 				refused = err
 			case all:
-				list = f.lastKnown(n, query)
+				list = f.lastKnown(n, filters)
 			}
 			for _, ct := range list {
+				if !all && ct.State != container.StateRunning {
+					continue // a filter by status has engines list it
+				}
 				for i, name := range ct.Names {
 					ct.Names[i] = "/" + n.Name + name
 				}
@@ -61,17 +75,25 @@ func (f front) list(w http.ResponseWriter, c *call) error {
 	return writeJSON(w, http.StatusOK, merged)
 }
 
+func matchesAny(patterns map[string]bool, s string) bool {
+	for p := range patterns {
+		if ok, err := regexp.MatchString(p, s); p == s || err == nil && ok {
+			return true
+		}
+	}
+	return len(patterns) == 0
+}
+
 // lastKnown are the containers of a node that is down, as far as the filters
-// by label let them pass.
-func (f front) lastKnown(n *Node, query url.Values) []container.Summary {
-	var filters map[string]map[string]bool
-	_ = json.Unmarshal([]byte(query.Get("filters")), &filters)
+// let them pass.
+func (f front) lastKnown(n *Node, filters map[string]map[string]bool) []container.Summary {
 	watch := f.rig.watch
 	watch.mu.Lock()
 	defer watch.mu.Unlock()
 	var list []container.Summary
 	for _, ct := range watch.lists[n.Name] {
-		passes := true
+		passes := matchesAny(filters["name"], strings.TrimPrefix(ct.Names[0], "/")) &&
+			matchesAny(filters["id"], ct.ID) && matchesAny(filters["status"], string(ct.State))
 		for label := range filters["label"] {
 			key, value, exact := strings.Cut(label, "=")
 			got, ok := ct.Labels[key]
@@ -104,7 +126,31 @@ func (f front) container(w http.ResponseWriter, c *call, rest string) error {
 	if c.Method == http.MethodGet && action == "/json" {
 		return f.inspect(w, c, n)
 	}
+	switch {
+	case c.Method == http.MethodDelete, action == "/start":
+		return f.haveDone(w, c, n)
+	case action == "/rename":
+		if err := f.checkName(c, strings.TrimPrefix(c.URL.Query().Get("name"), "/")); err != nil {
+			return err
+		}
+		return f.haveDone(w, c, n)
+	}
 	f.pass(w, c, n)
+	return nil
+}
+
+// haveDone asks a node to do what the call is for, instead of passing the call on:
+// the status of a refusal is lost.
+func (f front) haveDone(w http.ResponseWriter, c *call, n *Node) error {
+	answer, err := c.send(c.Context(), n, c.Method, c.path, c.URL.Query(), c.Body)
+	if err != nil {
+		return unreachable(n, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= http.StatusBadRequest {
+		return refusePlainly(http.StatusInternalServerError, "Error response from daemon: %s", refusalOf(answer))
+	}
+	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
@@ -113,7 +159,7 @@ func (f front) find(c *call, ref string) (n *Node, name string, err error) {
 	name = strings.TrimPrefix(ref, "/")
 	if node, after, qualified := strings.Cut(name, "/"); qualified {
 		if n = f.rig.Node(node); n == nil {
-			return nil, "", refuse(http.StatusNotFound, "No such container: %s", ref)
+			return nil, "", noSuchContainer(ref)
 		}
 		name = after
 	}
@@ -137,19 +183,23 @@ func (f front) find(c *call, ref string) (n *Node, name string, err error) {
 		})
 	}
 	wg.Wait()
-	if len(found) > 0 {
+	switch len(found) {
+	case 0:
+	case 1:
 		return found[0], name, nil
+	default: // the name of several, or the beginning of their ids
+		return nil, "", noSuchContainer(ref)
 	}
 	f.rig.watch.mu.Lock()
 	defer f.rig.watch.mu.Unlock()
 	for _, n := range silent {
 		for _, ct := range f.rig.watch.lists[n.Name] {
 			if strings.HasPrefix(ct.ID, name) || ct.Names[0] == "/"+name {
-				return nil, "", unreachable(n, errors.New("no answer"))
+				return nil, "", refusePlainly(http.StatusInternalServerError, "Container %s running on unhealthy node %s", ref, n.Name)
 			}
 		}
 	}
-	return nil, "", refuse(http.StatusNotFound, "No such container: %s", ref)
+	return nil, "", noSuchContainer(ref)
 }
 
 // inspect adds the node to the engine's answer, as classic Swarm did.
@@ -212,10 +262,22 @@ func (f front) create(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	c.Header.Del("Content-Length")
-	f.pass(w, c, n)
-	return nil
+	answer, err := c.send(c.Context(), n, c.Method, c.path, c.URL.Query(), bytes.NewReader(body))
+	if err != nil {
+		return unreachable(n, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= http.StatusBadRequest {
+		err := refusalOf(answer)
+		if answer.StatusCode != http.StatusNotFound { // no such image
+			err = refusePlainly(http.StatusInternalServerError, "Error response from daemon: %s", err)
+		}
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(answer.StatusCode)
+	_, err = io.Copy(w, answer.Body)
+	return err
 }
 
 func (f front) checkName(c *call, name string) error {
@@ -233,7 +295,7 @@ func (f front) checkName(c *call, name string) error {
 			list = slices.DeleteFunc(list, func(ct container.Summary) bool { return ct.Names[0] != "/"+name })
 		}
 		if len(list) > 0 {
-			return refuse(http.StatusConflict, "Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", "/"+name, list[0].ID)
+			return refusePlainly(http.StatusConflict, "Conflict: The name %s is already assigned. You have to delete (or rename) that container to be able to assign %s to a container again.", name, name)
 		}
 	}
 	return nil
@@ -256,7 +318,7 @@ func (f front) place(c *call, constraints []string, image string) (*Node, error)
 		}
 	}
 	if len(fits) == 0 {
-		return nil, refuse(http.StatusInternalServerError, "could not find any nodes on which the container could be created")
+		return nil, refusePlainly(http.StatusInternalServerError, "could not find any nodes on which the container could be created")
 	}
 	for _, n := range fits {
 		var found json.RawMessage

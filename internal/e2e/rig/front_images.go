@@ -72,39 +72,37 @@ func (f front) image(w http.ResponseWriter, c *call) error {
 type message struct {
 	ID          string       `json:"id,omitempty"`
 	Status      string       `json:"status,omitempty"`
-	Stream      string       `json:"stream,omitempty"`
 	Error       string       `json:"error,omitempty"`
 	ErrorDetail *errorDetail `json:"errorDetail,omitempty"`
 }
 
 type errorDetail struct {
+	Code    int    `json:"code"`
 	Message string `json:"message"`
 }
 
-// pull pulls on all nodes that are up, and says of each how that went.
+// pull pulls on all nodes, those that are down included, and says of each how that
+// went. One that fails makes the whole end in an error.
 func (f front) pull(w http.ResponseWriter, c *call) error {
 	ref := c.URL.Query().Get("fromImage")
 	if tag := c.URL.Query().Get("tag"); tag != "" {
 		ref += ":" + tag
 	}
 	out := newStream(w)
-	onAll(f.up(), func(n *Node) {
+	onAll(f.rig.Nodes, func(n *Node) {
 		out.send(message{ID: n.Name, Status: "Pulling " + ref + "..."})
-		err := c.stream(n, nil, func(m message) {
-			if strings.HasPrefix(m.Status, "Digest: ") {
-				out.send(message{Status: m.Status})
-			}
-		})
-		if err != nil {
-			out.fail(n, err)
+		if err := c.stream(n, nil); err != nil {
+			out.fail(n, "Pulling "+ref+"...", err)
 			return
 		}
 		out.send(message{ID: n.Name, Status: "Pulling " + ref + "... : downloaded"})
 	})
+	out.end()
 	return nil
 }
 
-// load loads the archive on all nodes that are up.
+// load loads the archive on all nodes, those that are down included, and tells of
+// those that fail.
 func (f front) load(w http.ResponseWriter, c *call) error {
 	archive, err := os.CreateTemp(f.rig.dir, "load-")
 	if err != nil {
@@ -117,14 +115,12 @@ func (f front) load(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	out := newStream(w)
-	onAll(f.up(), func(n *Node) {
-		if err := c.stream(n, io.NewSectionReader(archive, 0, size), func(m message) {
-			m.ID = n.Name
-			out.send(m)
-		}); err != nil {
-			out.fail(n, err)
+	onAll(f.rig.Nodes, func(n *Node) {
+		if err := c.stream(n, io.NewSectionReader(archive, 0, size)); err != nil {
+			out.fail(n, "Loading Image...", err)
 		}
 	})
+	out.end()
 	return nil
 }
 
@@ -136,9 +132,9 @@ func onAll(nodes []*Node, f func(*Node)) {
 	wg.Wait()
 }
 
-// stream makes the call to a node and passes each message of the answer on.
-// The first error among them is the result.
-func (c *call) stream(n *Node, body io.Reader, pass func(message)) error {
+// stream makes the call to a node and reads the messages of the answer. The first
+// error among them is the result.
+func (c *call) stream(n *Node, body io.Reader) error {
 	answer, err := c.send(c.Context(), n, c.Method, c.path, c.URL.Query(), body)
 	if err != nil {
 		return unreachable(n, err)
@@ -158,16 +154,15 @@ func (c *call) stream(n *Node, body io.Reader, pass func(message)) error {
 			return err
 		case m.Error != "" && failed == nil:
 			failed = fmt.Errorf("%s", m.Error)
-		default:
-			pass(m)
 		}
 	}
 }
 
 // stream writes messages of several nodes, one at a time.
 type stream struct {
-	mu sync.Mutex
-	w  http.ResponseWriter
+	mu     sync.Mutex
+	w      http.ResponseWriter
+	failed error
 }
 
 func newStream(w http.ResponseWriter) *stream {
@@ -183,6 +178,17 @@ func (s *stream) send(m message) {
 	_ = http.NewResponseController(s.w).Flush()
 }
 
-func (s *stream) fail(n *Node, err error) {
-	s.send(message{ID: n.Name, Error: err.Error(), ErrorDetail: &errorDetail{err.Error()}})
+// fail tells of a node that failed at what it was doing.
+func (s *stream) fail(n *Node, doing string, err error) {
+	s.send(message{ID: n.Name, Status: doing + " : " + err.Error()})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = err
+}
+
+// end ends the stream with the error of a node, if one has failed.
+func (s *stream) end() {
+	if s.failed != nil {
+		s.send(message{Error: s.failed.Error(), ErrorDetail: &errorDetail{1, s.failed.Error()}})
+	}
 }
