@@ -325,6 +325,9 @@ type Progress struct{ reported map[string]bool }
 
 // Report logs the replicas that have come to the target since the last report.
 func (p *Progress) Report(ctx context.Context, inventory *Inventory, target *semver.Version) {
+	if target == nil { // a container that somebody labelled by hand, or another version of this provider
+		return
+	}
 	arrived := 0
 	for _, replica := range inventory.Replicas {
 		if len(replica.Missing()) > 0 || replica.Version() == nil || replica.Version().LessThan(target) {

@@ -187,3 +187,8 @@ func TestVerificationOfADeadNode(t *testing.T) {
 		t.Errorf("got %v", failed)
 	}
 }
+
+func TestProgressWithoutATarget(t *testing.T) {
+	t.Parallel()
+	new(cluster.Progress).Report(t.Context(), clustertest.Snapshot("2.6.8").Inventory, nil) // must not panic
+}
