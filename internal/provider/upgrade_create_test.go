@@ -90,12 +90,15 @@ func TestSavedCreatePlanIsAppliedLater(t *testing.T) {
 			}
 		}, "? -> 2.6.15 ?", "2.6.14 -> 2.6.15 patch-upgrade"},
 		"a kill in hop 1": {"2.5.6", oneHop, func(t *testing.T, s *simulator.Cluster, config values) {
+			t.Helper()
 			interrupted(t, s, config, simulator.ReplicaStarted(2), 1)
 		}, "? -> 2.6.15 minor-upgrade", "2.5.6 -> 2.6.15 minor-upgrade"},
 		"a kill at the end of hop 1": {"2.5.6", twoHops, func(t *testing.T, s *simulator.Cluster, config values) {
+			t.Helper()
 			interrupted(t, s, config, simulator.MigrationStarted, 1)
 		}, "? -> 2.6.15 minor-upgrade, 2.6.15 -> 2.7.8 minor-upgrade", "2.5.6 -> 2.6.15 minor-upgrade, 2.6.15 -> 2.7.8 minor-upgrade"},
 		"a kill in hop 2": {"2.5.6", twoHops, func(t *testing.T, s *simulator.Cluster, config values) {
+			t.Helper()
 			interrupted(t, s, config, simulator.ReplicaStarted(2), 2)
 		}, "? -> 2.6.15 minor-upgrade, 2.6.15 -> 2.7.8 minor-upgrade", "2.5.6 -> 2.6.15 minor-upgrade, 2.6.15 -> 2.7.8 minor-upgrade"},
 	} {

@@ -170,8 +170,9 @@ func TestPlanTransitions(t *testing.T) {
 				p.ok(nil, got.diags)
 				path := slices.Clone(c.path)
 				if prior == nil && len(path) > 0 { // the first version is left open, and what depends on it
-					to, rule, _ := strings.Cut(path[0][strings.Index(path[0], "->"):], " patch-")
-					path[0] = "? " + to
+					_, to, _ := strings.Cut(path[0], "->")
+					to, rule, _ := strings.Cut(to, " patch-")
+					path[0] = "? ->" + to
 					if rule != "" {
 						path[0] += " ?"
 					}

@@ -59,7 +59,7 @@ func (p *checks) rollout(hop transition.Hop, ours ucp.Container, found bool) {
 	case found:
 		f.Seen += fmt.Sprintf(", container %s has ended", name)
 	default:
-		f.Seen += fmt.Sprintf(", no bootstrapper's container\nSeen: %s", cluster.ProblemsText(p.obs.Problems(hop.To)))
+		f.Seen += ", no bootstrapper's container\nSeen: " + cluster.ProblemsText(p.obs.Problems(hop.To))
 		f.Todo = "The apply starts the bootstrapper, which replaces what is not at " + hop.To.String() + "."
 	}
 	p.find(f)

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,12 +204,8 @@ func TestPreflightMentionsNodes(t *testing.T) {
 			obs := observation("2.6.8")
 			tt.change(&obs.Nodes[0])
 			_, found := check(obs, options("2.6.15"))
-			said := ""
-			for _, f := range found {
-				if f.Check == preflight.Node && f.Severity == preflight.Warning {
-					said += f.Summary
-				}
-			}
+			nodes := slices.DeleteFunc(found, func(f preflight.Finding) bool { return f.Check != preflight.Node || f.Severity != preflight.Warning })
+			said := summaries(nodes)
 			if said == "" != (tt.want == "") || !strings.Contains(said, tt.want) {
 				t.Errorf("said is %q, want %q in it", said, tt.want)
 			}
