@@ -97,6 +97,7 @@ func TestRunFailures(t *testing.T) {
 			option: short(func(p *wait.Pace) { p.MigrationStart = 100 * time.Millisecond }),
 			config: values{"migration": values{"retriggers": 0}},
 			fault:  func(c *simulator.Cluster) { c.SetMigration(simulator.MigrationFaults{NeverStart: true}) },
+			mend:   func(c *simulator.Cluster) { c.SetMigration(simulator.MigrationFaults{NeverStart: true}) }, // the one posted by hand runs
 			again:  values{"migration": values{"retriggers": 1}},
 			want:   "Error: DTR did not start the migration job metadatastoremigration\n", runs: 1, jobs: 1,
 		},

@@ -108,7 +108,8 @@ func TestTerraformRefusals(t *testing.T) {
 			{Config: upgradeTo(), ConfigVariables: variables(cluster, "2.7.4")},
 			refused("2.6.8", `Error: DTR cannot be downgraded with dtr_upgrade.this`),
 			refused("2.6.8", `The cluster runs 2.7.4 and target_version is 2.6.8 (minor downgrade, not supported).
-				Set target_version to 2.7.4 or later. To go back, restore a backup taken with 2.6.8.`),
+				Set target_version to 2.7.4 or later. If the resource's lifecycle has it in ignore_changes, take it out of there
+				first: until then what is written is not read. To go back, restore a backup taken with 2.6.8.`),
 			refused("2.9.30", fmt.Sprintf("via = [%q]", latest("2.8"))),
 			refused("3.0.1", `via = ["3.0.0"]`),
 			refused("2.9.30", `in resource "dtr_upgrade" "this":`, `via = ["2.9.0"]`),
