@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/terraformtest"
 )
 
@@ -15,7 +17,9 @@ import (
 // and that has no containers, by its text alone.
 func TestTerraformReplicaThatIsGone(t *testing.T) {
 	t.Parallel()
-	cluster := roomy(t, 3)
+	cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{
+		Version: "2.6.8", Host: host, Workers: 6, Unlisted: []simulator.UnlistedReplica{}, // whose warning names a node, too
+	}))
 	gone := cluster.ReplicaIDs()[2]
 	removeContainers(t, cluster, gone)
 	p := newProcess(t)

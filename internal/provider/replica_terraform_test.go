@@ -38,7 +38,7 @@ func replicaOn(name, node string, more ...string) string {
 func nodesOf(c *simulator.Cluster) []string {
 	var nodes []string
 	for _, ct := range c.Containers() {
-		if _, _, ok := ct.Component(); ok {
+		if _, _, ok := ct.Component(); ok && ct.Running() {
 			nodes = append(nodes, ct.Node)
 		}
 	}

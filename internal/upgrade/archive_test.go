@@ -82,7 +82,7 @@ func TestRunLoadsArchives(t *testing.T) {
 				t.Errorf("%d loads, want %d", got, tt.loads)
 			}
 			for _, c := range sim.Containers() {
-				if _, _, ok := c.Component(); ok && !strings.HasPrefix(c.Image, tt.repository) {
+				if _, _, ok := c.Component(); ok && c.Running() && !strings.HasPrefix(c.Image, tt.repository) {
 					t.Errorf("%s runs %s", c.Name, c.Image)
 				}
 			}

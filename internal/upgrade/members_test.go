@@ -189,7 +189,9 @@ func TestRunBesideOtherContainers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sim, c := clustertest.Start(t, "2.5.6")
+			sim, c := clustertest.Connect(t, simulator.Options{
+				Version: "2.5.6", Speed: clustertest.Speed, Unlisted: []simulator.UnlistedReplica{}, // none but these
+			})
 			sim.Inject(also(t, tt.name, tt.image, tt.command, tt.state, tt.status))
 			o := soon("2.5.17")
 			_, found := Preflight(clustertest.Must[*Observation](t)(Observe(t.Context(), c, o)), o)

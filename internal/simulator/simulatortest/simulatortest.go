@@ -28,34 +28,26 @@ func Start(t testing.TB, o simulator.Options) *simulator.Cluster {
 
 // Weathered are options as of a cluster that has been in use for years, as far as they
 // do not say otherwise: it has a worker on Windows and one whose engine is gone, so
-// that every pull and load through UCP ends in an error, and UCP keeps few logins.
+// that every pull and load through UCP ends in an error; a container of a replica that
+// was removed; clocks that are minutes apart; and a UCP that keeps few logins.
 func Weathered(o simulator.Options) simulator.Options {
 	nodes := map[string]simulator.NodeOptions{"windows1": {OS: "windows"}, "gone1": {Down: true}}
 	maps.Copy(nodes, o.Nodes)
-	o.Nodes = nodes
-	o.Sessions = cmp.Or(o.Sessions, 3)
-	return o
-}
-
-// ClocksApart are the options with clocks that are minutes apart: those of the manager
-// and of two workers, and DTR's.
-func ClocksApart(o simulator.Options) simulator.Options {
-	nodes := maps.Clone(o.Nodes)
-	if nodes == nil {
-		nodes = map[string]simulator.NodeOptions{}
-	}
-	for name, ahead := range map[string]time.Duration{"manager1": 3 * time.Minute, "worker1": -2 * time.Minute, "worker2": 5 * time.Minute} {
+	setClock := func(name string, ahead time.Duration) {
 		n := nodes[name]
-		n.ClockAhead = ahead
+		n.ClockAhead = cmp.Or(n.ClockAhead, ahead)
 		nodes[name] = n
 	}
-	o.Nodes, o.DTRClockAhead = nodes, -4*time.Minute
-	return o
-}
-
-// LeftOver are the options with a container that is left over from a replica, which
-// was removed when DTR was at 2.4.3.
-func LeftOver(o simulator.Options) simulator.Options {
-	o.Unlisted = append(o.Unlisted, simulator.UnlistedReplica{ID: "0123456789ab", Node: "worker1", Version: "2.4.3", Parts: []string{"nginx"}})
+	setClock("manager1", 3*time.Minute)
+	setClock("worker1", -2*time.Minute)
+	if o.Replicas != 1 {
+		setClock("worker2", 5*time.Minute)
+	}
+	o.Nodes = nodes
+	o.DTRClockAhead = cmp.Or(o.DTRClockAhead, -4*time.Minute)
+	if o.Unlisted == nil {
+		o.Unlisted = []simulator.UnlistedReplica{{ID: "0badc0ffee00", Node: "worker1", Version: "2.4.3", Parts: []string{"nginx"}}}
+	}
+	o.Sessions = cmp.Or(o.Sessions, 3)
 	return o
 }
