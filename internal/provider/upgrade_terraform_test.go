@@ -114,7 +114,7 @@ func TestTerraformRefusals(t *testing.T) {
 			refused("3.0.1", `via = ["3.0.0"]`),
 			refused("2.9.30", `in resource "dtr_upgrade" "this":`, `via = ["2.9.0"]`),
 			refused("v2.8.13", `"v2.8.13" starts with "v"; write "2.8.13".`),
-			refused("2.8.13", "The stops of an upgrade must ascend", `via = ["2.8.13"]`),
+			refused("2.8.13", "The stops of an upgrade must ascend", `via = ["2.9.0"]`),
 			{
 				Config: upgradeTo(), ConfigVariables: variables(cluster, "2.7.4"),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
