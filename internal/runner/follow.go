@@ -17,34 +17,34 @@ import (
 // it copies the bootstrapper's log into Terraform's, and logs each replica that has
 // come to the target. If the engine cannot be reached for too long, only the waiting
 // ends: a *wait.DetachedError names the container that goes on.
-func (r *Runner) follow(ctx context.Context, c Container, t Task) error {
+func (p *taskRun) follow(ctx context.Context, c Container) error {
 	logCtx, stopLog := context.WithCancel(ctx)
 	defer stopLog()
 	logEnded := make(chan struct{}, 1)
-	go r.passLog(logCtx, c, logEnded)
+	go p.passLog(logCtx, c, logEnded)
 
 	target := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
-	missing := wait.Lasting{Limit: r.Pace.Consistent}
+	missing := wait.Lasting{Limit: p.Pace.Consistent}
 	var result error
-	err := wait.UntilOr(ctx, r.Pace, logEnded, func(ctx context.Context) (bool, error) {
-		now, err := r.Look(ctx, c)
+	err := wait.UntilOr(ctx, p.Pace, logEnded, func(ctx context.Context) (bool, error) {
+		now, err := c.Look(ctx)
 		if errdefs.IsNotFound(err) {
 			if !missing.Seen(true) {
 				return false, nil
 			}
-			result, err = r.resultAfterRemoval(ctx, c, t)
+			result, err = p.resultAfterRemoval(ctx, c)
 			return err == nil, err
 		}
 		if err != nil {
-			return false, r.nodeDown(ctx, c.Name, err)
+			return false, p.nodeDown(ctx, c.Name, err)
 		}
 		missing.Seen(false)
 		if !now.Running() {
-			result = r.exitError(ctx, now, t)
+			result = p.exitError(ctx, now)
 			return true, nil
 		}
-		if inventory, err := cluster.Inspect(ctx, r.Cluster); err == nil {
-			r.Progress.Report(ctx, inventory, target)
+		if inventory, err := cluster.Inspect(ctx, p.Cluster); err == nil {
+			p.Progress.Report(ctx, inventory, target)
 		}
 		return false, nil
 	})
@@ -52,25 +52,19 @@ func (r *Runner) follow(ctx context.Context, c Container, t Task) error {
 	case err == nil:
 		return result
 	case ctx.Err() != nil:
-		return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
+		return &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
 	case isDown:
 		return down
 	}
-	return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: err}
-}
-
-// Look reads the state of the container again.
-func (r *Runner) Look(ctx context.Context, c Container) (Container, error) {
-	now, err := c.engine.Container(ctx, c.ID)
-	return Container{now, c.engine}, err
+	return &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: err}
 }
 
 // resultAfterRemoval is the result of a run whose container was removed before its
 // exit status could be read. Another apply removes it once the task is done; then the
 // cluster shows that. Otherwise it is a *BootstrapperError with Missing set.
-func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) (result, err error) {
-	inventory, err := cluster.Inspect(ctx, r.Cluster)
-	if err != nil || len(t.Problems(c, inventory)) == 0 {
+func (p *taskRun) resultAfterRemoval(ctx context.Context, c Container) (result, err error) {
+	inventory, err := cluster.Inspect(ctx, p.Cluster)
+	if err != nil || len(p.task.Problems(c, inventory)) == 0 {
 		return nil, err
 	}
 	return &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}, nil
@@ -79,20 +73,20 @@ func (r *Runner) resultAfterRemoval(ctx context.Context, c Container, t Task) (r
 // exitError is the failure of a bootstrapper that has ended: a *BootstrapperError if
 // its exit status is not 0 or its log has a fatal record; one of the two is enough.
 // If the context ends first, it is a *wait.DetachedError.
-func (r *Runner) exitError(ctx context.Context, c Container, t Task) error {
+func (p *taskRun) exitError(ctx context.Context, c Container) error {
 	var summary LogSummary
-	pace := r.Pace
+	pace := p.Pace
 	pace.Outage = pace.Consistent // the exit status alone will do
 	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
 		summary = LogSummary{}
-		err := r.readLog(ctx, c, nil, false, summary.Add)
+		err := p.readLog(ctx, c, nil, false, summary.Add)
 		if errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err) {
 			err = wait.Fail(err)
 		}
 		return err == nil, err
 	})
 	if ctx.Err() != nil {
-		return &wait.DetachedError{Step: t.Step, Container: c.Name, Cause: context.Cause(ctx)}
+		return &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: context.Cause(ctx)}
 	}
 	if err != nil {
 		tflog.Warn(ctx, "The bootstrapper's log could not be read to its end", map[string]any{"container": c.Name, "error": err.Error()})

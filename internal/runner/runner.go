@@ -261,6 +261,12 @@ func (r *Runner) nodeDown(ctx context.Context, name string, err error) error {
 	return err
 }
 
+// Look reads the state of the container again.
+func (c Container) Look(ctx context.Context) (Container, error) {
+	now, err := c.engine.Container(ctx, c.ID)
+	return Container{now, c.engine}, err
+}
+
 // Attach connects to the container's output. It is called before Start, so that no
 // output is lost.
 func (c Container) Attach(ctx context.Context) (*ucp.Attachment, error) {

@@ -203,7 +203,7 @@ func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error
 		return err == nil, err
 	}
 	p.container = c
-	if err := p.follow(ctx, c, p.task); err != nil {
+	if err := p.follow(ctx, c); err != nil {
 		return false, wait.Fail(err)
 	}
 	return true, nil
@@ -216,7 +216,7 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 	case c.Running() && owned:
 		tflog.Info(ctx, "Bootstrapper is adopted", map[string]any{"container": c.Name, "id": c.ID, "hop": p.task.Name})
 		p.Runs++
-		if err := p.follow(ctx, c, p.task); err != nil {
+		if err := p.follow(ctx, c); err != nil {
 			return false, wait.Fail(err)
 		}
 		return true, nil
@@ -263,7 +263,7 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 	if !p.task.Owns(c) || c.Status == cluster.StateCreated {
 		return false, nil
 	}
-	failure := p.exitError(ctx, c, p.task)
+	failure := p.exitError(ctx, c)
 	if failure != nil {
 		if ctx.Err() != nil {
 			return false, &wait.DetachedError{Step: p.task.Step, Cause: context.Cause(ctx)}
@@ -389,7 +389,7 @@ func (p *taskRun) startedAllTheSame(ctx context.Context, c Container, failure er
 	defer cancel()
 	idle := wait.Lasting{Limit: p.Pace.Consistent}
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
-		now, err := p.Look(ctx, c)
+		now, err := c.Look(ctx)
 		switch {
 		case err != nil:
 			return false, err

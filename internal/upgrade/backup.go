@@ -351,7 +351,7 @@ func (b *backupStep) stopWhenSilent(ctx context.Context, stop context.CancelCaus
 	var since time.Time
 	var before int64
 	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
-		now, err := b.upgrade.runner.Look(ctx, c)
+		now, err := c.Look(ctx)
 		ended := errdefs.IsNotFound(err) || err == nil && !now.Running()
 		if !ended {
 			since = time.Time{}
@@ -398,7 +398,7 @@ func (b *backupStep) result(ctx context.Context, c runner.Container, out *backup
 func (b *backupStep) waitForEnd(ctx context.Context, c runner.Container, complete bool) (now runner.Container, err error) {
 	began := time.Now()
 	err = wait.Until(ctx, b.upgrade.runner.Pace, func(ctx context.Context) (bool, error) {
-		now, err = b.upgrade.runner.Look(ctx, c)
+		now, err = c.Look(ctx)
 		late := !complete && time.Since(began) > b.upgrade.runner.Pace.Poll
 		if errdefs.IsNotFound(err) || err != nil && late {
 			return false, wait.Fail(err)

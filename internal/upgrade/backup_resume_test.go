@@ -149,8 +149,8 @@ func TestBackupOfAKilledRun(t *testing.T) {
 			}
 			if state == "exited" {
 				release()
-				for now := clustertest.Must[runner.Container](t)(killed.runner.Look(t.Context(), left)); now.Running(); runtime.Gosched() {
-					now = clustertest.Must[runner.Container](t)(killed.runner.Look(t.Context(), left))
+				for now := clustertest.Must[runner.Container](t)(left.Look(t.Context())); now.Running(); runtime.Gosched() {
+					now = clustertest.Must[runner.Container](t)(left.Look(t.Context()))
 				}
 			}
 			done := make(chan error, 1)

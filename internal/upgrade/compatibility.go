@@ -33,7 +33,7 @@ func (p *checks) compatibleRelease() (compatibleRelease, bool) {
 
 const upgradeOrder = "Upgrade the Engines first, then UCP, then DTR."
 
-func (p *checks) ucpVersion() {
+func checkUCPVersion(p *checks) {
 	row, known := p.compatibleRelease()
 	if v := p.obs.Version.UCP; known && v != "" && minor(v) != row.ucp {
 		p.find(preflight.Finding{
@@ -45,7 +45,7 @@ func (p *checks) ucpVersion() {
 	}
 }
 
-func (p *checks) engineVersions() {
+func checkEngineVersions(p *checks) {
 	row, known := p.compatibleRelease()
 	var before, after, outside []string // nodes, on either side of 18.09 and not of the release
 	for _, n := range p.obs.Nodes {

@@ -104,7 +104,7 @@ func TestContainerThatWasNeverStartedIsMadeAnew(t *testing.T) {
 	if got := sim.BootstrapperRuns(); got != 1 {
 		t.Errorf("%d bootstrapper runs, want 1", got)
 	}
-	if _, err := killed.runner.Look(t.Context(), left); err == nil {
+	if _, err := left.Look(t.Context()); err == nil {
 		t.Error("the left-over was started, or is still there")
 	}
 }

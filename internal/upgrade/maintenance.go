@@ -30,7 +30,7 @@ func leftHalfDone(i *cluster.Inventory, hop transition.Hop) bool {
 }
 
 // windowError is the refusal to start a hop's bootstrapper at a time; nil while the
-// window is open, or where there is none.
+// checkWindow is open, or where there is none.
 func (o Options) windowError(at time.Time, hop transition.Hop) *ClosedWindowError {
 	if o.Window == nil {
 		return nil
@@ -61,8 +61,8 @@ func (obs *Observation) blockedByWindow(plan Plan, o Options) *ClosedWindowError
 	return o.windowError(obs.At, plan.next())
 }
 
-// window warns of a plan that is made while the window is closed, as most are.
-func (p *checks) window() {
+// checkWindow warns of a plan that is made while the window is closed, as most are.
+func checkWindow(p *checks) {
 	closed := p.obs.blockedByWindow(p.Plan, p.o)
 	if closed == nil {
 		return

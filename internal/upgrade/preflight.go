@@ -20,30 +20,31 @@ func Preflight(obs *Observation, o Options) (Plan, preflight.Findings) {
 
 func runChecks(obs *Observation, o Options, s stage) (Plan, preflight.Findings) {
 	p := &checks{obs: obs, o: o, stage: s}
-	p.transition()
-	p.olderParts()
-	p.containerVersions()
-	p.replicasShown()
+	checkTransition(p)
+	checkOlderParts(p)
+	checkContainerVersions(p)
+	checkReplicasShown(p)
 	refused := len(p.findings) > 0
 	if p.Due() || p.Verify || refused {
-		p.leftOver()
-		p.replicaHealth()
-		p.address()
+		checkLeftOver(p)
+		checkReplicaHealth(p)
+		checkAddress(p)
 	}
 	if !p.Due() && !refused {
 		return p.Plan, p.findings
 	}
-	for _, check := range []func(){
-		p.foreignUpgrade, p.pendingMigration, p.existingReplica, p.replicaCount, p.garbageCollection,
-		p.memory, p.images, p.archives, p.contentTrust, p.ucpVersion, p.engineVersions, backupChecks{p}.run, p.advisories, p.window, p.unfinished, p.nodes,
+	for _, check := range []func(*checks){
+		checkForeignUpgrade, checkPendingMigration, checkExistingReplica, checkReplicaCount, checkGarbageCollection,
+		checkMemory, checkImages, checkArchives, checkContentTrust, checkUCPVersion, checkEngineVersions, checkBackup,
+		checkAdvisories, checkWindow, checkUnfinished, checkNodes,
 	} {
-		check()
+		check(p)
 	}
 	return p.Plan, p.findings
 }
 
-// transition plans the hops.
-func (p *checks) transition() {
+// checkTransition plans the hops.
+func checkTransition(p *checks) {
 	hops, err := transition.PlanMixed(p.obs.Versions(), p.o.stops())
 	if err == nil {
 		p.Hops, p.Resume = hops, p.obs.resume(p.o)
@@ -57,9 +58,9 @@ func (p *checks) transition() {
 	p.find(refused)
 }
 
-// olderParts finds replicas of versions whose parts are others: such a cluster can
+// checkOlderParts finds replicas of versions whose parts are others: such a cluster can
 // never be seen whole.
-func (p *checks) olderParts() {
+func checkOlderParts(p *checks) {
 	if !p.Due() && !p.Verify {
 		return
 	}
@@ -79,8 +80,8 @@ func (p *checks) olderParts() {
 	})
 }
 
-// containerVersions finds containers whose version is not known.
-func (p *checks) containerVersions() {
+// checkContainerVersions finds containers whose version is not known.
+func checkContainerVersions(p *checks) {
 	var names, seen []string
 	for _, r := range p.obs.Replicas {
 		for _, part := range bootstrap.Parts {
@@ -113,7 +114,7 @@ func imageAndTag(image string) string {
 	return fmt.Sprintf("image %s, no tag", image)
 }
 
-func (p *checks) advisories() {
+func checkAdvisories(p *checks) {
 	for _, hop := range p.Hops {
 		for _, a := range transition.Advisories(hop.From, hop.To) {
 			p.find(preflight.Finding{
@@ -124,9 +125,9 @@ func (p *checks) advisories() {
 	}
 }
 
-// existingReplica is part of the health check that cannot be skipped: there is
+// checkExistingReplica is part of the health check that cannot be skipped: there is
 // nothing that the bootstrapper could connect to.
-func (p *checks) existingReplica() {
+func checkExistingReplica(p *checks) {
 	id := p.o.ExistingReplicaID
 	if _, ok := p.obs.ExistingReplica(id); ok || id == "" {
 		return

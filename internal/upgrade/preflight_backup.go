@@ -14,7 +14,9 @@ import (
 // backupChecks are the checks of what is asked for in the way of a backup.
 type backupChecks struct{ *checks }
 
-func (p backupChecks) run() {
+// checkBackup finds what keeps a backup from being taken, or that there is none.
+func checkBackup(all *checks) {
+	p := backupChecks{all}
 	if p.stage.backedUp {
 		return
 	}

@@ -23,9 +23,9 @@ const (
 	minMemory = 16_000_000_000
 )
 
-// foreignUpgrade finds what else is at work on the cluster. A backup is no upgrade:
+// checkForeignUpgrade finds what else is at work on the cluster. A backup is no upgrade:
 // the run waits for its end.
-func (p *checks) foreignUpgrade() {
+func checkForeignUpgrade(p *checks) {
 	busy := func(c ucp.Container, f preflight.Finding) {
 		f.Check, f.Severity = preflight.ForeignUpgrade, preflight.Error
 		f.Seen = fmt.Sprintf("Container: %s\nImage: %s\n%s", c.Name, c.Image, f.Seen)
@@ -68,9 +68,9 @@ func (p *checks) foreignUpgrade() {
 	}
 }
 
-// pendingMigration finds a migration that has to be over first. One that DTR may still
+// checkPendingMigration finds a migration that has to be over first. One that DTR may still
 // bring to its end is no obstacle: the apply waits for it.
-func (p *checks) pendingMigration() {
+func checkPendingMigration(p *checks) {
 	pending := p.obs.pendingMigration()
 	if pending == nil {
 		p.owedMigration()
@@ -124,11 +124,11 @@ func (p *checks) owedMigration() {
 	})
 }
 
-// replicasShown finds replicas of which UCP shows nothing: their containers are
+// checkReplicasShown finds replicas of which UCP shows nothing: their containers are
 // gone, or their node has left UCP. The verification could not succeed without them.
 // Where nothing else is due and the cluster was known to be at the target, an upgrade
 // only mentions it.
-func (p *checks) replicasShown() {
+func checkReplicasShown(p *checks) {
 	for _, r := range p.obs.Replicas {
 		if len(r.Containers) > 0 {
 			continue
@@ -167,10 +167,10 @@ func (p *checks) orRemove(f *preflight.Finding, id string) {
 	}
 }
 
-// replicaHealth finds replicas that are not healthy, and containers that do not run.
+// checkReplicaHealth finds replicas that are not healthy, and containers that do not run.
 // In a rollout that was interrupted that only warns: a replica that was left half done
 // is healthy again only after the bootstrapper has run once more.
-func (p *checks) replicaHealth() {
+func checkReplicaHealth(p *checks) {
 	severity := preflight.Error
 	if p.finishes() {
 		severity = preflight.Warning
@@ -224,9 +224,9 @@ func (obs *Observation) acceptedHealth(o Options) map[string]bool {
 	return accepted
 }
 
-// address asks of DTR's address what the verification will: where a load balancer or a
+// checkAddress asks of DTR's address what the verification will: where a load balancer or a
 // proxy does not let the question pass, that is better known before.
-func (p *checks) address() {
+func checkAddress(p *checks) {
 	if p.obs.Ping == nil {
 		return
 	}
@@ -248,8 +248,8 @@ func (p *checks) address() {
 	p.require(f)
 }
 
-// leftOver finds containers of replicas that DTR does not list.
-func (p *checks) leftOver() {
+// checkLeftOver finds containers of replicas that DTR does not list.
+func checkLeftOver(p *checks) {
 	change, changing := p.obs.MembershipChange()
 	var seen []string
 	for _, r := range p.obs.Unlisted {
@@ -282,8 +282,8 @@ func (p *checks) healthAdvice() string {
 	return "Bring the replica back to health, or remove it from the cluster."
 }
 
-// nodes finds nodes of replicas on which UCP starts no containers.
-func (p *checks) nodes() {
+// checkNodes finds nodes of replicas on which UCP starts no containers.
+func checkNodes(p *checks) {
 	for _, r := range p.obs.Replicas {
 		i := slices.IndexFunc(p.obs.Nodes, func(n ucp.Node) bool { return strings.EqualFold(n.Hostname, r.Node) })
 		if i < 0 || r.HostDown() { // replicaHealth has reported that
@@ -304,7 +304,7 @@ func (p *checks) nodes() {
 	}
 }
 
-func (p *checks) replicaCount() {
+func checkReplicaCount(p *checks) {
 	f := preflight.Finding{Check: preflight.ReplicaCount}
 	switch n := len(p.obs.Replicas); {
 	case n > maxReplicas:
@@ -321,7 +321,7 @@ func (p *checks) replicaCount() {
 	p.find(f)
 }
 
-func (p *checks) garbageCollection() {
+func checkGarbageCollection(p *checks) {
 	if holder := p.obs.Status.GCLockHolder; holder != "" {
 		p.find(preflight.Finding{
 			Check: preflight.GarbageCollection, Severity: preflight.Error,
@@ -330,7 +330,7 @@ func (p *checks) garbageCollection() {
 	}
 }
 
-func (p *checks) contentTrust() {
+func checkContentTrust(p *checks) {
 	switch {
 	case p.obs.ContentTrustErr != nil:
 		p.find(preflight.Finding{
@@ -349,9 +349,9 @@ func (p *checks) contentTrust() {
 	}
 }
 
-// memory checks the total memory of the machine that runs the bootstrapper. How
+// checkMemory checks the total memory of the machine that runs the bootstrapper. How
 // much of it is available no engine tells.
-func (p *checks) memory() {
+func checkMemory(p *checks) {
 	memory, where := p.obs.RunnerMemory, "The Docker host that runs the bootstrapper"
 	if memory == 0 {
 		replica, ok := p.obs.ExistingReplica(p.o.ExistingReplicaID)

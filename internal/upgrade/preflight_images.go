@@ -24,8 +24,8 @@ func archiveFinding(version, name, seen, todo string) preflight.Finding {
 	}
 }
 
-// images checks that every image that the plan needs is there or can be pulled.
-func (p *checks) images() {
+// checkImages checks that every image that the plan needs is there or can be pulled.
+func checkImages(p *checks) {
 	for _, hop := range p.Hops {
 		if p.o.Images.Archives[hop.To.String()] != "" {
 			continue // what archives checks
@@ -71,8 +71,8 @@ func unknownRelease(v *semver.Version) string {
 	return fmt.Sprintf("\n%s is not known here, nor is any other %s.", v, line)
 }
 
-// archives checks that what is to be loaded can be.
-func (p *checks) archives() {
+// checkArchives checks that what is to be loaded can be.
+func checkArchives(p *checks) {
 	for i, hop := range p.Hops {
 		version := hop.To.String()
 		err := p.obs.Images.Archives[version]

@@ -11,9 +11,9 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
-// unfinished says what the apply does besides the hops that are still to be begun: it
+// checkUnfinished says what the apply does besides the hops that are still to be begun: it
 // goes on with a rollout, makes containers that are missing, or has a migration done.
-func (p *checks) unfinished() {
+func checkUnfinished(p *checks) {
 	if p.stage.applying || !p.Due() {
 		return
 	}
