@@ -91,8 +91,8 @@ func (s *subject) do(t testing.TB, method, path string, body any) answer {
 	case a.Status < http.StatusBadRequest:
 	case json.Unmarshal(a.body, &failed) == nil:
 		a.Message = s.normal(failed.Message)
-	default: // classic Swarm writes text
-		a.Message = s.normal(string(a.body))
+	default: // classic Swarm writes text, and engines where a connection was to be taken over
+		a.Message = strings.TrimSpace(s.normal(string(a.body)))
 	}
 	return a
 }
