@@ -103,7 +103,7 @@ type blockedError struct {
 // pause: another apply was faster, or has to be waited for. An outage is an error that
 // is not marked.
 func (p *taskRun) next(ctx context.Context) (done bool, err error) {
-	if err := p.waitForPhase2(ctx); err != nil {
+	if err := p.waitForPhase2(ctx, 0); err != nil {
 		return false, wait.Fail(err)
 	}
 	var found bool
@@ -343,6 +343,9 @@ func (p *taskRun) clear(ctx context.Context, c Container) (bool, error) {
 func (p *taskRun) start(ctx context.Context, c Container) (bool, error) {
 	needed := false
 	err := p.waitForBackup(ctx)
+	if err == nil && p.retry { // the second phase of the one that failed may not be shown
+		err = p.waitForPhase2(ctx, p.Pace.Consistent)
+	}
 	if err == nil {
 		err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) (err error) {
 			needed, err = p.task.StillNeeded(ctx, p.retry)
@@ -423,9 +426,10 @@ func (p *taskRun) waitForBackup(ctx context.Context) error {
 
 // waitForPhase2 waits for the end of a second phase whose first phase is gone. It
 // still replaces containers, and a new bootstrapper would refuse to run beside it. A
-// node that is down with it is an outage, whose *NodeDownError names the node.
-func (p *taskRun) waitForPhase2(ctx context.Context) error {
-	orphaned := false
+// node that is down with it is an outage, whose *NodeDownError names the node. None is
+// believed to be there once no look has seen one for so long.
+func (p *taskRun) waitForPhase2(ctx context.Context, unseen time.Duration) error {
+	orphaned, gone := false, wait.Lasting{Limit: unseen}
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		inventory, err := cluster.Inspect(ctx, p.Cluster)
 		if err != nil {
@@ -433,8 +437,9 @@ func (p *taskRun) waitForPhase2(ctx context.Context) error {
 		}
 		i := slices.IndexFunc(inventory.Bootstrappers, func(c ucp.Container) bool { return cluster.IsPhase2(c) && (c.Running() || c.Lost()) })
 		if orphaned = i >= 0; !orphaned {
-			return true, nil
+			return gone.Seen(true), nil
 		}
+		gone.Seen(false)
 		first, found, err := p.find(ctx)
 		phase2 := inventory.Bootstrappers[i]
 		switch {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
@@ -227,5 +229,61 @@ func TestRunDetachesInALongOutage(t *testing.T) {
 	}
 	if got := sim.BootstrapperRuns(); got != 1 {
 		t.Errorf("%d bootstrapper runs, want 1", got)
+	}
+}
+
+// TestRunWaitsForASecondPhaseThatIsNotShown has UCP leave the second phase of a dead
+// bootstrapper out of its lists for a while: no other one is started beside it.
+func TestRunWaitsForASecondPhaseThatIsNotShown(t *testing.T) {
+	t.Parallel()
+	for name, pruned := range map[string]bool{"its bootstrapper is known": false, "its bootstrapper was pruned": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
+			release := sim.Hold(simulator.ReplicaStarted(2))
+			go func() {
+				<-sim.Reached(simulator.ReplicaStarted(2))
+				sim.KillContainer(cluster.ContainerName(inventory.Host))
+			}()
+			o := to("2.6.15")
+			_, err := runUpgrade(t, c, o)
+			_ = clustertest.AsError[*runner.BootstrapperError](t, err)
+			if pruned {
+				engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+				if err := engine.Remove(t.Context(), cluster.ContainerName(inventory.Host)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o.Pace.Consistent = 2 * time.Second
+			looks, often := 0, make(chan struct{})
+			show := sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+				if looks++; looks == 20 {
+					close(often)
+				}
+				return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return cluster.BaseName(l.Name()) == cluster.Phase2Name })
+			}))
+			r, obs, plan := looked(t, c, o)
+			if err := r.bringImages(t.Context(), obs, plan.next()); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- r.upgrade(clustertest.Limited(t), obs, plan.next()) }()
+			select {
+			case <-often:
+			case err := <-done:
+				t.Fatalf("not waited for: %v after %d bootstrapper runs", err, sim.BootstrapperRuns())
+			}
+			show()
+			if pruned {
+				_ = clustertest.AsError[*ClusterChangedError](t, <-done)
+				release()
+				return
+			}
+			release()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -114,6 +114,8 @@ func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (
 			return false, nil
 		}
 		switch {
+		case !late && (len(changed.Versions) > 1 || inventory.HalfDone()): // a second phase at work may not be shown
+			return false, nil
 		case retry, slices.ContainsFunc(changed.Versions, func(v *semver.Version) bool { return !v.Equal(hop.To) }):
 			needed = true
 		case inventory.At(hop.To):
