@@ -69,7 +69,9 @@ func PreflightReplace(seen *cluster.Snapshot, o Options) preflight.Findings {
 		return findings
 	}
 	rest := *seen.Inventory
-	rest.Replicas = slices.DeleteFunc(slices.Clone(rest.Replicas), func(r cluster.Replica) bool { return r.ID == o.ReplicaID })
+	leaves := func(r cluster.Replica) bool { return r.ID == o.ReplicaID }
+	rest.Replicas = slices.DeleteFunc(slices.Clone(rest.Replicas), leaves)
+	rest.Unlisted = slices.DeleteFunc(slices.Clone(rest.Unlisted), leaves)
 	after := PreflightJoin(&cluster.Snapshot{Inventory: &rest, Status: seen.Status, Nodes: seen.Nodes}, o)
 	kept := func(f preflight.Finding) bool {
 		return slices.ContainsFunc(after, func(other preflight.Finding) bool { return other.Summary == f.Summary })

@@ -306,6 +306,7 @@ func TestPreflightReplace(t *testing.T) {
 		"both are ill":                {replicas: 5, change: ill(first, second), want: "error: Replica " + first + " is not healthy; " + removed},
 		"its removal breaks a quorum": {replicas: 2, change: ill(second), want: evenWarning + "; error: The removal of replica " + second + " would break the quorum; " + removed},
 		"the bootstrapper needs it":   {replicas: 3, node: "worker2", existing: second, want: "error: The cluster has no replica " + second + "; " + removed},
+		"DTR does not list it":        {replicas: 3, node: "worker2", change: func(o *cluster.Snapshot) { clustertest.Unlist(o, 1) }, want: removed},
 		"it is gone":                  {replicas: 2, node: "worker1", change: func(o *cluster.Snapshot) { o.Replicas = o.Replicas[:1] }, want: "error: Node worker1 has a replica already; " + evenWarning},
 	} {
 		t.Run(name, func(t *testing.T) {
