@@ -51,6 +51,10 @@ var notInName = regexp.MustCompile(`[^a-zA-Z0-9_.-]+`)
 // engine refuses a second container of the same name, and so a second run.
 func ContainerName(host string) string { return "dtr-upgrade-" + FileName(host) }
 
+// EarlierName is the name of a bootstrapper's container that has ended and is kept for
+// its labels.
+func EarlierName(host string) string { return ContainerName(host) + "-earlier" }
+
 // BackupName is the fixed name of the container that writes a cluster's backup.
 func BackupName(host string) string { return "dtr-backup-" + FileName(host) }
 
@@ -136,9 +140,15 @@ func LabelledVersion(labels map[string]string, label string) *semver.Version {
 
 // UpgradeContainer returns the container of this provider's upgrade of the cluster.
 // There can be two if the provider was configured with another engine meanwhile; then
-// the one that runs is returned.
+// the one that runs is returned. Where there is none, one that was to make room for it
+// tells the same.
 func (i *Inventory) UpgradeContainer() (ucp.Container, bool) {
-	return i.ours(func(c ucp.Container) bool { return IsOurs(c, i.Host) && IsUpgrade(c.Labels) })
+	if c, found := i.ours(func(c ucp.Container) bool { return IsOurs(c, i.Host) && IsUpgrade(c.Labels) }); found {
+		return c, true
+	}
+	return i.ours(func(c ucp.Container) bool {
+		return c.Labels[LabelCluster] == i.Host && BaseName(c.Name) == EarlierName(i.Host) && IsUpgrade(c.Labels)
+	})
 }
 
 // BackupContainer returns the container in which this provider takes a backup.

@@ -34,7 +34,7 @@ func (r *Runner) Rename(ctx context.Context, c Container, name string) (bool, er
 }
 
 // EarlierName is the name of a container that is kept for its labels.
-func (r *Runner) EarlierName() string { return r.ContainerName() + "-earlier" }
+func (r *Runner) EarlierName() string { return cluster.EarlierName(r.Host) }
 
 // takeUp gives the record of an earlier run of the task, which was set aside, the
 // fixed name again. It returns false if there is none. Only a task that can be rolled

@@ -67,10 +67,12 @@ type backupStep struct {
 	obs      *Observation
 	hop      transition.Hop
 	starting *runner.Starting
+	removing wait.Lasting // of the container of an earlier one
+	tried    string       // the container of a bootstrapper that was started for the hop
 }
 
 func (r *run) backupStep(obs *Observation, hop transition.Hop) *backupStep {
-	return &backupStep{upgrade: r, obs: obs, hop: hop, starting: r.runner.NewStarting()}
+	return &backupStep{upgrade: r, obs: obs, hop: hop, starting: r.runner.NewStarting(), removing: wait.Lasting{Limit: r.runner.Pace.Consistent}}
 }
 
 // done reports whether nothing is left to do about a backup: this run has seen to
@@ -109,6 +111,9 @@ func (b *backupStep) tryOnce(ctx context.Context) (done bool, err error) {
 	records, err := b.upgrade.runner.Backups(ctx)
 	if err != nil {
 		return false, err
+	}
+	if b.removing.Seen(found && old.Status == cluster.StateRemoving) {
+		return false, &runner.BlockedError{Container: old.Name, Status: old.Status}
 	}
 	busy := found && (old.Running() || old.Status == cluster.StateRemoving)
 	if !busy && b.upgrade.o.Backup == nil {
@@ -160,7 +165,7 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 	switch {
 	case progress == hopTried && !record.isFor(name, b.hop.From):
 		return false, &BackupError{File: name, Cause: fmt.Errorf("a bootstrapper was started before there was a backup, and may have changed the database; "+
-			"remove container %s to have a backup of the database as it is", b.upgrade.runner.ContainerName())}
+			"remove container %s to have a backup of the database as it is", b.tried)}
 	case progress != hopNotBegun:
 		if !file.Exists {
 			tflog.Warn(ctx, "No backup is taken of an upgrade that is under way", map[string]any{"file": name, "hop": hopName(b.hop)})
@@ -195,9 +200,13 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 // progress is how far the hop has come.
 func (b *backupStep) progress(ctx context.Context) (hopProgress, error) {
 	c, found, err := b.upgrade.runner.Find(ctx)
+	if err == nil && !found { // it was to make room for another one
+		c, found, err = b.upgrade.runner.FindNamed(ctx, b.upgrade.runner.EarlierName())
+	}
 	if err != nil {
 		return hopNotBegun, err
 	}
+	b.tried = cluster.BaseName(c.Name)
 	inventory, err := cluster.Inspect(ctx, b.upgrade.cluster)
 	if err != nil {
 		return hopNotBegun, err

@@ -15,6 +15,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -319,7 +320,11 @@ func (m *migration) wait(ctx context.Context) error {
 // retrigger starts the job again, unless another apply is about to, or has done so by
 // now. A post whose answer was lost is not repeated: the job may turn up late.
 func (m *migration) retrigger(ctx context.Context) error {
-	if locked, err := m.lock.take(ctx); err != nil || !locked {
+	locked, err := m.lock.take(ctx)
+	if blocked, ok := errors.AsType[*runner.BlockedError](err); ok {
+		return blocked
+	}
+	if err != nil || !locked {
 		return job.Outage(err)
 	}
 	now, err := m.Read(ctx)

@@ -12,7 +12,9 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // labelPost, on the container of a postLock, is whose it is.
@@ -31,6 +33,8 @@ type postLock struct {
 
 	other string // the container that another apply holds it with
 	since time.Time
+
+	denied wait.Lasting // that the name is taken, and by no container
 }
 
 // postLockName is the fixed name of a cluster's lock.
@@ -73,9 +77,16 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	if !errdefs.IsConflict(err) {
 		return false, err
 	}
+	taken := err
 	found, err := engine.Container(ctx, name)
+	if err == nil {
+		l.denied.Seen(false)
+	}
 	switch {
 	case errdefs.IsNotFound(err):
+		if l.denied.Limit = l.run.runner.Pace.Consistent; l.denied.Seen(true) {
+			return false, &runner.BlockedError{Container: name, Err: taken}
+		}
 		return false, nil // given back by now
 	case err != nil:
 		return false, err

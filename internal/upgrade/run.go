@@ -184,7 +184,8 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 			return false, err
 		}
 		plan, findings = runChecks(obs, r.o, stage{applying: true, backedUp: r.backedUp})
-		return late || !slices.ContainsFunc(findings.Errors(), mayPass), nil
+		repairs := plan.Resume != nil && plan.Resume.Rule == transition.Same && obs.HalfDone() // or a container is not shown
+		return late || !repairs && !slices.ContainsFunc(findings.Errors(), mayPass), nil
 	})
 	if err != nil {
 		if ctx.Err() != nil {
