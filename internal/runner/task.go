@@ -106,8 +106,10 @@ func (p *taskRun) next(ctx context.Context) (done bool, err error) {
 	if err := p.waitForPhase2(ctx, 0); err != nil {
 		return false, wait.Fail(err)
 	}
-	var found bool
-	p.container, found, err = p.find(ctx)
+	c, found, err := p.find(ctx)
+	if err == nil { // else the one of the last look is what is known
+		p.container = c
+	}
 	switch {
 	case err != nil:
 	case found:
