@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -40,7 +41,7 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 		}
 		missing.Seen(false)
 		if !now.Running() {
-			result = p.exitError(ctx, now)
+			result, _ = p.exitError(ctx, now)
 			return true, nil
 		}
 		if inventory, err := cluster.Inspect(ctx, p.Cluster); err == nil {
@@ -72,29 +73,31 @@ func (p *taskRun) resultAfterRemoval(ctx context.Context, c Container) (result, 
 
 // exitError is the failure of a bootstrapper that has ended: a *BootstrapperError if
 // its exit status is not 0 or its log has a fatal record; one of the two is enough.
-// If the context ends first, it is a *wait.DetachedError.
-func (p *taskRun) exitError(ctx context.Context, c Container) error {
+// If the context ends first, it is a *wait.DetachedError. Now is the time by the clock
+// of the container's node, zero if its log could not be read.
+func (p *taskRun) exitError(ctx context.Context, c Container) (failure error, now time.Time) {
 	var summary LogSummary
 	pace := p.Pace
 	pace.Outage = pace.Consistent // the exit status alone will do
 	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
 		summary = LogSummary{}
-		err := p.readLog(ctx, c, nil, false, summary.Add)
+		var err error
+		now, err = p.readLog(ctx, c, nil, false, summary.Add)
 		if errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err) {
 			err = wait.Fail(err)
 		}
 		return err == nil, err
 	})
 	if ctx.Err() != nil {
-		return &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: context.Cause(ctx)}
+		return &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: context.Cause(ctx)}, now
 	}
 	if err != nil {
 		tflog.Warn(ctx, "The bootstrapper's log could not be read to its end", map[string]any{"container": c.Name, "error": err.Error()})
 	}
 	if failure := summary.Failure(c); failure != nil {
-		return failure
+		return failure, now
 	}
-	return nil
+	return nil, now
 }
 
 // passLog copies the bootstrapper's log into Terraform's as it is written, each line
@@ -103,7 +106,7 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 	var read ucp.LogMark
 	pause := wait.NewPause(r.Pace.Poll)
 	for ctx.Err() == nil {
-		err := r.readLog(ctx, c, &read, true, func(record bootstrap.Record) { LogRecord(ctx, record) })
+		_, err := r.readLog(ctx, c, &read, true, func(record bootstrap.Record) { LogRecord(ctx, record) })
 		if err != nil && ctx.Err() == nil {
 			tflog.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
 		}
@@ -120,12 +123,13 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 	}
 }
 
-// readLog reads the log record by record, from the mark on, the password masked.
-func (r *Runner) readLog(ctx context.Context, c Container, from *ucp.LogMark, follow bool, each func(bootstrap.Record)) error {
+// readLog reads the log record by record, from the mark on, the password masked. Now is
+// the time by the clock of the container's node.
+func (r *Runner) readLog(ctx context.Context, c Container, from *ucp.LogMark, follow bool, each func(bootstrap.Record)) (now time.Time, err error) {
 	log, err := c.engine.Logs(ctx, c.ID, from, follow)
 	if err != nil {
-		return err
+		return now, err
 	}
 	defer func() { _ = log.Close() }()
-	return r.Scan(log, each)
+	return log.Now, r.Scan(log, each)
 }

@@ -341,6 +341,32 @@ func TestEarlierBootstrapperIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// TestJustEndedIsJudgedByTheNodesClock has UCP's list lag behind a bootstrapper that has
+// ended just now, on a node whose clock is minutes behind that of UCP's manager.
+func TestJustEndedIsJudgedByTheNodesClock(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	first := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
+	r.Pace.Consistent = 30 * time.Second
+	lists := 0
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		if lists++; lists > 4 {
+			return list
+		}
+		for _, c := range list {
+			if strings.Contains(c.Name(), "dtr-nginx-") && strings.HasSuffix(c["Image"].(string), ":"+target) {
+				c["Image"] = "docker/dtr-nginx:" + before
+			}
+		}
+		return list
+	}))
+	again := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
+	if again.ID != first.ID {
+		t.Error("it was run again")
+	}
+	wantRuns(t, sim, 1)
+}
+
 // TestWaitForAnotherTaskIsNamed ends the context while the bootstrapper of another task
 // runs.
 func TestWaitForAnotherTaskIsNamed(t *testing.T) {
@@ -399,7 +425,7 @@ func TestLogLinesAreCopiedOnce(t *testing.T) {
 	sim, r := start(t)
 	c := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
 	want := map[string]int{}
-	if err := r.readLog(soon(t), c, nil, false, func(record bootstrap.Record) { want[record.Message]++ }); err != nil || len(want) < 5 {
+	if _, err := r.readLog(soon(t), c, nil, false, func(record bootstrap.Record) { want[record.Message]++ }); err != nil || len(want) < 5 {
 		t.Fatalf("%d records, error %v", len(want), err)
 	}
 	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: "/containers/*/logs", Truncate: true, Times: 3})

@@ -265,7 +265,7 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 	if !p.task.Owns(c) || c.Status == cluster.StateCreated {
 		return false, nil
 	}
-	failure := p.exitError(ctx, c)
+	failure, now := p.exitError(ctx, c)
 	if failure != nil {
 		if ctx.Err() != nil {
 			return false, &wait.DetachedError{Step: p.task.Step, Cause: context.Cause(ctx)}
@@ -283,7 +283,7 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 			return false, failUnlessOutage(err)
 		}
 		problems = p.task.Problems(c, inventory)
-		doubtful := failure == nil && (c.endedWithin(p.Pace.Consistent) || incomplete(inventory))
+		doubtful := failure == nil && (c.endedWithin(p.Pace.Consistent, now) || incomplete(inventory))
 		return len(problems) == 0 || !doubtful || lasting.Seen(true), nil
 	})
 	if err != nil {
@@ -299,10 +299,10 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 	return true, nil
 }
 
-// endedWithin reports whether the container ended so short a time before it was looked
-// at, by the engine's own clock.
-func (c Container) endedWithin(d time.Duration) bool {
-	return c.Now.IsZero() || c.FinishedAt.IsZero() || c.Now.Sub(c.FinishedAt) < d
+// endedWithin reports whether the container ended so short a time ago, by the clock of
+// its node. A time that is not known counts as short.
+func (c Container) endedWithin(d time.Duration, now time.Time) bool {
+	return now.IsZero() || c.FinishedAt.IsZero() || now.Sub(c.FinishedAt) < d
 }
 
 // incomplete reports whether UCP does not show all containers of the replicas that DTR

@@ -77,7 +77,6 @@ var calls = map[string]struct {
 			Labels: map[string]string{"com.example.hop": "2.5.6-2.6.15"}, Env: []string{"UCP_URL=https://ucp.example.com", "constraint:node==worker1"},
 			Image:     "docker/dtr:2.6.15",
 			StartedAt: time.Date(2018, 6, 26, 8, 0, 1, 5e8, time.UTC), FinishedAt: time.Date(2018, 6, 26, 8, 10, 1, 5e8, time.UTC),
-			Now: time.Date(2018, 6, 26, 8, 10, 5, 0, time.UTC),
 		},
 	},
 	"create": {

@@ -139,7 +139,10 @@ func (c *connection) under(token string) (*clients, error) {
 		return nil, err
 	}
 	// This one must have an *http.Transport: moby/client takes its dialer and its TLS configuration from there.
-	stream, err := c.newClient(token, c.endpoint.Transport(), client.WithHTTPResponseHook(c.endpoint.LogResponse))
+	stream, err := c.newClient(token, c.endpoint.Transport(), client.WithHTTPResponseHook(func(answer *http.Response) {
+		noteHead(answer)
+		c.endpoint.LogResponse(answer)
+	}))
 	if err != nil {
 		return nil, err
 	}

@@ -73,12 +73,11 @@ func ownName(names []string) (own string) {
 
 // Container inspects one container.
 func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState, error) {
-	ctx, head := keepHead(ctx)
 	r, err := e.inspect(ctx, idOrName)
 	if err != nil {
 		return ContainerState{}, err
 	}
-	s := ContainerState{ID: r.ID, Name: strings.TrimPrefix(r.Name, "/"), Now: head.date}
+	s := ContainerState{ID: r.ID, Name: strings.TrimPrefix(r.Name, "/")}
 	if r.State != nil {
 		s.Status = string(r.State.Status)
 		if h := r.State.Health; h != nil && h.Status != container.NoHealthcheck {

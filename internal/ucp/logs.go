@@ -21,7 +21,7 @@ type LogMark struct {
 // Logs reads standard output and standard error of a container, which has no terminal, interleaved.
 // It reads from the mark on, which it moves along, so that no line is read twice; nil is the start.
 // With follow it goes on until the container ends or ctx does.
-func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool) (io.ReadCloser, error) {
+func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool) (*Log, error) {
 	// The log itself is asked for once, and its failures have no type: this is repeated, and says what is wrong.
 	if _, err := e.inspect(ctx, id); err != nil {
 		return nil, err
@@ -36,6 +36,7 @@ func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool
 	var (
 		cancel context.CancelFunc
 		body   io.ReadCloser
+		answer *head
 	)
 	err := e.connection.session.do(ctx, func(token string) error {
 		c, err := e.connection.under(token)
@@ -48,6 +49,7 @@ func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool
 		} else {
 			reading, cancel = context.WithTimeout(ctx, callLimit)
 		}
+		reading, answer = keepHead(reading)
 		if body, err = c.stream.ContainerLogs(e.connection.endpoint.Mask(reading), id, options); err != nil {
 			cancel()
 		}
@@ -62,7 +64,7 @@ func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool
 		_, err := stdcopy.StdCopy(lines, lines, body)
 		w.CloseWithError(err)
 	}()
-	return &logReader{PipeReader: r, body: body, cancel: cancel}, nil
+	return &Log{PipeReader: r, Now: answer.date, body: body, cancel: cancel}, nil
 }
 
 // lineWriter gets a log with its times, one line, or part of a long one, with each Write. It passes the lines after those that are known on.
@@ -96,15 +98,19 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// logReader is a log that is being read.
-type logReader struct {
+// Log is a log that is being read.
+type Log struct {
 	*io.PipeReader
+	// Now is when the engine answered, by the clock of the container's node, in whole seconds; zero if it did not say.
+	// UCP passes this answer on from the node, while it gives those about containers itself, by the clock of a manager.
+	Now time.Time
+
 	body   io.Closer
 	cancel context.CancelFunc
 }
 
 // Close ends the reading, also a Read that is under way.
-func (l *logReader) Close() error {
+func (l *Log) Close() error {
 	l.cancel()
 	return errors.Join(l.body.Close(), l.PipeReader.Close())
 }

@@ -53,8 +53,6 @@ type ContainerState struct {
 	// StartedAt and FinishedAt are zero when it has not happened.
 	StartedAt, FinishedAt time.Time
 	AutoRemove            bool // the container is removed when it stops
-	// Now is the time of the answer by the clock of who gave it, in whole seconds; zero if it did not say.
-	Now time.Time
 }
 
 // Running reports whether the container has not come to its end: one that restarts or is paused may still go on.
