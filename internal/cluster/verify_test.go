@@ -148,6 +148,33 @@ func TestVerificationComparesTimesOfOneClock(t *testing.T) {
 	}
 }
 
+// TestVerificationOfAReportThatStays has DTR show the last report of a replica again and
+// again, which is good.
+func TestVerificationOfAReportThatStays(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	frozen := sim.ReplicaIDs()[1]
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceDTR, Path: "/api/v0/meta/cluster_status",
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			var answer map[string]any
+			if err := json.Unmarshal(body, &answer); err != nil {
+				t.Error(err)
+			}
+			answer["replica_timestamp"].(map[string]any)[frozen] = "2020-01-02T03:04:05Z"
+			changed, err := json.Marshal(answer)
+			if err != nil {
+				t.Error(err)
+			}
+			return status, changed
+		},
+	})
+	failed := clustertest.AsError[*cluster.VerifyError](t, verification(c, time.Second).Run(clustertest.Limited(t)))
+	if want := "replica " + frozen + " does not refresh its health report"; len(failed.Problems) != 1 || failed.Problems[0].String() != want {
+		t.Errorf("got %v, want %s", failed, want)
+	}
+}
+
 // TestVerificationOfAcceptedHealth has a replica whose bad health was accepted: its
 // containers have to run all the same.
 func TestVerificationOfAcceptedHealth(t *testing.T) {

@@ -261,6 +261,36 @@ func TestTwoAppliesPostAMigrationOnce(t *testing.T) {
 	clustertest.WantNoBootstrapper(t, sim)
 }
 
+// TestPostIsLookedForUnderTheLock has another apply start the job between the look that
+// finds it given up and the lock.
+func TestPostIsLookedForUnderTheLock(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	r, _, _ := looked(t, c, to("2.6.15"))
+	m := &migration{Waiter: r.waiter(metadataStoreMigration), retriggers: 1, lock: &postLock{run: r}}
+	states := []job.State{
+		{Phase: job.GaveUp, Job: migrationJob("first", "error", 0, time.Hour)},
+		{Phase: job.Running, Job: migrationJob("second", "running", 2, 2*time.Hour)},
+		{Phase: job.Done, Job: migrationJob("second", "done", 2, 2*time.Hour)},
+	}
+	m.Read = func(context.Context) (job.State, error) {
+		state := states[0]
+		states = states[min(1, len(states)-1):]
+		return state, nil
+	}
+	if err := m.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := clustertest.Posts(sim); n > 0 {
+		t.Errorf("%d POSTs of a job that another apply has started", n)
+	}
+	for _, container := range sim.Containers() {
+		if container.Name == postLockName(r.runner.Host) {
+			t.Error("the lock is not given back")
+		}
+	}
+}
+
 // TestPostLockOfAKilledApply finds the lock taken by an apply that does not come back.
 func TestPostLockOfAKilledApply(t *testing.T) {
 	t.Parallel()
