@@ -110,10 +110,12 @@ func (c *change) join(ctx context.Context) (m Member, err error) {
 		{Name: cluster.StepVerify, Run: func(ctx context.Context) error {
 			return c.verify(ctx, func(i *cluster.Inventory) []cluster.Problem { return notJoined(i, id, c.o.Node) })
 		}},
-		{Name: stepLook, Run: func(ctx context.Context) (err error) { m, err = Find(ctx, c.runner.Cluster, id); return err }},
+		{Name: stepLook, Run: func(ctx context.Context) error {
+			return c.outlast(ctx, func(ctx context.Context) (err error) { m, err = Find(ctx, c.runner.Cluster, id); return err })
+		}},
 		// Last of all: without the container nobody knows whose replica it is until
 		// the caller has written it down.
-		{Name: stepTidy, Run: func(ctx context.Context) error { return c.runner.Tidy(ctx, t.Owns) }},
+		{Name: stepTidy, Run: func(ctx context.Context) error { return c.tidy(ctx, t.Owns) }},
 	})
 	return m, err
 }
@@ -139,17 +141,19 @@ func (c *change) remove(ctx context.Context) error {
 	}
 	t := c.removeTask(c.o.ReplicaID)
 	ofReplica := func(s runner.Container) bool { return s.Labels[cluster.LabelReplica] == c.o.ReplicaID }
-	container, found, err := c.runner.Find(ctx)
+	var container runner.Container
+	var found bool
+	err = c.outlast(ctx, func(ctx context.Context) (err error) { container, found, err = c.runner.Find(ctx); return err })
 	if err != nil {
 		return err
 	}
 	if _, there := seen.Replica(c.o.ReplicaID); !there && (!found || !t.Owns(container)) {
-		return c.runner.Tidy(ctx, ofReplica)
+		return c.tidy(ctx, ofReplica)
 	}
 	return wait.Steps(ctx, t.Name, []wait.Step{
 		{Name: stepRemove, Run: func(ctx context.Context) error { return c.runRemoval(ctx, t) }},
 		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return c.verifyRemoved(ctx, c.o.ReplicaID) }},
-		{Name: stepTidy, Run: func(ctx context.Context) error { return c.runner.Tidy(ctx, ofReplica) }},
+		{Name: stepTidy, Run: func(ctx context.Context) error { return c.tidy(ctx, ofReplica) }},
 	})
 }
 
@@ -214,10 +218,19 @@ func (c *change) check(ctx context.Context, checks func(*cluster.Snapshot, Optio
 	return seen, nil
 }
 
+func (c *change) outlast(ctx context.Context, do func(context.Context) error) error {
+	return runner.Outlast(ctx, c.runner.Pace, do)
+}
+
+func (c *change) tidy(ctx context.Context, finished func(runner.Container) bool) error {
+	return c.outlast(ctx, func(ctx context.Context) error { return c.runner.Tidy(ctx, finished) })
+}
+
 // verify waits until the whole cluster is well, with or without a replica: the
 // next join or removal must find it so.
 func (c *change) verify(ctx context.Context, own func(*cluster.Inventory) []cluster.Problem) error {
-	inventory, err := cluster.Inspect(ctx, c.runner.Cluster)
+	var inventory *cluster.Inventory
+	err := c.outlast(ctx, func(ctx context.Context) (err error) { inventory, err = cluster.Inspect(ctx, c.runner.Cluster); return err })
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -286,4 +287,19 @@ func TestReplicaWorkWithoutWhatItDoesNotNeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	clustertest.WantMembers(t, sim, 3)
+}
+
+// TestJoinOutlastsAnOutageAtItsEnd has the engine answer 503 for a while to the removal
+// of the container, after the replica was verified.
+func TestJoinOutlastsAnOutageAtItsEnd(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Roomy(t, 3)
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodDelete, Path: "/containers/*",
+		Status: http.StatusServiceUnavailable, Body: `{"message":"No elected primary cluster manager"}`, Times: 9,
+	})
+	if _, err := Join(clustertest.Limited(t), c, on("worker4")); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.WantMembers(t, sim, 4)
 }

@@ -88,6 +88,9 @@ func (b *backupStep) run(ctx context.Context) error {
 	err := wait.Until(ctx, b.upgrade.runner.Pace, func(ctx context.Context) (bool, error) {
 		done, err := b.tryOnce(ctx)
 		if err != nil {
+			if runner.MayPass(err) {
+				return false, err
+			}
 			return false, wait.Fail(err)
 		}
 		if !done {
@@ -138,7 +141,8 @@ func (b *backupStep) tryOnce(ctx context.Context) (done bool, err error) {
 	if found {
 		records = append(records, old)
 	}
-	return b.settle(ctx, file, records)
+	done, err = b.settle(ctx, file, records)
+	return done, wait.Fail(err) // a backup that was broken off is not taken again
 }
 
 // upgradeStarting reports whether a bootstrapper's container is there that another
@@ -198,7 +202,12 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 }
 
 // progress is how far the hop has come.
-func (b *backupStep) progress(ctx context.Context) (hopProgress, error) {
+func (b *backupStep) progress(ctx context.Context) (p hopProgress, err error) {
+	err = runner.Outlast(ctx, b.upgrade.runner.Pace, func(ctx context.Context) (err error) { p, err = b.progressNow(ctx); return err })
+	return p, err
+}
+
+func (b *backupStep) progressNow(ctx context.Context) (hopProgress, error) {
 	c, found, err := b.upgrade.runner.Find(ctx)
 	if err == nil && !found { // it was to make room for another one
 		c, found, err = b.upgrade.runner.FindNamed(ctx, b.upgrade.runner.EarlierName())

@@ -5,6 +5,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -19,7 +20,9 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 		{Name: stepUpgrade, Done: r.upgraded(hop), Run: func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
 		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, hop.To) }},
 		{Name: stepMigration, Done: noMigration(hop), Run: func(ctx context.Context) error { return r.migrate(ctx, hop) }},
-		{Name: stepTidy, Run: func(ctx context.Context) error { return r.tidy(ctx, hop) }},
+		{Name: stepTidy, Run: func(ctx context.Context) error {
+			return runner.Outlast(ctx, r.runner.Pace, func(ctx context.Context) error { return r.tidy(ctx, hop) })
+		}},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
@@ -19,12 +20,14 @@ import (
 // already.
 func (r *run) imagesNotNeeded(hop transition.Hop) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
-		c, found, err := r.runner.Find(ctx)
-		if err != nil {
-			return false, err
-		}
-		if found && isForHop(c.Labels, hop) && c.Running() {
-			return true, nil
+		atWork := false
+		err := runner.Outlast(ctx, r.runner.Pace, func(ctx context.Context) error {
+			c, found, err := r.runner.Find(ctx)
+			atWork = err == nil && found && isForHop(c.Labels, hop) && c.Running()
+			return err
+		})
+		if err != nil || atWork {
+			return atWork, err
 		}
 		return r.upgraded(hop)(ctx)
 	}

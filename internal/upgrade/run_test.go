@@ -464,3 +464,24 @@ func TestRunTimesOutWithItsCause(t *testing.T) {
 		t.Errorf("got %+v, want the container that goes on and the cause", detached)
 	}
 }
+
+// TestRunOutlastsOutagesBesideItsWaits has an engine answer 503 for a while to what a
+// run asks or does between the waits that take long.
+func TestRunOutlastsOutagesBesideItsWaits(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ method, path string }{
+		"bootstrapper looked for": {http.MethodGet, "/containers/dtr-upgrade-*/json"},
+		"backup looked for":       {http.MethodGet, "/containers/dtr-backup-*/json"},
+		"containers removed":      {http.MethodDelete, "/containers/*"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := small(t, "2.5.6")
+			sim.Inject(simulator.Fault{
+				Service: simulator.ServiceEngine, Method: tt.method, Path: tt.path,
+				Status: http.StatusServiceUnavailable, Body: `{"message":"No elected primary cluster manager"}`, Times: 9,
+			})
+			finish(t, sim, c, backingUp(t, "2.5.17"), 1)
+		})
+	}
+}

@@ -21,16 +21,17 @@ import (
 // upgraded reports whether the bootstrapper has done the hop and nothing of it is
 // left to read.
 func (r *run) upgraded(hop transition.Hop) func(context.Context) (bool, error) {
-	return func(ctx context.Context) (bool, error) {
-		_, found, err := r.runner.Find(ctx)
-		if err != nil || found {
-			return false, err
-		}
-		inventory, err := cluster.Inspect(ctx, r.cluster)
-		if err != nil {
-			return false, err
-		}
-		return inventory.At(hop.To), nil
+	return func(ctx context.Context) (done bool, err error) {
+		err = runner.Outlast(ctx, r.runner.Pace, func(ctx context.Context) error {
+			_, found, err := r.runner.Find(ctx)
+			if err != nil || found {
+				return err
+			}
+			inventory, err := cluster.Inspect(ctx, r.cluster)
+			done = err == nil && inventory.At(hop.To)
+			return err
+		})
+		return done, err
 	}
 }
 
