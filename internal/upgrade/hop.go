@@ -14,7 +14,7 @@ import (
 func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 	b := r.backupStep(obs, hop)
 	return []wait.Step{
-		{Name: stepMigration, Run: func(ctx context.Context) error { return r.awaitMigrations(ctx, obs, hop) }},
+		{Name: stepMigration, Done: bootstrapperRuns(obs), Run: func(ctx context.Context) error { return r.awaitMigrations(ctx, obs, hop) }},
 		{Name: StepBackup, Done: b.done, Run: b.run},
 		{Name: images.Step, Done: r.imagesNotNeeded(hop), Run: func(ctx context.Context) error { return r.bringImages(ctx, obs, hop) }},
 		{Name: stepUpgrade, Done: r.upgraded(hop), Run: func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
@@ -23,6 +23,15 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 		{Name: stepTidy, Run: func(ctx context.Context) error {
 			return runner.Outlast(ctx, r.runner.Pace, func(ctx context.Context) error { return r.tidy(ctx, hop) })
 		}},
+	}
+}
+
+// bootstrapperRuns reports whether our bootstrapper was at work when the hop was
+// planned: it is waited for whatever DTR's jobs are.
+func bootstrapperRuns(obs *Observation) func(context.Context) (bool, error) {
+	return func(context.Context) (bool, error) {
+		ours, found := obs.UpgradeContainer()
+		return found && ours.Running(), nil
 	}
 }
 

@@ -3,10 +3,12 @@ package upgrade
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -261,6 +263,28 @@ func TestTwoAppliesPostAMigrationOnce(t *testing.T) {
 	clustertest.WantNoBootstrapper(t, sim)
 }
 
+// TestPostLockOfSomebodyElse finds a container of the lock's name that another cluster,
+// or nobody, has labelled: it is left alone, however long it is there.
+func TestPostLockOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	o := to("2.6.15")
+	o.Pace.MigrationStart, o.Pace.Consistent = time.Millisecond, time.Millisecond
+	r, _, _ := looked(t, c, o)
+	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	name := postLockName(r.runner.Host)
+	id := clustertest.Must[string](t)(engine.Create(t.Context(), ucp.CreateSpec{
+		Name: name, Image: "docker/dtr-nginx:2.5.6", Node: "worker1", Labels: map[string]string{cluster.LabelCluster: "other.example.com"},
+	}))
+	taken, err := (&postLock{run: r}).take(t.Context())
+	if foreign := clustertest.AsError[*runner.ForeignContainerError](t, err); taken || foreign.Container != name {
+		t.Errorf("taken: %t, error %v", taken, err)
+	}
+	if !slices.ContainsFunc(sim.Containers(), func(c simulator.Container) bool { return c.ID == id }) {
+		t.Error("it was removed")
+	}
+}
+
 // TestPostIsLookedForUnderTheLock has another apply start the job between the look that
 // finds it given up and the lock.
 func TestPostIsLookedForUnderTheLock(t *testing.T) {
@@ -382,6 +406,56 @@ func TestMigrationThatFailedBeforeTheHop(t *testing.T) {
 	}
 	if n := clustertest.Posts(sim); n > 0 || report.MigrationAttempts != 1 || len(sim.Jobs()) != 4 {
 		t.Errorf("%d POSTs, %d attempts, jobs %+v", n, report.MigrationAttempts, sim.Jobs())
+	}
+}
+
+// TestMigrationIsNotJudgedByOneAnswer has an engine deny the bootstrapper's container
+// once, sooner or later after its end, and DTR list its own attempt late: which attempts
+// are the hop's stands on that container.
+func TestMigrationIsNotJudgedByOneAnswer(t *testing.T) {
+	t.Parallel()
+	for denied := range int32(3) {
+		t.Run(fmt.Sprint(denied), func(t *testing.T) {
+			t.Parallel()
+			sim, c := small(t, "2.5.6")
+			sim.SetMigration(simulator.MigrationFaults{Fail: 3})
+			sim.ScheduleMigration() // the run waits for it, and its two retries
+			var ended atomic.Bool
+			var asked atomic.Int32
+			sim.At(simulator.BootstrapperFinished, func() { ended.Store(true) })
+			sim.Inject(simulator.Fault{
+				Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/dtr-upgrade-*/json",
+				Status: http.StatusNotFound, Body: "No such container\n",
+				Matches: func(*http.Request) bool { return ended.Load() && asked.Add(1) == denied+1 },
+			})
+			var lists atomic.Int32
+			sim.Inject(simulator.Fault{
+				Service: simulator.ServiceDTR, Method: http.MethodGet, Path: "/api/v0/jobs",
+				Matches: func(r *http.Request) bool {
+					return ended.Load() && r.URL.Query().Get("action") == metadataStoreMigration && lists.Add(1) <= 3
+				},
+				Rewrite: func(status int, body []byte) (int, []byte) {
+					var list struct {
+						Jobs []map[string]any `json:"jobs"`
+					}
+					if err := json.Unmarshal(body, &list); err != nil {
+						t.Error(err)
+					}
+					list.Jobs = list.Jobs[max(0, len(list.Jobs)-3):] // newest first
+					changed, err := json.Marshal(list)
+					if err != nil {
+						t.Error(err)
+					}
+					return status, changed
+				},
+			})
+			o := to("2.6.15")
+			o.Retriggers = 0
+			finish(t, sim, c, o, 1)
+			if n := clustertest.Posts(sim); n > 0 {
+				t.Errorf("%d POSTs", n)
+			}
+		})
 	}
 }
 

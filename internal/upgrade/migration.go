@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -139,9 +140,6 @@ func (obs *Observation) ownMigration(hop transition.Hop, action string) bool {
 // awaitMigrations waits for migrations that DTR runs by itself, other than the hop's
 // own: no bootstrapper is started beside one. Its errors are those of migrate.
 func (r *run) awaitMigrations(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	if ours, found := obs.UpgradeContainer(); found && ours.Running() {
-		return nil // it is waited for whatever the jobs are
-	}
 	for _, migration := range migrationJobs {
 		if obs.ownMigration(hop, migration.action) {
 			continue
@@ -220,10 +218,14 @@ func (r *run) waiter(action string) *job.Waiter {
 	return &job.Waiter{Step: stepMigration, Action: action, Client: r.cluster.DTR, Pace: r.runner.Pace}
 }
 
-// migrationError is the error of a wait for a migration: a *wait.DetachedError
-// stays what it is, anything else becomes a *MigrationError.
+// migrationError is the error of a wait for a migration: a *wait.DetachedError, and
+// what a container is in the way of, stay what they are; anything else becomes a
+// *MigrationError.
 func migrationError(ctx context.Context, w *job.Waiter, err error) error {
-	if _, detached := errors.AsType[*wait.DetachedError](err); detached {
+	_, detached := errors.AsType[*wait.DetachedError](err)
+	_, blocked := errors.AsType[*runner.BlockedError](err)
+	_, foreign := errors.AsType[*runner.ForeignContainerError](err)
+	if detached || blocked || foreign {
 		return err
 	}
 	if errors.Is(err, job.ErrNotListed) && w.Job.ID == "" {
@@ -239,20 +241,23 @@ func noMigration(hop transition.Hop) func(context.Context) (bool, error) {
 
 // migrate sees the migrations of a hop through: it waits for the jobs that DTR
 // starts by itself, and starts one again when DTR has given it up. Its error is
-// a *MigrationError or a *wait.DetachedError.
+// one of migrationError.
 func (r *run) migrate(ctx context.Context, hop transition.Hop) error {
 	for _, action := range hop.MigrationJobs {
 		m := &migration{Waiter: r.waiter(action), retriggers: r.o.Retriggers, lock: &postLock{run: r}}
 		var labels map[string]string // of the container, which another apply may remove meanwhile
+		gone := wait.Lasting{Limit: r.runner.Pace.Consistent}
 		m.Read = func(ctx context.Context) (job.State, error) {
 			if labels == nil {
-				c, _, err := r.runner.Find(ctx)
+				c, found, err := r.runner.Find(ctx)
 				if err != nil {
 					return job.State{}, err
 				}
-				if labels = c.Labels; labels == nil {
-					labels = map[string]string{}
+				// Without it an attempt from before the hop would count.
+				if !found && hop.Rule != transition.Same && !gone.Seen(true) {
+					return job.State{}, fmt.Errorf("container %s is not shown", r.runner.ContainerName())
 				}
+				labels = c.Labels
 			}
 			jobs, err := r.jobs(ctx, action)
 			if err != nil {

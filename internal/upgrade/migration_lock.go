@@ -90,6 +90,8 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 		return false, nil // given back by now
 	case err != nil:
 		return false, err
+	case found.Labels[cluster.LabelCluster] != l.run.runner.Host:
+		return false, &runner.ForeignContainerError{Container: name, Image: found.Image, Status: found.Status}
 	case found.Labels[labelPost] == l.nonce: // the answer was lost
 		l.id = found.ID
 		return true, nil

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,6 +67,9 @@ func wantBlocked(t *testing.T, c cluster.Cluster, o Options) {
 	defer cancel()
 	_, err := Run(ctx, c, o)
 	_ = clustertest.AsError[*runner.BlockedError](t, err)
+	if failed := (*MigrationError)(nil); errors.As(err, &failed) {
+		t.Error("it is called a failed migration")
+	}
 }
 
 // TestBootstrapperThatMadeRoomIsRemembered has a run end between the renaming of a dead
