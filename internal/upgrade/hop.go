@@ -14,7 +14,7 @@ import (
 func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 	b := r.backupStep(obs, hop)
 	return []wait.Step{
-		{Name: stepMigration, Done: bootstrapperRuns(obs), Run: func(ctx context.Context) error { return r.awaitMigrations(ctx, obs, hop) }},
+		{Name: stepMigration, Done: nothingToAwait(obs, hop), Run: func(ctx context.Context) error { return r.awaitMigrations(ctx, obs, hop) }},
 		{Name: StepBackup, Done: b.done, Run: b.run},
 		{Name: images.Step, Done: r.imagesNotNeeded(hop), Run: func(ctx context.Context) error { return r.bringImages(ctx, obs, hop) }},
 		{Name: stepUpgrade, Done: r.upgraded(hop), Run: func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
@@ -26,12 +26,14 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 	}
 }
 
-// bootstrapperRuns reports whether our bootstrapper was at work when the hop was
-// planned: it is waited for whatever DTR's jobs are.
-func bootstrapperRuns(obs *Observation) func(context.Context) (bool, error) {
+// nothingToAwait reports whether no migration other than the hop's own kept the hop from
+// being begun when it was planned. A bootstrapper that was at work then is waited for
+// whatever DTR's jobs are.
+func nothingToAwait(obs *Observation, hop transition.Hop) func(context.Context) (bool, error) {
 	return func(context.Context) (bool, error) {
 		ours, found := obs.UpgradeContainer()
-		return found && ours.Running(), nil
+		pending := obs.pendingMigration()
+		return found && ours.Running() || pending == nil || obs.ownMigration(hop, pending.action), nil
 	}
 }
 
