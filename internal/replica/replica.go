@@ -230,7 +230,10 @@ func (c *change) tidy(ctx context.Context, finished func(runner.Container) bool)
 // next join or removal must find it so.
 func (c *change) verify(ctx context.Context, own func(*cluster.Inventory) []cluster.Problem) error {
 	var inventory *cluster.Inventory
-	err := c.outlast(ctx, func(ctx context.Context) (err error) { inventory, err = cluster.Inspect(ctx, c.runner.Cluster); return err })
+	err := c.outlast(ctx, func(ctx context.Context) (err error) {
+		inventory, err = cluster.Inspect(ctx, c.runner.Cluster)
+		return err
+	})
 	if err != nil {
 		return err
 	}

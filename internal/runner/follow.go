@@ -41,7 +41,7 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 		}
 		missing.Seen(false)
 		if !now.Running() {
-			result, _ = p.exitError(ctx, now)
+			_, result = p.exitError(ctx, now)
 			return true, nil
 		}
 		if inventory, err := cluster.Inspect(ctx, p.Cluster); err == nil {
@@ -75,7 +75,7 @@ func (p *taskRun) resultAfterRemoval(ctx context.Context, c Container) (result, 
 // its exit status is not 0 or its log has a fatal record; one of the two is enough.
 // If the context ends first, it is a *wait.DetachedError. Now is the time by the clock
 // of the container's node, zero if its log could not be read.
-func (p *taskRun) exitError(ctx context.Context, c Container) (failure error, now time.Time) {
+func (p *taskRun) exitError(ctx context.Context, c Container) (now time.Time, failure error) {
 	var summary LogSummary
 	pace := p.Pace
 	pace.Outage = pace.Consistent // the exit status alone will do
@@ -89,15 +89,15 @@ func (p *taskRun) exitError(ctx context.Context, c Container) (failure error, no
 		return err == nil, err
 	})
 	if ctx.Err() != nil {
-		return &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: context.Cause(ctx)}, now
+		return now, &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: context.Cause(ctx)}
 	}
 	if err != nil {
 		tflog.Warn(ctx, "The bootstrapper's log could not be read to its end", map[string]any{"container": c.Name, "error": err.Error()})
 	}
 	if failure := summary.Failure(c); failure != nil {
-		return failure, now
+		return now, failure
 	}
-	return nil, now
+	return now, nil
 }
 
 // passLog copies the bootstrapper's log into Terraform's as it is written, each line

@@ -280,7 +280,7 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 	if !p.task.Owns(c) || c.Status == cluster.StateCreated {
 		return false, nil
 	}
-	failure, now := p.exitError(ctx, c)
+	now, failure := p.exitError(ctx, c)
 	if failure != nil {
 		if ctx.Err() != nil {
 			return false, &wait.DetachedError{Step: p.task.Step, Cause: context.Cause(ctx)}

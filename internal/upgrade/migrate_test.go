@@ -414,8 +414,8 @@ func TestMigrationThatFailedBeforeTheHop(t *testing.T) {
 // are the hop's stands on that container.
 func TestMigrationIsNotJudgedByOneAnswer(t *testing.T) {
 	t.Parallel()
-	for denied := range int32(3) {
-		t.Run(fmt.Sprint(denied), func(t *testing.T) {
+	for denied := range 3 {
+		t.Run(strconv.Itoa(denied), func(t *testing.T) {
 			t.Parallel()
 			sim, c := small(t, "2.5.6")
 			sim.SetMigration(simulator.MigrationFaults{Fail: 3})
@@ -426,7 +426,7 @@ func TestMigrationIsNotJudgedByOneAnswer(t *testing.T) {
 			sim.Inject(simulator.Fault{
 				Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/dtr-upgrade-*/json",
 				Status: http.StatusNotFound, Body: "No such container\n",
-				Matches: func(*http.Request) bool { return ended.Load() && asked.Add(1) == denied+1 },
+				Matches: func(*http.Request) bool { return ended.Load() && int(asked.Add(1)) == denied+1 },
 			})
 			var lists atomic.Int32
 			sim.Inject(simulator.Fault{
