@@ -2,6 +2,8 @@ module github.com/dtr-upgrade/terraform-provider-dtr
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	github.com/Masterminds/semver/v3 v3.5.0
 	github.com/containerd/errdefs v1.0.0
