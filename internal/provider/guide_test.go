@@ -13,6 +13,9 @@ import (
 // asks of an operator, what the provider does about it and which test shows that.
 const guide = "../../templates/guides/what-the-provider-does.md"
 
+// security is the page that says what others can do, and which test shows that it is held off.
+const security = "../../SECURITY.md"
+
 var (
 	testName     = regexp.MustCompile("`(Test[A-Za-z0-9_]+)`")
 	testFunction = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\)`)
@@ -49,30 +52,34 @@ func TestIndexLinksGuides(t *testing.T) {
 	}
 }
 
-// TestGuideNamesTests holds every row of the guide's tables to name tests, and
-// the tests to be there.
+// TestGuideNamesTests holds every row of the tables that say what shows them to
+// name tests, and the tests to be there.
 func TestGuideNamesTests(t *testing.T) {
-	text, err := os.ReadFile(guide)
-	must(err)
+	t.Parallel()
 	tests := testFunctions(t)
-	rows := 0
-	for line := range strings.Lines(string(text)) {
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") || strings.TrimSpace(cells[len(cells)-1]) == "shown by" {
-			continue
-		}
-		rows++
-		names := testName.FindAllStringSubmatch(cells[len(cells)-1], -1)
-		if len(cells) != 3 || len(names) == 0 {
-			t.Errorf("this row names no test: %s", line)
-		}
-		for _, name := range names {
-			if !tests[name[1]] {
-				t.Errorf("there is no %s: %s", name[1], line)
+	for page, least := range map[string]int{guide: 20, security: 12} {
+		text, err := os.ReadFile(page)
+		must(err)
+		rows := 0
+		for line := range strings.Lines(string(text)) {
+			cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+			last := strings.TrimSpace(cells[len(cells)-1])
+			if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") || last == "shown by" {
+				continue
+			}
+			rows++
+			names := testName.FindAllStringSubmatch(last, -1)
+			if len(cells) != 3 || len(names) == 0 {
+				t.Errorf("%s: this row names no test: %s", page, line)
+			}
+			for _, name := range names {
+				if !tests[name[1]] {
+					t.Errorf("%s: there is no %s: %s", page, name[1], line)
+				}
 			}
 		}
-	}
-	if rows < 20 {
-		t.Errorf("%d rows, where the vendor's page asks for more", rows)
+		if rows < least {
+			t.Errorf("%s has %d rows, want %d at least", page, rows, least)
+		}
 	}
 }
