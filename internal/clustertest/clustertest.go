@@ -296,6 +296,15 @@ func Snapshot(replicas ...string) *cluster.Snapshot {
 	return s
 }
 
+// MigrationJob is a migration of the metadata store that was scheduled so long after the containers
+// were created.
+func MigrationJob(id, status string, retriesLeft int, after time.Duration) dtr.Job {
+	return dtr.Job{
+		ID: id, RetryFromID: id, Action: "metadatastoremigration", Status: dtr.JobStatus(status),
+		RetriesLeft: retriesLeft, RetriesTotal: 2, ScheduledAt: Epoch.Add(after),
+	}
+}
+
 // Unlist has DTR list the i-th replica no longer.
 func Unlist(s *cluster.Snapshot, i int) {
 	left := s.Replicas[i]

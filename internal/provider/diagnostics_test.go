@@ -25,6 +25,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/registry"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/replica"
@@ -135,16 +136,16 @@ func TestDiagnostics(t *testing.T) {
 			{ReplicaID: "0123456789ab", Text: "reports: Rethink replica is currently in state: disconnected"},
 			{Text: "DTR's address does not answer well: 503"},
 		}}},
-		{"migration failed", &upgrade.MigrationError{
+		{"migration failed", &migration.Error{
 			Action: "metadatastoremigration", Job: dtr.Job{ID: "f7d4f3c2", Status: "errored"}, Attempts: 4, URL: "https://dtr.example.com",
 			Log: []string{"migrating blob links", "out of disk space"},
 		}},
-		{"migration never started", &upgrade.MigrationError{Action: "metadatastoremigration", URL: "https://dtr.example.com"}},
-		{"migration could not be started again", &upgrade.MigrationError{
+		{"migration never started", &migration.Error{Action: "metadatastoremigration", URL: "https://dtr.example.com"}},
+		{"migration could not be started again", &migration.Error{
 			Action: "metadatastoremigration", Job: dtr.Job{ID: "f7d4f3c2", Status: "errored"}, Attempts: 3, URL: "https://dtr.example.com",
 			Cause: &dtr.APIError{StatusCode: 500, Code: "INTERNAL_ERROR", Method: "POST", Path: "/api/v0/jobs"},
 		}},
-		{"migration with an unknown status", &upgrade.MigrationError{
+		{"migration with an unknown status", &migration.Error{
 			Action: "metadatastoremigration", Job: dtr.Job{ID: "f7d4f3c2", Status: "levitating"}, Attempts: 1, URL: "https://dtr.example.com",
 			Cause: &dtr.UnknownStatusError{Word: "levitating"},
 		}},

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
@@ -18,7 +19,7 @@ import (
 func upgradeDiagnostics(err error) diag.Diagnostics {
 	var backup *upgrade.BackupError
 	var closed *upgrade.ClosedWindowError
-	var migration *upgrade.MigrationError
+	var migration *migration.Error
 	var changed *upgrade.ClusterChangedError
 	var unfinished *upgrade.UnfinishedError
 	switch {
@@ -120,7 +121,7 @@ func windowClosed(e *upgrade.ClosedWindowError) message {
 	return m
 }
 
-func migrationFailed(e *upgrade.MigrationError) message {
+func migrationFailed(e *migration.Error) message {
 	m := message{
 		Summary: "The migration job " + e.Action + " failed",
 		Seen:    fmt.Sprintf("Job: %s\nStatus: %s\nAttempts: %d", e.Job.ID, e.Job.Status, e.Attempts),

@@ -77,3 +77,10 @@ func checkEngineVersions(p *checks) {
 		})
 	}
 }
+
+// minor is the first two numbers of a version as it is written: Engine 18.09 is
+// no semantic version.
+func minor(version string) string {
+	parts := strings.SplitN(version, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}

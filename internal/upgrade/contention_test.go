@@ -7,6 +7,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -158,7 +159,7 @@ func TestOwedMigrationIsNotForgotten(t *testing.T) {
 	o := to("2.6.15")
 	o.Retriggers, o.Pace.MigrationStart = 0, 50*time.Millisecond
 	_, err := runUpgrade(t, c, o)
-	if failure := clustertest.AsError[*MigrationError](t, err); failure.Job.ID != "" {
+	if failure := clustertest.AsError[*migration.Error](t, err); failure.Job.ID != "" {
 		t.Errorf("got %v, want a job that was never started", failure)
 	}
 	r, _, _ := looked(t, c, o)
@@ -167,7 +168,7 @@ func TestOwedMigrationIsNotForgotten(t *testing.T) {
 	}
 
 	_, err = runUpgrade(t, c, o)
-	_ = clustertest.AsError[*MigrationError](t, err)
+	_ = clustertest.AsError[*migration.Error](t, err)
 	o.Retriggers = 1
 	report, err := runUpgrade(t, c, o)
 	if err != nil {

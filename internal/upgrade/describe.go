@@ -9,6 +9,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -53,7 +54,7 @@ func Describe(ctx context.Context, c cluster.Cluster) (*Description, error) {
 	group.Go(func() (err error) { features, err = c.DTR.Features(ctx); return err })
 	group.Go(func() (err error) { d.Caches, err = c.DTR.Caches().List(ctx); return err })
 	group.Go(func() (err error) {
-		jobs, err = c.DTR.Jobs(ctx, dtr.JobFilter{Action: metadataStoreMigration, Limit: job.Recent})
+		jobs, err = migration.Latest(ctx, c.DTR, migration.MetadataStore)
 		return err
 	})
 	group.Go(func() error {
@@ -75,7 +76,7 @@ func Describe(ctx context.Context, c cluster.Cluster) (*Description, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	obs := &Observation{Snapshot: d.Snapshot, Features: features, Jobs: map[string][]dtr.Job{metadataStoreMigration: jobs}}
+	obs := &Observation{Seen: migration.Seen{Snapshot: d.Snapshot, Features: features, Jobs: map[string][]dtr.Job{migration.MetadataStore: jobs}}}
 	d.Migration = obs.migrationState()
 	return d, nil
 }
@@ -83,7 +84,7 @@ func Describe(ctx context.Context, c cluster.Cluster) (*Description, error) {
 // migrationState judges the migration by its jobs, and by what is left of it once
 // DTR has dropped them.
 func (obs *Observation) migrationState() Migration {
-	m, err := job.StateOf(obs.Jobs[metadataStoreMigration], "")
+	m, err := job.StateOf(obs.Jobs[migration.MetadataStore], "")
 	state := Migration{State: MigrationUnknown, Job: m.Job}
 	if err != nil {
 		return state

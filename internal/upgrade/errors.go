@@ -8,7 +8,6 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
@@ -26,13 +25,6 @@ type ClosedWindowError struct {
 func (e *ClosedWindowError) Error() string {
 	return fmt.Sprintf("hop %s was not begun: the maintenance window (%s) opens at %s", hopName(e.Hop), e.Window, e.Opens.Format(time.RFC3339))
 }
-
-// MigrationError says that a migration job did not get done.
-type MigrationError job.Error
-
-func (e *MigrationError) Error() string { return (*job.Error)(e).Error() }
-
-func (e *MigrationError) Unwrap() error { return e.Cause }
 
 // UnfinishedError is the error of a run that ended after a hop was begun, with how far
 // that hop is.

@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -21,12 +21,13 @@ import (
 // nothing stands in the way of an upgrade to 2.6 or 2.7.
 func observation(replicas ...string) *Observation {
 	return &Observation{
-		Snapshot: clustertest.Snapshot(replicas...),
-		Jobs:     map[string][]dtr.Job{},
-		Images:   images.NewLookup(images.Source{}, nil),
-
-		Features: dtr.Features{OnlineGCEnabled: true}, // nobody owes a migration
-		Version:  ucp.Version{Engine: "18.09.0", UCP: "3.1.0"},
+		Seen: migration.Seen{
+			Snapshot: clustertest.Snapshot(replicas...),
+			Jobs:     map[string][]dtr.Job{},
+			Features: dtr.Features{OnlineGCEnabled: true}, // nobody owes a migration
+		},
+		Images:  images.NewLookup(images.Source{}, nil),
+		Version: ucp.Version{Engine: "18.09.0", UCP: "3.1.0"},
 	}
 }
 
@@ -65,15 +66,6 @@ func finish(t *testing.T, sim *simulator.Cluster, c cluster.Cluster, o Options, 
 	clustertest.WantNoBootstrapper(t, sim)
 	if got := sim.BootstrapperRuns(); got != runs {
 		t.Errorf("%d bootstrapper runs, want %d", got, runs)
-	}
-}
-
-// migrationJob is a migration job that was scheduled so long after the containers
-// were created.
-func migrationJob(id, status string, retriesLeft int, after time.Duration) dtr.Job {
-	return dtr.Job{
-		ID: id, RetryFromID: id, Action: metadataStoreMigration, Status: dtr.JobStatus(status),
-		RetriesLeft: retriesLeft, RetriesTotal: 2, ScheduledAt: clustertest.Epoch.Add(after),
 	}
 }
 

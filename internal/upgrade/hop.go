@@ -5,6 +5,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -14,12 +15,12 @@ import (
 func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 	b := r.backupStep(obs, hop)
 	return []wait.Step{
-		{Name: stepMigration, Done: nothingToAwait(obs, hop), Run: func(ctx context.Context) error { return r.awaitMigrations(ctx, obs, hop) }},
+		{Name: migration.Step, Done: nothingToAwait(obs, hop), Run: func(ctx context.Context) error { return r.migrations.Await(ctx, &obs.Seen, hop) }},
 		{Name: StepBackup, Done: b.done, Run: b.run},
 		{Name: images.Step, Done: r.imagesNotNeeded(hop), Run: func(ctx context.Context) error { return r.bringImages(ctx, obs, hop) }},
 		{Name: stepUpgrade, Done: r.upgraded(hop), Run: func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
 		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, hop.To) }},
-		{Name: stepMigration, Done: noMigration(hop), Run: func(ctx context.Context) error { return r.migrate(ctx, hop) }},
+		{Name: migration.Step, Done: noMigration(hop), Run: func(ctx context.Context) error { return r.migrations.Migrate(ctx, hop) }},
 		{Name: stepTidy, Run: func(ctx context.Context) error {
 			return runner.Outlast(ctx, r.runner.Pace, func(ctx context.Context) error { return r.tidy(ctx, hop) })
 		}},
@@ -32,9 +33,14 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 func nothingToAwait(obs *Observation, hop transition.Hop) func(context.Context) (bool, error) {
 	return func(context.Context) (bool, error) {
 		ours, found := obs.UpgradeContainer()
-		pending := obs.pendingMigration()
-		return found && ours.Running() || pending == nil || obs.ownMigration(hop, pending.action), nil
+		pending := obs.PendingMigration()
+		return found && ours.Running() || pending == nil || obs.OwnMigration(hop, pending.Action), nil
 	}
+}
+
+// noMigration reports whether the hop has none.
+func noMigration(hop transition.Hop) func(context.Context) (bool, error) {
+	return func(context.Context) (bool, error) { return len(hop.MigrationJobs) == 0, nil }
 }
 
 // tidy removes the container, from each engine that has one: the hop is finished
@@ -46,7 +52,7 @@ func (r *run) tidy(ctx context.Context, hop transition.Hop) error {
 			return err
 		}
 	}
-	for _, name := range []string{postLockName(r.runner.Host), r.runner.EarlierName()} {
+	for _, name := range []string{migration.LockName(r.runner.Host), r.runner.EarlierName()} {
 		if err := r.removeEnded(ctx, name); err != nil {
 			return err
 		}

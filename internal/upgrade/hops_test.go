@@ -11,6 +11,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -190,7 +191,7 @@ func TestRunFinishesAHopBeforeTheNext(t *testing.T) {
 		"the migration fails": {
 			func(sim *simulator.Cluster) { sim.SetMigration(simulator.MigrationFaults{Fail: -1}) },
 			func(sim *simulator.Cluster) { sim.SetMigration(simulator.MigrationFaults{}) },
-			func(err error) bool { _, ok := errors.AsType[*MigrationError](err); return ok },
+			func(err error) bool { _, ok := errors.AsType[*migration.Error](err); return ok },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -80,7 +80,7 @@ func TestRunFailsWithTheMigration(t *testing.T) {
 			o := to("2.7.8", "2.6.15")
 			o.Retriggers = tt.retriggers
 			_, err := runUpgrade(t, c, o)
-			failure := clustertest.AsError[*MigrationError](t, err)
+			failure := clustertest.AsError[*migration.Error](t, err)
 			if failure.Attempts != tt.attempts || clustertest.Posts(sim) != tt.posts {
 				t.Errorf("%d attempts, %d posted; want %d and %d", failure.Attempts, clustertest.Posts(sim), tt.attempts, tt.posts)
 			}
@@ -112,7 +112,7 @@ func TestRunFailsWithAMigrationThatNobodyWorksOn(t *testing.T) {
 	o := to("2.6.15")
 	o.Retriggers, o.Pace.MigrationStart = 1, 50*time.Millisecond
 	_, err := runUpgrade(t, c, o)
-	if failure := clustertest.AsError[*MigrationError](t, err); !errors.Is(failure.Cause, job.ErrOrphaned) || failure.Job.Status != "worker_dead" || clustertest.Posts(sim) != 0 {
+	if failure := clustertest.AsError[*migration.Error](t, err); !errors.Is(failure.Cause, job.ErrOrphaned) || failure.Job.Status != "worker_dead" || clustertest.Posts(sim) != 0 {
 		t.Errorf("%+v after %d POSTs", failure, clustertest.Posts(sim))
 	}
 	sim.SetMigration(simulator.MigrationFaults{})
@@ -130,7 +130,7 @@ func TestRunQuotesAnUnknownMigrationStatus(t *testing.T) {
 	sim, c := clustertest.Start(t, "2.5.6")
 	sim.SetMigration(simulator.MigrationFaults{Status: "hibernating"})
 	_, err := runUpgrade(t, c, to("2.6.15"))
-	_ = clustertest.AsError[*MigrationError](t, err)
+	_ = clustertest.AsError[*migration.Error](t, err)
 	if unknown := clustertest.AsError[*dtr.UnknownStatusError](t, err); unknown.Word != "hibernating" || !strings.Contains(err.Error(), "hibernating") {
 		t.Errorf("got %v, want the word quoted", err)
 	}
@@ -161,7 +161,7 @@ func TestRunKilledInTheMigrationIsNotTheEnd(t *testing.T) {
 	release()
 
 	_, err = runUpgrade(t, c, to("2.6.15"))
-	_ = clustertest.AsError[*MigrationError](t, err)
+	_ = clustertest.AsError[*migration.Error](t, err)
 	sim.SetMigration(simulator.MigrationFaults{})
 	report, err := runUpgrade(t, c, to("2.6.15"))
 	if err != nil {
@@ -222,7 +222,7 @@ func TestLostPostIsNotRepeated(t *testing.T) {
 				t.Errorf("%d POSTs", n)
 			}
 			if name == "never" {
-				failure := clustertest.AsError[*MigrationError](t, err)
+				failure := clustertest.AsError[*migration.Error](t, err)
 				if _, lost := errors.AsType[*dtr.LostJobError](failure.Cause); !lost {
 					t.Errorf("got %v, want it to say that the answer was lost", err)
 				}
@@ -261,82 +261,6 @@ func TestTwoAppliesPostAMigrationOnce(t *testing.T) {
 		t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
 	}
 	clustertest.WantNoBootstrapper(t, sim)
-}
-
-// TestPostLockOfSomebodyElse finds a container of the lock's name that another cluster,
-// or nobody, has labelled: it is left alone, however long it is there.
-func TestPostLockOfSomebodyElse(t *testing.T) {
-	t.Parallel()
-	sim, c := clustertest.Start(t, "2.5.6")
-	o := to("2.6.15")
-	o.Pace.MigrationStart, o.Pace.Consistent = time.Millisecond, time.Millisecond
-	r, _, _ := looked(t, c, o)
-	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
-	name := postLockName(r.runner.Host)
-	id := clustertest.Must[string](t)(engine.Create(t.Context(), ucp.CreateSpec{
-		Name: name, Image: "docker/dtr-nginx:2.5.6", Node: "worker1", Labels: map[string]string{cluster.LabelCluster: "other.example.com"},
-	}))
-	taken, err := (&postLock{run: r}).take(t.Context())
-	if foreign := clustertest.AsError[*runner.ForeignContainerError](t, err); taken || foreign.Container != name {
-		t.Errorf("taken: %t, error %v", taken, err)
-	}
-	if !slices.ContainsFunc(sim.Containers(), func(c simulator.Container) bool { return c.ID == id }) {
-		t.Error("it was removed")
-	}
-}
-
-// TestPostIsLookedForUnderTheLock has another apply start the job between the look that
-// finds it given up and the lock.
-func TestPostIsLookedForUnderTheLock(t *testing.T) {
-	t.Parallel()
-	sim, c := clustertest.Start(t, "2.5.6")
-	r, _, _ := looked(t, c, to("2.6.15"))
-	m := &migration{Waiter: r.waiter(metadataStoreMigration), retriggers: 1, lock: &postLock{run: r}}
-	states := []job.State{
-		{Phase: job.GaveUp, Job: migrationJob("first", "error", 0, time.Hour)},
-		{Phase: job.Running, Job: migrationJob("second", "running", 2, 2*time.Hour)},
-		{Phase: job.Done, Job: migrationJob("second", "done", 2, 2*time.Hour)},
-	}
-	m.Read = func(context.Context) (job.State, error) {
-		state := states[0]
-		states = states[min(1, len(states)-1):]
-		return state, nil
-	}
-	if err := m.wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if n := clustertest.Posts(sim); n > 0 {
-		t.Errorf("%d POSTs of a job that another apply has started", n)
-	}
-	for _, container := range sim.Containers() {
-		if container.Name == postLockName(r.runner.Host) {
-			t.Error("the lock is not given back")
-		}
-	}
-}
-
-// TestPostLockOfAKilledApply finds the lock taken by an apply that does not come back.
-func TestPostLockOfAKilledApply(t *testing.T) {
-	t.Parallel()
-	sim, c := clustertest.Start(t, "2.5.6")
-	sim.SetMigration(simulator.MigrationFaults{NeverStart: true})
-	o := to("2.6.15")
-	o.Pace.MigrationStart, o.Pace.Consistent = 100*time.Millisecond, 50*time.Millisecond
-	killed, _, _ := looked(t, c, o)
-	lock := &postLock{run: killed}
-	if taken, err := lock.take(t.Context()); err != nil || !taken {
-		t.Fatalf("taken: %t, error %v", taken, err)
-	}
-	other := &postLock{run: killed}
-	if taken, err := other.take(t.Context()); err != nil || taken {
-		t.Fatalf("taken twice: %t, error %v", taken, err)
-	}
-	if _, err := runUpgrade(t, c, o); err != nil {
-		t.Fatal(err)
-	}
-	if n := clustertest.Posts(sim); n != 1 {
-		t.Errorf("%d POSTs", n)
-	}
 }
 
 // TestPatchUpgradeMigratesNothing is on 2.6 with online garbage collection off, and
@@ -388,7 +312,7 @@ func TestMigrationWithClocksApart(t *testing.T) {
 	o := to("2.6.15")
 	o.Retriggers, o.Pace.MigrationStart = 0, 100*time.Millisecond
 	_, err := runUpgrade(t, c, o)
-	if failure := clustertest.AsError[*MigrationError](t, err); failure.Attempts != 3 || failure.Job.Status != "errored" {
+	if failure := clustertest.AsError[*migration.Error](t, err); failure.Attempts != 3 || failure.Job.Status != "errored" {
 		t.Errorf("got %v, want the last of three attempts", err)
 	}
 }
@@ -432,7 +356,7 @@ func TestMigrationIsNotJudgedByOneAnswer(t *testing.T) {
 			sim.Inject(simulator.Fault{
 				Service: simulator.ServiceDTR, Method: http.MethodGet, Path: "/api/v0/jobs",
 				Matches: func(r *http.Request) bool {
-					return ended.Load() && r.URL.Query().Get("action") == metadataStoreMigration && lists.Add(1) <= 3
+					return ended.Load() && r.URL.Query().Get("action") == migration.MetadataStore && lists.Add(1) <= 3
 				},
 				Rewrite: func(status int, body []byte) (int, []byte) {
 					var list struct {
@@ -533,30 +457,5 @@ func TestMigratedStoreIsNotForgottenBetweenContainers(t *testing.T) {
 	clustertest.WantNoBootstrapper(t, sim)
 	if n := clustertest.Posts(sim); n > 0 || len(sim.Jobs()) > 0 {
 		t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
-	}
-}
-
-// TestRetriggerOfALaggingList has DTR show the failed attempt for a while after its
-// job was started again.
-func TestRetriggerOfALaggingList(t *testing.T) {
-	t.Parallel()
-	sim, c := clustertest.Start(t, "2.6.15")
-	failed := job.State{Phase: job.GaveUp, Job: migrationJob("a", "error", 0, time.Hour), Attempts: 3}
-	reads := 0
-	r, _, _ := looked(t, c, to("2.6.15"))
-	m := &migration{retriggers: 2, lock: &postLock{run: r}, Waiter: &job.Waiter{
-		Step: stepMigration, Action: metadataStoreMigration, Client: c.DTR, Pace: clustertest.Pace,
-		Read: func(context.Context) (job.State, error) {
-			if reads++; reads > 4 {
-				return job.State{Phase: job.Done, Job: migrationJob("b", "done", 0, time.Hour), Attempts: 4}, nil
-			}
-			return failed, nil
-		},
-	}}
-	if err := m.wait(clustertest.Limited(t)); err != nil {
-		t.Fatal(err)
-	}
-	if n := clustertest.Posts(sim); n != 1 {
-		t.Errorf("the job was posted %d times", n)
 	}
 }

@@ -11,21 +11,19 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 // Observation is all that preflight judges: a snapshot of the cluster, and what
 // only an upgrade asks for.
 type Observation struct {
-	*cluster.Snapshot
+	migration.Seen
 
 	At time.Time // by the clock of the options
 
-	Ping     error // of DTR's external address; nil when it answered well
-	Features dtr.Features
-	Jobs     map[string][]dtr.Job // migration jobs by action, newest first
-	Version  ucp.Version          // of the engine behind UCP, and of UCP
+	Ping    error       // of DTR's external address; nil when it answered well
+	Version ucp.Version // of the engine behind UCP, and of UCP
 
 	ContentTrust    bool
 	ContentTrustErr error // why it could not be read
@@ -43,7 +41,8 @@ func Observe(parent context.Context, c cluster.Cluster, o Options) (*Observation
 	c.Mirror = o.Images.Repository
 	versions := o.ahead()
 	obs := &Observation{
-		Snapshot: &cluster.Snapshot{}, At: o.now(), Jobs: map[string][]dtr.Job{}, Images: images.NewLookup(o.Images, versions),
+		Seen: migration.Seen{Snapshot: &cluster.Snapshot{}, Jobs: map[string][]dtr.Job{}},
+		At:   o.now(), Images: images.NewLookup(o.Images, versions),
 	}
 	if name := o.backupFile(); name != "" {
 		obs.Backup = backup.Look(name)
@@ -62,12 +61,12 @@ func Observe(parent context.Context, c cluster.Cluster, o Options) (*Observation
 	group.Go(func() error { obs.Ping = c.Ping(ctx); return nil })
 	group.Go(func() (err error) { obs.Features, err = c.DTR.Features(ctx); return err })
 	var mu sync.Mutex // guards obs.Jobs
-	for _, migration := range migrationJobs {
+	for _, action := range migration.Actions() {
 		group.Go(func() error {
-			jobs, err := c.DTR.Jobs(ctx, dtr.JobFilter{Action: migration.action, Limit: job.Recent})
+			jobs, err := migration.Latest(ctx, c.DTR, action)
 			mu.Lock()
 			defer mu.Unlock()
-			obs.Jobs[migration.action] = jobs
+			obs.Jobs[action] = jobs
 			return err
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -86,8 +87,8 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 		return nil
 	}
 	hop := newHop(current, current)
-	if obs.resumesMigration(current, o) {
-		hop.MigrationJobs = []string{metadataStoreMigration}
+	if obs.ResumesMigration(current, o.Applied) {
+		hop.MigrationJobs = []string{migration.MetadataStore}
 	}
 	_, changing := obs.MembershipChange() // then the half done replica is of that
 	if len(hop.MigrationJobs) > 0 || obs.HalfDone() && !changing && !nextBegun {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -20,7 +21,7 @@ func nextHopAtWork(state string) func(*Observation) {
 
 func TestPreflightResumes(t *testing.T) {
 	t.Parallel()
-	failed := []dtr.Job{migrationJob("c", "error", 0, time.Hour)}
+	failed := []dtr.Job{clustertest.MigrationJob("c", "error", 0, time.Hour)}
 	tests := []struct {
 		name   string
 		obs    *Observation
@@ -70,23 +71,23 @@ func TestPreflightResumes(t *testing.T) {
 		{
 			name: "migration runs", obs: observation("2.6.15"), target: "2.6.15",
 			change: func(obs *Observation) {
-				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "running", 2, time.Hour)}
+				obs.Jobs[migration.MetadataStore] = []dtr.Job{clustertest.MigrationJob("a", "running", 2, time.Hour)}
 			},
 			resume: "2.6.15 -> 2.6.15",
 		},
 		{
 			name: "migration failed for good", obs: observation("2.6.15"), target: "2.6.15",
-			change: func(obs *Observation) { obs.Jobs[metadataStoreMigration] = failed },
+			change: func(obs *Observation) { obs.Jobs[migration.MetadataStore] = failed },
 			resume: "2.6.15 -> 2.6.15",
 		},
 		{
 			name: "migration failed for good at a stop", obs: observation("2.6.15"), target: "2.7.8", via: []string{"2.6.15"},
-			change: func(obs *Observation) { obs.Jobs[metadataStoreMigration] = failed },
+			change: func(obs *Observation) { obs.Jobs[migration.MetadataStore] = failed },
 			resume: "2.6.15 -> 2.6.15", hops: []string{"2.6.15 -> 2.7.8"},
 		},
 		{
 			name: "opt-in migration failed on 2.5", obs: observation("2.5.6"), target: "2.6.15",
-			change: func(obs *Observation) { obs.Jobs[metadataStoreMigration] = failed },
+			change: func(obs *Observation) { obs.Jobs[migration.MetadataStore] = failed },
 			hops:   []string{"2.5.6 -> 2.6.15"},
 		},
 		{

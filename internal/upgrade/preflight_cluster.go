@@ -10,6 +10,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -71,26 +72,26 @@ func checkForeignUpgrade(p *checks) {
 // checkPendingMigration finds a migration that has to be over first. One that DTR may still
 // bring to its end is no obstacle: the apply waits for it.
 func checkPendingMigration(p *checks) {
-	pending := p.obs.pendingMigration()
+	pending := p.obs.PendingMigration()
 	if pending == nil {
 		p.owedMigration()
 		return
 	}
-	if !p.Due() || p.obs.ownMigration(p.next(), pending.action) || p.adopts() {
+	if !p.Due() || p.obs.OwnMigration(p.next(), pending.Action) || p.adopts() {
 		return // this very run waits for it, or for the bootstrapper
 	}
 	current := p.obs.CurrentVersion()
 	const log = "Its log is under System > Job Logs in DTR's web interface."
 	f := preflight.Finding{
 		Check: preflight.PendingMigration, Severity: preflight.Error,
-		Seen: fmt.Sprintf("Job: %s %s\nStatus: %s\nThe cluster runs %s.", pending.action, pending.Job.ID, pending.Job.Status, current),
+		Seen: fmt.Sprintf("Job: %s %s\nStatus: %s\nThe cluster runs %s.", pending.Action, pending.Job.ID, pending.Job.Status, current),
 	}
 	switch {
-	case pending.err != nil:
+	case pending.Err != nil:
 		f.Summary = "A migration job has an unknown status"
-		f.Seen += "\n" + preflight.Sentence(pending.err)
+		f.Seen += "\n" + preflight.Sentence(pending.Err)
 		f.Todo = "Look at the job under System > Job Logs in DTR's web interface. Plan again once it is done."
-	case pending.Phase == job.GaveUp && pending.action == metadataStoreMigration:
+	case pending.Phase == job.GaveUp && pending.Action == migration.MetadataStore:
 		f.Summary, f.Attribute = "An earlier migration has failed", attributeTarget
 		f.Todo = "Finish it first. " + log
 		f.Advice = []preflight.Advice{{Kind: preflight.RepeatMigration, Value: current.String()}}
@@ -109,16 +110,16 @@ func checkPendingMigration(p *checks) {
 // owedMigration warns of a cluster on 2.6 that shows no sign of its migration.
 func (p *checks) owedMigration() {
 	leaves := func(h transition.Hop) bool {
-		return minor(h.From.String()) == metadataStoreVersion && minor(h.To.String()) != metadataStoreVersion
+		return minor(h.From.String()) == migration.MetadataStoreVersion && minor(h.To.String()) != migration.MetadataStoreVersion
 	}
-	if p.Resume != nil || !slices.ContainsFunc(p.Hops, leaves) || !p.obs.owesMigration(p.obs.CurrentVersion()) {
+	if p.Resume != nil || !slices.ContainsFunc(p.Hops, leaves) || !p.obs.OwesMigration(p.obs.CurrentVersion()) {
 		return
 	}
 	current := p.obs.CurrentVersion()
 	p.find(preflight.Finding{
 		Check:   preflight.PendingMigration,
 		Summary: "No record of the metadata store migration",
-		Seen:    fmt.Sprintf("The cluster runs %s, online garbage collection is off, and DTR lists no job %s.", current, metadataStoreMigration),
+		Seen:    fmt.Sprintf("The cluster runs %s, online garbage collection is off, and DTR lists no job %s.", current, migration.MetadataStore),
 		Todo:    "If this cluster ever ran 2.5, have the migration done first.",
 		Advice:  []preflight.Advice{{Kind: preflight.RepeatMigration, Value: current.String()}},
 	})

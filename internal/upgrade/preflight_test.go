@@ -14,6 +14,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
@@ -27,7 +28,7 @@ func TestPreflightFindsNothingOnAGoodCluster(t *testing.T) {
 	if len(findings) > 0 {
 		t.Errorf("findings on a cluster with nothing in the way: %+v", findings)
 	}
-	if len(plan.Hops) != 1 || hopName(plan.Hops[0]) != "2.5.17 -> 2.6.15" || !slices.Equal(plan.Hops[0].MigrationJobs, []string{metadataStoreMigration}) {
+	if len(plan.Hops) != 1 || hopName(plan.Hops[0]) != "2.5.17 -> 2.6.15" || !slices.Equal(plan.Hops[0].MigrationJobs, []string{migration.MetadataStore}) {
 		t.Errorf("got plan %+v", plan)
 	}
 }
@@ -104,21 +105,21 @@ func TestPreflightFindings(t *testing.T) {
 		{
 			name: "migration of an earlier hop runs", obs: observation("2.6.15"), options: options("2.7.8"),
 			change: func(obs *Observation, _ *Options) {
-				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "running", 2, time.Hour)}
+				obs.Jobs[migration.MetadataStore] = []dtr.Job{clustertest.MigrationJob("a", "running", 2, time.Hour)}
 			},
 			check: preflight.PendingMigration, severity: preflight.Warning, says: "waits until it is done",
 		},
 		{
 			name: "migration of an earlier hop failed for good", obs: observation("2.6.15"), options: options("2.7.8"),
 			change: func(obs *Observation, _ *Options) {
-				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "error", 0, time.Hour)}
+				obs.Jobs[migration.MetadataStore] = []dtr.Job{clustertest.MigrationJob("a", "error", 0, time.Hour)}
 			},
 			check: preflight.PendingMigration, severity: preflight.Error, says: "2.6.15",
 		},
 		{
 			name: "migration with an unknown status", obs: observation("2.6.15"), options: options("2.7.8"),
 			change: func(obs *Observation, _ *Options) {
-				obs.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("a", "hibernating", 2, time.Hour)}
+				obs.Jobs[migration.MetadataStore] = []dtr.Job{clustertest.MigrationJob("a", "hibernating", 2, time.Hour)}
 			},
 			check: preflight.PendingMigration, severity: preflight.Error, says: "hibernating",
 		},
@@ -471,13 +472,13 @@ func TestPreflightOfMigrationsThatBlockNothing(t *testing.T) {
 		jobs         []dtr.Job // newest first
 		applying     bool
 	}{
-		{"canceled after it was done", metadataStoreMigration, []dtr.Job{migrationJob("b", "canceled", 0, time.Hour), migrationJob("a", "done", 0, time.Minute)}, false},
-		{"failed after it was done", metadataStoreMigration, []dtr.Job{migrationJob("b", "error", 0, time.Hour), migrationJob("a", "done", 0, time.Minute)}, false},
-		{"its worker died years ago", "tagmigration", []dtr.Job{migrationJob("a", "worker_dead", 0, -3*365*24*time.Hour)}, false},
-		{"never retried, years ago", "bloblinkmigration", []dtr.Job{migrationJob("a", "error", 2, -3*365*24*time.Hour)}, false},
-		{"canceled years ago", "scannedlayermigration", []dtr.Job{migrationJob("a", "canceled", 0, -3*365*24*time.Hour)}, false},
-		{"at work in an apply", metadataStoreMigration, []dtr.Job{migrationJob("a", "running", 2, time.Hour)}, true},
-		{"its worker has just died, in an apply", metadataStoreMigration, []dtr.Job{migrationJob("a", "worker_dead", 2, time.Hour)}, true},
+		{"canceled after it was done", migration.MetadataStore, []dtr.Job{clustertest.MigrationJob("b", "canceled", 0, time.Hour), clustertest.MigrationJob("a", "done", 0, time.Minute)}, false},
+		{"failed after it was done", migration.MetadataStore, []dtr.Job{clustertest.MigrationJob("b", "error", 0, time.Hour), clustertest.MigrationJob("a", "done", 0, time.Minute)}, false},
+		{"its worker died years ago", "tagmigration", []dtr.Job{clustertest.MigrationJob("a", "worker_dead", 0, -3*365*24*time.Hour)}, false},
+		{"never retried, years ago", "bloblinkmigration", []dtr.Job{clustertest.MigrationJob("a", "error", 2, -3*365*24*time.Hour)}, false},
+		{"canceled years ago", "scannedlayermigration", []dtr.Job{clustertest.MigrationJob("a", "canceled", 0, -3*365*24*time.Hour)}, false},
+		{"at work in an apply", migration.MetadataStore, []dtr.Job{clustertest.MigrationJob("a", "running", 2, time.Hour)}, true},
+		{"its worker has just died, in an apply", migration.MetadataStore, []dtr.Job{clustertest.MigrationJob("a", "worker_dead", 2, time.Hour)}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -73,8 +73,8 @@ func (p *checks) unfinishedMigration(hop transition.Hop) {
 		Seen:    fmt.Sprintf("The cluster runs %s, and DTR lists no job %s.", hop.To, strings.Join(hop.MigrationJobs, ", ")),
 		Todo:    "The apply waits for the job before anything else, and starts it where DTR does not.",
 	}
-	if pending := p.obs.pendingMigration(); pending != nil {
-		f.Seen = fmt.Sprintf("Job: %s %s\nStatus: %s\nThe cluster runs %s.", pending.action, pending.Job.ID, pending.Job.Status, hop.To)
+	if pending := p.obs.PendingMigration(); pending != nil {
+		f.Seen = fmt.Sprintf("Job: %s %s\nStatus: %s\nThe cluster runs %s.", pending.Action, pending.Job.ID, pending.Job.Status, hop.To)
 	}
 	p.find(f)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -14,9 +15,8 @@ const StepBackup = "backup"
 
 // The steps of a hop, besides the images and the verification.
 const (
-	stepUpgrade   = "upgrade"
-	stepMigration = "migration"
-	stepTidy      = "tidy"
+	stepUpgrade = "upgrade"
+	stepTidy    = "tidy"
 )
 
 // Report is what a run did and saw.
@@ -41,14 +41,15 @@ func (r *Report) Worked() bool { return r.Resumed || len(r.Hops) > 0 }
 
 // run is one run of an upgrade, from its first look to its report.
 type run struct {
-	cluster  cluster.Cluster
-	o        Options
-	runner   *runner.Runner
-	report   *Report
-	began    time.Time // by DTR's clock; zero where that is not known
-	backedUp bool      // there is a backup of before this run's hops
-	looked   bool      // the first look is done: from here on an outage is waited for
-	verified bool      // the cluster was seen whole at the target
+	cluster    cluster.Cluster
+	o          Options
+	runner     *runner.Runner
+	migrations *migration.Run
+	report     *Report
+	began      time.Time // by DTR's clock; zero where that is not known
+	backedUp   bool      // there is a backup of before this run's hops
+	looked     bool      // the first look is done: from here on an outage is waited for
+	verified   bool      // the cluster was seen whole at the target
 
 	seen     *cluster.Inventory // as of the last checks
 	accepted map[string]bool    // replicas whose bad health was accepted then
@@ -59,8 +60,10 @@ type run struct {
 
 func newRun(c cluster.Cluster, o Options) *run {
 	c.Mirror = o.Images.Repository
+	bootstrappers := &runner.Runner{Cluster: c, ProviderVersion: o.ProviderVersion, Pace: o.Pace.OrDefault()}
 	return &run{
 		cluster: c, o: o, report: &Report{},
-		runner: &runner.Runner{Cluster: c, ProviderVersion: o.ProviderVersion, Pace: o.Pace.OrDefault()},
+		runner:     bootstrappers,
+		migrations: &migration.Run{Runner: bootstrappers, Retriggers: o.Retriggers},
 	}
 }

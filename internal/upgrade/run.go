@@ -28,7 +28,7 @@ const lastLook = 30 * time.Second
 // next to an error it tells what was seen. Errors, in an *UnfinishedError where a hop
 // was begun: *preflight.FailedError when
 // nothing was touched, *ClosedWindowError, *wait.DetachedError,
-// *runner.BootstrapperError, *cluster.VerifyError, *MigrationError, *BackupError,
+// *runner.BootstrapperError, *cluster.VerifyError, *migration.Error, *BackupError,
 // *images.BringError, *images.DigestError, *runner.ForeignContainerError,
 // *cluster.NoReplicasError, and those of the clients.
 func Run(ctx context.Context, c cluster.Cluster, o Options) (*Report, error) {
@@ -36,7 +36,7 @@ func Run(ctx context.Context, c cluster.Cluster, o Options) (*Report, error) {
 	r.report.To = o.Target.String()
 	err := r.run(ctx)
 	r.report.FinishedAt = time.Now().UTC()
-	r.report.BootstrapperRuns = r.runner.Runs
+	r.report.BootstrapperRuns, r.report.MigrationAttempts = r.runner.Runs, r.migrations.Attempts
 
 	lookCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 	defer cancel()

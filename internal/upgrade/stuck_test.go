@@ -12,6 +12,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
@@ -67,7 +68,7 @@ func wantBlocked(t *testing.T, c cluster.Cluster, o Options) {
 	defer cancel()
 	_, err := Run(ctx, c, o)
 	_ = clustertest.AsError[*runner.BlockedError](t, err)
-	if failed := (*MigrationError)(nil); errors.As(err, &failed) {
+	if failed := (*migration.Error)(nil); errors.As(err, &failed) {
 		t.Error("it is called a failed migration")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -41,7 +43,7 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 		Step: stepUpgrade, Name: hopName(hop),
 		Spec: func(ctx context.Context) (ucp.CreateSpec, error) { return r.upgradeSpec(ctx, obs, hop) },
 		Owns: func(c runner.Container) bool { return isForHop(c.Labels, hop) },
-		Keep: func(c runner.Container) bool { return isForHop(c.Labels, hop) && tellsOfBefore(c.Labels) },
+		Keep: func(c runner.Container) bool { return isForHop(c.Labels, hop) && migration.TellsOfBefore(c.Labels) },
 		Conflict: func(c runner.Container) error {
 			if !c.Running() {
 				return nil
@@ -49,7 +51,7 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 			return &ClusterChangedError{Hop: hop, Bootstrapper: cluster.Purpose(c.Labels)}
 		},
 		BeforeStart: func(ctx context.Context) error {
-			if err := r.awaitMigrations(ctx, obs, hop); err != nil { // DTR may have started one since
+			if err := r.migrations.Await(ctx, &obs.Seen, hop); err != nil { // DTR may have started one since
 				return err
 			}
 			return r.checkWindowBeforeStart(ctx, hop)
@@ -78,7 +80,7 @@ func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.
 		Node:   replica.Node,
 		Labels: map[string]string{cluster.LabelFrom: hop.From.String(), cluster.LabelTo: hop.To.String(), cluster.LabelStart: r.report.From},
 	}
-	return spec, r.migrationLabels(ctx, obs, hop, spec.Labels)
+	return spec, r.migrations.Labels(ctx, &obs.Seen, hop, obs.labelsOfHop(hop), spec.Labels)
 }
 
 // stillNeeded reports whether the hop is still to be made. What UCP does not show is
@@ -174,4 +176,16 @@ func (r *run) removeEnded(ctx context.Context, name string) error {
 			return err
 		}
 	}
+}
+
+// labelsOfHop are those of the containers that were made for the hop by attempts that
+// broke off. All of them tell the same of before the hop, or nothing.
+func (obs *Observation) labelsOfHop(hop transition.Hop) map[string]string {
+	labels := map[string]string{}
+	for _, c := range obs.Bootstrappers {
+		if c.Labels[cluster.LabelCluster] == obs.Host && isForHop(c.Labels, hop) {
+			maps.Copy(labels, c.Labels)
+		}
+	}
+	return labels
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -61,13 +62,13 @@ func TestPreflightSaysWhatIsUnfinished(t *testing.T) {
 		"a migration that runs": {
 			replicas: []string{"2.6.15"}, change: func(o *Observation) {
 				o.Features.OnlineGCEnabled = false
-				o.Jobs[metadataStoreMigration] = []dtr.Job{migrationJob("m1", "running", 2, 0)}
+				o.Jobs[migration.MetadataStore] = []dtr.Job{clustertest.MigrationJob("m1", "running", 2, 0)}
 			},
-			summary: "The migration to 2.6 is waited for", seen: "Job: " + metadataStoreMigration + " m1\nStatus: running\nThe cluster runs 2.6.15.",
+			summary: "The migration to 2.6 is waited for", seen: "Job: " + migration.MetadataStore + " m1\nStatus: running\nThe cluster runs 2.6.15.",
 		},
 		"a migration that left no trace": {
 			replicas: []string{"2.6.15"}, change: func(o *Observation) { o.Features.OnlineGCEnabled = false },
-			summary: "The migration to 2.6 is waited for", seen: "The cluster runs 2.6.15, and DTR lists no job " + metadataStoreMigration + ".",
+			summary: "The migration to 2.6 is waited for", seen: "The cluster runs 2.6.15, and DTR lists no job " + migration.MetadataStore + ".",
 		},
 	} {
 		t.Run(title, func(t *testing.T) {

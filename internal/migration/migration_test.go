@@ -1,16 +1,17 @@
-package upgrade
+package migration
 
 import (
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 )
 
 func TestMigratedBefore(t *testing.T) {
 	t.Parallel()
-	failed := []dtr.Job{migrationJob("a", "error", 0, -time.Hour)}
+	failed := []dtr.Job{clustertest.MigrationJob("a", "error", 0, -time.Hour)}
 	for _, tt := range []struct {
 		name     string
 		features dtr.Features
@@ -24,12 +25,12 @@ func TestMigratedBefore(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			obs := observation("2.5.6")
+			replicas := []string{"2.5.6"}
 			if strings.Contains(tt.name, "2.6") {
-				obs = observation("2.5.6", "2.6.15")
+				replicas = append(replicas, "2.6.15")
 			}
-			obs.Features, obs.Jobs[metadataStoreMigration] = tt.features, tt.jobs
-			if got := obs.migratedBefore(); got != tt.want {
+			seen := &Seen{Snapshot: clustertest.Snapshot(replicas...), Features: tt.features, Jobs: map[string][]dtr.Job{MetadataStore: tt.jobs}}
+			if got := seen.migratedBefore(); got != tt.want {
 				t.Errorf("got %t", got)
 			}
 		})

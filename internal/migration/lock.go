@@ -1,4 +1,4 @@
-package upgrade
+package migration
 
 import (
 	"context"
@@ -27,7 +27,7 @@ const cleanupLimit = 30 * time.Second
 // that is never started: UCP refuses a second one of its name. The bootstrapper's own
 // container cannot be that lock, since every apply that follows it has found it.
 type postLock struct {
-	run   *run
+	run   *Run
 	nonce string
 	id    string // "" while it is not held
 
@@ -37,8 +37,8 @@ type postLock struct {
 	denied wait.Lasting // that the name is taken, and by no container
 }
 
-// postLockName is the fixed name of a cluster's lock.
-func postLockName(host string) string { return "dtr-migration-" + cluster.FileName(host) }
+// LockName is the fixed name of a cluster's lock.
+func LockName(host string) string { return "dtr-migration-" + cluster.FileName(host) }
 
 // take takes the lock, and reports whether it is held. One that another apply has held
 // for longer than that may wait for its job is what a killed one has left, and is
@@ -47,7 +47,7 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	if l.id != "" {
 		return true, nil
 	}
-	engine, err := l.run.cluster.UCP.Engine(ctx)
+	engine, err := l.run.Cluster.UCP.Engine(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -66,9 +66,9 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	if l.nonce == "" {
 		l.nonce = rand.Text()
 	}
-	name := postLockName(l.run.runner.Host)
+	name := LockName(l.run.Host)
 	id, err := engine.Create(ctx, ucp.CreateSpec{Name: name, Image: all[i].Image, Node: all[i].Node, Labels: map[string]string{
-		cluster.LabelCluster: l.run.runner.Host, cluster.LabelProvider: l.run.o.ProviderVersion, labelPost: l.nonce,
+		cluster.LabelCluster: l.run.Host, cluster.LabelProvider: l.run.ProviderVersion, labelPost: l.nonce,
 	}})
 	if err == nil {
 		l.id = id
@@ -84,13 +84,13 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	}
 	switch {
 	case errdefs.IsNotFound(err):
-		if l.denied.Limit = l.run.runner.Pace.Consistent; l.denied.Seen(true) {
+		if l.denied.Limit = l.run.Pace.Consistent; l.denied.Seen(true) {
 			return false, &runner.BlockedError{Container: name, Err: taken}
 		}
 		return false, nil // given back by now
 	case err != nil:
 		return false, err
-	case found.Labels[cluster.LabelCluster] != l.run.runner.Host:
+	case found.Labels[cluster.LabelCluster] != l.run.Host:
 		return false, &runner.ForeignContainerError{Container: name, Image: found.Image, Status: found.Status}
 	case found.Labels[labelPost] == l.nonce: // the answer was lost
 		l.id = found.ID
@@ -98,7 +98,7 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	case found.ID != l.other:
 		tflog.Info(ctx, "Another apply is about to start the migration job", map[string]any{"container": name})
 		l.other, l.since = found.ID, time.Now()
-	case time.Since(l.since) > l.run.runner.Pace.MigrationStart+l.run.runner.Pace.Consistent:
+	case time.Since(l.since) > l.run.Pace.MigrationStart+l.run.Pace.Consistent:
 		if err := engine.Remove(ctx, found.ID); err != nil && !errdefs.IsNotFound(err) {
 			return false, err
 		}
@@ -113,12 +113,12 @@ func (l *postLock) release(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	engine, err := l.run.cluster.UCP.Engine(ctx)
+	engine, err := l.run.Cluster.UCP.Engine(ctx)
 	if err == nil {
 		err = engine.Remove(ctx, l.id)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
-		tflog.Warn(ctx, "A container could not be removed", map[string]any{"container": postLockName(l.run.runner.Host), "error": err.Error()})
+		tflog.Warn(ctx, "A container could not be removed", map[string]any{"container": LockName(l.run.Host), "error": err.Error()})
 	}
 	l.id = ""
 }

@@ -1,11 +1,13 @@
-package upgrade
+// Package migration sees the jobs through that move DTR's data from one minor version's
+// form to the next one's: it tells what is left to do, waits, and starts a job again
+// that DTR has given up. It starts no bootstrapper, and knows nothing of Terraform.
+package migration
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,11 +23,14 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
+// Step is the name of the wait for migrations.
+const Step = "migration"
+
 // The job that the upgrade from 2.5 to 2.6 is followed by (upgrade documentation,
 // "Metadata Store Migration").
 const (
-	metadataStoreMigration = "metadatastoremigration"
-	metadataStoreVersion   = "2.6"
+	MetadataStore        = "metadatastoremigration"
+	MetadataStoreVersion = "2.6"
 )
 
 // Labels of the bootstrapper's container that tell what DTR's jobs were before the hop.
@@ -40,20 +45,50 @@ const (
 	labelEarlierJob = "com.github.dtr-upgrade.earlier-job."
 )
 
-// migrationJobs are the jobs that move data from one minor version's form to the
-// next one's, with the version that they lead to.
-var migrationJobs = []struct{ action, leadsTo string }{
-	{metadataStoreMigration, metadataStoreVersion},
+// jobs are those that move data from one minor version's form to the next one's, with
+// the version that they lead to.
+var jobs = []struct{ action, leadsTo string }{
+	{MetadataStore, MetadataStoreVersion},
 	{"scannedlayermigration", "2.5"},
 	{"tagmigration", "2.2"},
 	{"bloblinkmigration", "2.2"},
 }
 
-// migrationLabels notes on the bootstrapper's container what is known of before the
-// hop.
-func (r *run) migrationLabels(ctx context.Context, obs *Observation, hop transition.Hop, labels map[string]string) error {
-	earlier := obs.labelsOfHop(hop) // the replicas answer otherwise by now
-	if obs.migratedBefore() || earlier[labelMigrated] == "true" {
+// Seen is what is known of a cluster's migrations.
+type Seen struct {
+	*cluster.Snapshot
+
+	Features dtr.Features
+	Jobs     map[string][]dtr.Job // migration jobs by action, newest first
+}
+
+// Actions are those of the migration jobs.
+func Actions() []string {
+	var actions []string
+	for _, migration := range jobs {
+		actions = append(actions, migration.action)
+	}
+	return actions
+}
+
+// Latest are the latest jobs of an action.
+func Latest(ctx context.Context, c *dtr.Client, action string) ([]dtr.Job, error) {
+	return c.Jobs(ctx, dtr.JobFilter{Action: action, Limit: job.Recent})
+}
+
+// Run is the part of an upgrade's run that has to do with migrations.
+type Run struct {
+	*runner.Runner
+
+	Retriggers int // how often a job that DTR gave up is started again
+	Attempts   int // of all jobs of the hops, so far
+}
+
+// Labels notes on the bootstrapper's container what is known of before the hop. The
+// labels of its earlier containers are carried on, since the replicas answer otherwise
+// by now.
+func (r *Run) Labels(ctx context.Context, seen *Seen, hop transition.Hop, earlier, labels map[string]string) error {
+	if seen.migratedBefore() || earlier[labelMigrated] == "true" {
 		labels[labelMigrated] = "true"
 	}
 	if hop.From.Equal(hop.To) {
@@ -62,12 +97,12 @@ func (r *run) migrationLabels(ctx context.Context, obs *Observation, hop transit
 	for _, action := range hop.MigrationJobs {
 		id, known := earlier[labelEarlierJob+action]
 		if !known {
-			jobs, err := r.cluster.DTR.Jobs(ctx, dtr.JobFilter{Action: action, Limit: 1})
+			last, err := r.Cluster.DTR.Jobs(ctx, dtr.JobFilter{Action: action, Limit: 1})
 			if err != nil {
 				return err
 			}
-			if len(jobs) > 0 {
-				id = jobs[0].ID
+			if len(last) > 0 {
+				id = last[0].ID
 			}
 		}
 		labels[labelEarlierJob+action] = id
@@ -75,21 +110,9 @@ func (r *run) migrationLabels(ctx context.Context, obs *Observation, hop transit
 	return nil
 }
 
-// labelsOfHop are those of the containers that were made for the hop by attempts that
-// broke off. All of them tell the same of before the hop, or nothing.
-func (obs *Observation) labelsOfHop(hop transition.Hop) map[string]string {
-	labels := map[string]string{}
-	for _, c := range obs.Bootstrappers {
-		if c.Labels[cluster.LabelCluster] == obs.Host && isForHop(c.Labels, hop) {
-			maps.Copy(labels, c.Labels)
-		}
-	}
-	return labels
-}
-
-// tellsOfBefore reports whether labels say something of before their hop that the
+// TellsOfBefore reports whether labels say something of before their hop that the
 // cluster no longer shows.
-func tellsOfBefore(labels map[string]string) bool {
+func TellsOfBefore(labels map[string]string) bool {
 	if labels[labelMigrated] == "true" {
 		return true
 	}
@@ -101,20 +124,20 @@ func tellsOfBefore(labels map[string]string) bool {
 	return false
 }
 
-// pendingMigration is a migration of an earlier hop that is not done.
-type pendingMigration struct {
-	action string
+// Pending is a migration of an earlier hop that is not done.
+type Pending struct {
+	Action string
 	job.State
-	err error // an unknown status word
+	Err error // an unknown status word
 }
 
-// pendingMigration finds a migration that has to be over before anything else is
+// PendingMigration finds a migration that has to be over before anything else is
 // done.
-func (obs *Observation) pendingMigration() *pendingMigration {
-	for _, migration := range migrationJobs {
-		state, err := job.StateOf(obs.Jobs[migration.action], "")
-		if err != nil || obs.mustEnd(state, migration.leadsTo) {
-			return &pendingMigration{action: migration.action, State: state, err: err}
+func (seen *Seen) PendingMigration() *Pending {
+	for _, migration := range jobs {
+		state, err := job.StateOf(seen.Jobs[migration.action], "")
+		if err != nil || seen.mustEnd(state, migration.leadsTo) {
+			return &Pending{Action: migration.action, State: state, Err: err}
 		}
 	}
 	return nil
@@ -124,34 +147,34 @@ func (obs *Observation) pendingMigration() *pendingMigration {
 // state: it is at work, or it has failed on the version that it leads to. What an
 // earlier version left undone the cluster has come without since, and the metadata
 // store's opt-in migration on 2.5 is made again by 2.6.
-func (obs *Observation) mustEnd(s job.State, leadsTo string) bool {
+func (seen *Seen) mustEnd(s job.State, leadsTo string) bool {
 	if s.Phase == job.Running && !s.Job.Status.Orphaned() {
 		return true
 	}
-	return minor(obs.CurrentVersion().String()) == leadsTo && s.Phase != job.Absent && s.Phase != job.Done
+	return minor(seen.CurrentVersion()) == leadsTo && s.Phase != job.Absent && s.Phase != job.Done
 }
 
-// ownMigration reports whether the hop itself waits for the migration, and starts it
+// OwnMigration reports whether the hop itself waits for the migration, and starts it
 // again where it fails.
-func (obs *Observation) ownMigration(hop transition.Hop, action string) bool {
-	return slices.Contains(hop.MigrationJobs, action) && slices.ContainsFunc(obs.Versions(), hop.To.Equal)
+func (seen *Seen) OwnMigration(hop transition.Hop, action string) bool {
+	return slices.Contains(hop.MigrationJobs, action) && slices.ContainsFunc(seen.Versions(), hop.To.Equal)
 }
 
-// awaitMigrations waits for migrations that DTR runs by itself, other than the hop's
-// own: no bootstrapper is started beside one. Its errors are those of migrate.
-func (r *run) awaitMigrations(ctx context.Context, obs *Observation, hop transition.Hop) error {
-	for _, migration := range migrationJobs {
-		if obs.ownMigration(hop, migration.action) {
+// Await waits for migrations that DTR runs by itself, other than the hop's
+// own: no bootstrapper is started beside one. Its errors are those of Migrate.
+func (r *Run) Await(ctx context.Context, seen *Seen, hop transition.Hop) error {
+	for _, migration := range jobs {
+		if seen.OwnMigration(hop, migration.action) {
 			continue
 		}
 		w := r.waiter(migration.action)
 		w.Read = func(ctx context.Context) (job.State, error) {
-			jobs, err := r.jobs(ctx, migration.action)
+			latest, err := Latest(ctx, r.Cluster.DTR, migration.action)
 			if err != nil {
 				return job.State{}, err
 			}
-			state, err := job.StateOf(jobs, "")
-			if err == nil && !obs.mustEnd(state, migration.leadsTo) {
+			state, err := job.StateOf(latest, "")
+			if err == nil && !seen.mustEnd(state, migration.leadsTo) {
 				return job.State{}, nil
 			}
 			return state, err
@@ -163,33 +186,33 @@ func (r *run) awaitMigrations(ctx context.Context, obs *Observation, hop transit
 			return false, w.Overdue()
 		})
 		if err != nil {
-			return migrationError(ctx, w, err)
+			return failure(ctx, w, err)
 		}
 	}
 	return nil
 }
 
-// resumesMigration reports whether a run on 2.6 has the metadata store's migration to
+// ResumesMigration reports whether a run on 2.6 has the metadata store's migration to
 // see through: it is not over, or there is no sign of it, as where DTR had not started
 // it yet when an earlier run was cut short. A state that was applied on 2.6 already
-// misses none, nor does a patch upgrade.
-func (obs *Observation) resumesMigration(current *semver.Version, o Options) bool {
-	if minor(current.String()) != metadataStoreVersion {
+// misses none, nor does a patch upgrade. applied is that state's version, nil for none.
+func (seen *Seen) ResumesMigration(current, applied *semver.Version) bool {
+	if minor(current) != MetadataStoreVersion {
 		return false
 	}
-	pending := obs.pendingMigration()
-	if pending != nil && pending.action == metadataStoreMigration {
+	pending := seen.PendingMigration()
+	if pending != nil && pending.Action == MetadataStore {
 		return true
 	}
-	return (o.Applied == nil || before26(o.Applied)) && obs.owesMigration(current)
+	return (applied == nil || before26(applied)) && seen.OwesMigration(current)
 }
 
-// owesMigration reports whether a cluster on 2.6 shows no sign of the metadata
+// OwesMigration reports whether a cluster on 2.6 shows no sign of the metadata
 // store's migration. Online garbage collection is a sign, since it works on a migrated
 // store alone; it outlasts the job in DTR's history.
-func (obs *Observation) owesMigration(current *semver.Version) bool {
-	state, err := job.StateOf(obs.Jobs[metadataStoreMigration], "")
-	return minor(current.String()) == metadataStoreVersion && (err != nil || state.Phase != job.Done) && !obs.migrated()
+func (seen *Seen) OwesMigration(current *semver.Version) bool {
+	state, err := job.StateOf(seen.Jobs[MetadataStore], "")
+	return minor(current) == MetadataStoreVersion && (err != nil || state.Phase != job.Done) && !seen.migrated()
 }
 
 // before26 reports whether a version is one that the metadata store is migrated after.
@@ -198,30 +221,34 @@ func before26(v *semver.Version) bool { return v.Major() < 2 || v.Major() == 2 &
 // migrated reports whether the metadata store was migrated so long ago that DTR has
 // dropped the job from its history. Having opted in to it is no proof, since the
 // migration may have failed.
-func (obs *Observation) migrated() bool {
-	return obs.Features.OnlineGCEnabled && len(obs.Jobs[metadataStoreMigration]) == 0
+func (seen *Seen) migrated() bool {
+	return seen.Features.OnlineGCEnabled && len(seen.Jobs[MetadataStore]) == 0
 }
 
 // migratedBefore is migrated, asked of a cluster on which the hop to 2.6 has not
 // begun: a replica on 2.6 may answer otherwise.
-func (obs *Observation) migratedBefore() bool {
+func (seen *Seen) migratedBefore() bool {
 	later := func(v *semver.Version) bool { return !before26(v) }
-	return !slices.ContainsFunc(obs.Versions(), later) && obs.migrated()
+	return !slices.ContainsFunc(seen.Versions(), later) && seen.migrated()
 }
 
-// jobs are the latest jobs of an action.
-func (r *run) jobs(ctx context.Context, action string) ([]dtr.Job, error) {
-	return r.cluster.DTR.Jobs(ctx, dtr.JobFilter{Action: action, Limit: job.Recent})
+func minor(v *semver.Version) string { return fmt.Sprintf("%d.%d", v.Major(), v.Minor()) }
+
+func (r *Run) waiter(action string) *job.Waiter {
+	return &job.Waiter{Step: Step, Action: action, Client: r.Cluster.DTR, Pace: r.Pace}
 }
 
-func (r *run) waiter(action string) *job.Waiter {
-	return &job.Waiter{Step: stepMigration, Action: action, Client: r.cluster.DTR, Pace: r.runner.Pace}
-}
+// Error says that a migration job did not get done.
+type Error job.Error
 
-// migrationError is the error of a wait for a migration: a *wait.DetachedError, and
+func (e *Error) Error() string { return (*job.Error)(e).Error() }
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// failure is the error of a wait for a migration: a *wait.DetachedError, and
 // what a container is in the way of, stay what they are; anything else becomes a
-// *MigrationError.
-func migrationError(ctx context.Context, w *job.Waiter, err error) error {
+// *Error.
+func failure(ctx context.Context, w *job.Waiter, err error) error {
 	_, detached := errors.AsType[*wait.DetachedError](err)
 	_, blocked := errors.AsType[*runner.BlockedError](err)
 	_, foreign := errors.AsType[*runner.ForeignContainerError](err)
@@ -231,46 +258,41 @@ func migrationError(ctx context.Context, w *job.Waiter, err error) error {
 	if errors.Is(err, job.ErrNotListed) && w.Job.ID == "" {
 		err = nil // that DTR never started the job is said by the error itself
 	}
-	return (*MigrationError)(w.Failure(ctx, err))
+	return (*Error)(w.Failure(ctx, err))
 }
 
-// noMigration reports whether the hop has none.
-func noMigration(hop transition.Hop) func(context.Context) (bool, error) {
-	return func(context.Context) (bool, error) { return len(hop.MigrationJobs) == 0, nil }
-}
-
-// migrate sees the migrations of a hop through: it waits for the jobs that DTR
+// Migrate sees the migrations of a hop through: it waits for the jobs that DTR
 // starts by itself, and starts one again when DTR has given it up. Its error is
-// one of migrationError.
-func (r *run) migrate(ctx context.Context, hop transition.Hop) error {
+// one of failure.
+func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 	for _, action := range hop.MigrationJobs {
-		m := &migration{Waiter: r.waiter(action), retriggers: r.o.Retriggers, lock: &postLock{run: r}}
+		m := &migration{Waiter: r.waiter(action), retriggers: r.Retriggers, lock: &postLock{run: r}}
 		var labels map[string]string // of the container, which another apply may remove meanwhile
-		gone := wait.Lasting{Limit: r.runner.Pace.Consistent}
+		gone := wait.Lasting{Limit: r.Pace.Consistent}
 		m.Read = func(ctx context.Context) (job.State, error) {
 			if labels == nil {
-				c, found, err := r.runner.Find(ctx)
+				c, found, err := r.Find(ctx)
 				if err != nil {
 					return job.State{}, err
 				}
 				// Without it an attempt from before the hop would count.
 				if !found && hop.Rule != transition.Same && !gone.Seen(true) {
-					return job.State{}, fmt.Errorf("container %s is not shown", r.runner.ContainerName())
+					return job.State{}, fmt.Errorf("container %s is not shown", r.ContainerName())
 				}
 				labels = c.Labels
 			}
-			jobs, err := r.jobs(ctx, action)
+			latest, err := Latest(ctx, r.Cluster.DTR, action)
 			if err != nil {
 				return job.State{}, err
 			}
-			state, err := job.StateOf(jobs, labels[labelEarlierJob+action])
+			state, err := job.StateOf(latest, labels[labelEarlierJob+action])
 			if err == nil && state.Phase == job.Absent && labels[labelMigrated] == "true" {
 				state.Phase = job.Done
 			}
 			return state, err
 		}
 		err := m.wait(ctx)
-		r.report.MigrationAttempts += m.State.Attempts
+		r.Attempts += m.State.Attempts
 		if err != nil {
 			return err
 		}
@@ -319,7 +341,7 @@ func (m *migration) wait(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	return migrationError(ctx, m.Waiter, err)
+	return failure(ctx, m.Waiter, err)
 }
 
 // retrigger starts the job again, unless another apply is about to, or has done so by
@@ -353,11 +375,4 @@ func (m *migration) retrigger(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// minor is the first two numbers of a version as it is written: Engine 18.09 is
-// no semantic version.
-func minor(version string) string {
-	parts := strings.SplitN(version, ".", 3)
-	return strings.Join(parts[:min(2, len(parts))], ".")
 }

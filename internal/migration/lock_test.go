@@ -1,0 +1,124 @@
+package migration
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// newRun is a run whose cluster was looked at, with one retrigger.
+func newRun(c cluster.Cluster, pace wait.Pace) *Run {
+	return &Run{Runner: &runner.Runner{Cluster: c, Host: clustertest.Host, Pace: pace}, Retriggers: 1}
+}
+
+// TestPostLockOfSomebodyElse finds a container of the lock's name that another cluster,
+// or nobody, has labelled: it is left alone, however long it is there.
+func TestPostLockOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	pace := clustertest.Pace
+	pace.MigrationStart, pace.Consistent = time.Millisecond, time.Millisecond
+	r := newRun(c, pace)
+	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	name := LockName(r.Host)
+	id := clustertest.Must[string](t)(engine.Create(t.Context(), ucp.CreateSpec{
+		Name: name, Image: "docker/dtr-nginx:2.5.6", Node: "worker1", Labels: map[string]string{cluster.LabelCluster: "other.example.com"},
+	}))
+	taken, err := (&postLock{run: r}).take(t.Context())
+	if foreign := clustertest.AsError[*runner.ForeignContainerError](t, err); taken || foreign.Container != name {
+		t.Errorf("taken: %t, error %v", taken, err)
+	}
+	if !slices.ContainsFunc(sim.Containers(), func(c simulator.Container) bool { return c.ID == id }) {
+		t.Error("it was removed")
+	}
+}
+
+// TestPostIsLookedForUnderTheLock has another apply start the job between the look that
+// finds it given up and the lock.
+func TestPostIsLookedForUnderTheLock(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	r := newRun(c, clustertest.Pace)
+	m := &migration{Waiter: r.waiter(MetadataStore), retriggers: 1, lock: &postLock{run: r}}
+	states := []job.State{
+		{Phase: job.GaveUp, Job: clustertest.MigrationJob("first", "error", 0, time.Hour)},
+		{Phase: job.Running, Job: clustertest.MigrationJob("second", "running", 2, 2*time.Hour)},
+		{Phase: job.Done, Job: clustertest.MigrationJob("second", "done", 2, 2*time.Hour)},
+	}
+	m.Read = func(context.Context) (job.State, error) {
+		state := states[0]
+		states = states[min(1, len(states)-1):]
+		return state, nil
+	}
+	if err := m.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := clustertest.Posts(sim); n > 0 {
+		t.Errorf("%d POSTs of a job that another apply has started", n)
+	}
+	for _, container := range sim.Containers() {
+		if container.Name == LockName(r.Host) {
+			t.Error("the lock is not given back")
+		}
+	}
+}
+
+// TestRetriggerOfALaggingList has DTR show the failed attempt for a while after its
+// job was started again.
+func TestRetriggerOfALaggingList(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	failed := job.State{Phase: job.GaveUp, Job: clustertest.MigrationJob("a", "error", 0, time.Hour), Attempts: 3}
+	reads := 0
+	r := newRun(c, clustertest.Pace)
+	m := &migration{retriggers: 2, lock: &postLock{run: r}, Waiter: &job.Waiter{
+		Step: Step, Action: MetadataStore, Client: c.DTR, Pace: clustertest.Pace,
+		Read: func(context.Context) (job.State, error) {
+			if reads++; reads > 4 {
+				return job.State{Phase: job.Done, Job: clustertest.MigrationJob("b", "done", 0, time.Hour), Attempts: 4}, nil
+			}
+			return failed, nil
+		},
+	}}
+	if err := m.wait(clustertest.Limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := clustertest.Posts(sim); n != 1 {
+		t.Errorf("the job was posted %d times", n)
+	}
+}
+
+// TestPostLockOfAKilledApply finds the lock taken by an apply that does not come back.
+func TestPostLockOfAKilledApply(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	sim.SetMigration(simulator.MigrationFaults{NeverStart: true})
+	pace := clustertest.Pace
+	pace.MigrationStart, pace.Consistent = 100*time.Millisecond, 50*time.Millisecond
+	killed := &postLock{run: newRun(c, pace)}
+	if taken, err := killed.take(t.Context()); err != nil || !taken {
+		t.Fatalf("taken: %t, error %v", taken, err)
+	}
+	other := &postLock{run: newRun(c, pace)}
+	if taken, err := other.take(t.Context()); err != nil || taken {
+		t.Fatalf("taken twice: %t, error %v", taken, err)
+	}
+	v := clustertest.Version("2.6.15")
+	hop := transition.Hop{From: v, To: v, Rule: transition.Same, MigrationJobs: []string{MetadataStore}}
+	if err := newRun(c, pace).Migrate(clustertest.Limited(t), hop); err != nil {
+		t.Fatal(err)
+	}
+	if n := clustertest.Posts(sim); n != 1 {
+		t.Errorf("%d POSTs", n)
+	}
+}
