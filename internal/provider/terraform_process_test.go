@@ -26,7 +26,12 @@ type process struct {
 
 func newProcess(t *testing.T) process {
 	t.Helper()
-	dir, err := terraformtest.New(t.TempDir(), terraformPath(t))
+	// Not [testing.T.TempDir], which is as long as the test's name: the path of
+	// the provider's socket has to fit into 107 bytes.
+	path, err := os.MkdirTemp("", "tf-") //nolint:usetesting
+	must(err)
+	t.Cleanup(func() { must(os.RemoveAll(path)) })
+	dir, err := terraformtest.New(path, terraformPath(t))
 	must(err)
 	program, err := os.Executable()
 	must(err)
