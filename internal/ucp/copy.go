@@ -88,6 +88,9 @@ type original struct {
 // request is the body that creates the copy, and the bodies that connect it to its other networks, by their ids:
 // engines before API 1.44 take one network at creation.
 func (o original) request(image object, s CopySpec) (body json.RawMessage, others map[string]object, err error) {
+	if o.Config == nil || o.HostConfig == nil {
+		return nil, nil, errors.New("its description has no Config or no HostConfig")
+	}
 	if member[bool](o.HostConfig, "AutoRemove") {
 		return nil, nil, errors.New("it removes itself when it is stopped, and could not be put back")
 	}

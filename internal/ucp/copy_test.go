@@ -213,3 +213,48 @@ func TestServiceByItsWholeName(t *testing.T) {
 		t.Errorf("a service without a container: error %v, %q", err, s.requests)
 	}
 }
+
+func TestCopyOfWhatIsNotDescribed(t *testing.T) {
+	t.Parallel()
+	for _, description := range []string{
+		`{"Id":"x","Image":"` + cacheImageID + `","HostConfig":{}}`,
+		`{"Id":"x","Image":"` + cacheImageID + `","Config":{}}`,
+		`{"Id":"x","Image":"` + cacheImageID + `","Config":null,"HostConfig":null}`,
+	} {
+		h := aCache()
+		h["GET /containers/x/json"] = always(200, description)
+		s := serveUCP(t, "1.30", h)
+		if _, err := s.engine().Copy(t.Context(), "x", copySpec); err == nil || !strings.Contains(err.Error(), "no Config or no HostConfig") {
+			t.Errorf("%s: error %v", description, err)
+		}
+		if len(s.posted("/containers/create")) != 0 {
+			t.Errorf("%s: a container was created", description)
+		}
+	}
+}
+
+func FuzzCopy(f *testing.F) {
+	f.Add([]byte(recorded("cache.json")), []byte(`{"Env":["PATH=/bin"],"Labels":{"a":"b"},"Volumes":{"/data":{}}}`))
+	f.Add([]byte(`{"ID":"abc","Image":"i"}`), []byte(`{}`))
+	f.Add([]byte(`{"Config":{"Labels":null,"Env":3,"Volumes":[]},"HostConfig":{"Binds":["a"],"Mounts":{}},"NetworkSettings":{"Networks":{"x":null}}}`), []byte(`null`))
+	f.Fuzz(func(t *testing.T, container, image []byte) {
+		var o original
+		var config object
+		if json.Unmarshal(container, &o) != nil || json.Unmarshal(image, &config) != nil {
+			return
+		}
+		body, others, err := o.request(config, copySpec)
+		if err != nil {
+			return
+		}
+		for _, o := range others {
+			if !json.Valid(o.json()) {
+				t.Errorf("not JSON: %s", o.json())
+			}
+		}
+		var created struct{ Image string }
+		if err := json.Unmarshal(body, &created); err != nil || created.Image != copySpec.Image {
+			t.Errorf("image %q, error %v", created.Image, err)
+		}
+	})
+}
