@@ -195,7 +195,7 @@ func (r *Run) Await(ctx context.Context, seen *Seen, hop transition.Hop) error {
 // ResumesMigration reports whether a run on 2.6 has the metadata store's migration to
 // see through: it is not over, or there is no sign of it, as where DTR had not started
 // it yet when an earlier run was cut short. A state that was applied on 2.6 already
-// misses none, nor does a patch upgrade. applied is that state's version, nil for none.
+// misses none, nor does a patch upgrade. The version applied is nil when there is none.
 func (seen *Seen) ResumesMigration(current, applied *semver.Version) bool {
 	if minor(current) != MetadataStoreVersion {
 		return false
