@@ -163,6 +163,9 @@ func (a *Answer) OK() bool { return a.StatusCode >= 200 && a.StatusCode < 300 }
 
 // Decode reads a JSON answer into v; anything else is a *ResponseError.
 func (e *Endpoint) Decode(a *Answer, v any) error {
+	if err := checkJSON(a.Body); err != nil {
+		return e.Unusable(a, err)
+	}
 	if err := json.Unmarshal(a.Body, v); err != nil {
 		return e.Unusable(a, err)
 	}

@@ -106,11 +106,13 @@ func (e *Endpoint) take(req *http.Request, resp *http.Response, read func(*Answe
 	defer resp.Body.Close()
 	a := &Answer{Method: req.Method, Path: req.URL.Path, StatusCode: resp.StatusCode, Header: resp.Header}
 	var err error
-	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, e.config.MaxBody+1)); err != nil {
-		return e.Unusable(a, fmt.Errorf("it was cut short: %w", stripURL(err)))
-	}
-	if int64(len(a.Body)) > e.config.MaxBody {
+	if !a.OK() { // its beginning is enough
+		a.Body, err = io.ReadAll(io.LimitReader(resp.Body, min(maxRefusal, e.config.MaxBody)))
+	} else if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, e.config.MaxBody+1)); int64(len(a.Body)) > e.config.MaxBody {
 		return e.Unusable(a, errTooLarge)
+	}
+	if err != nil {
+		return e.Unusable(a, fmt.Errorf("it was cut short: %w", stripURL(err)))
 	}
 	return read(a)
 }

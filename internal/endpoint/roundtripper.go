@@ -3,7 +3,6 @@ package endpoint
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,13 +23,16 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil && req.Context().Err() == nil {
 			err = rt.e.explain(req.Method, address(req), 1, err)
 		}
+		if err == nil && req.Context().Value(streamKey{}) == nil {
+			resp.Body = &bounded{resp.Body, min(maxOutcome, rt.e.config.MaxBody)}
+		}
 		return resp, record(req.Context(), err)
 	}
 	var answer *http.Response
 	err := rt.e.send(req, rt.e.config.Retry.Max, func(a *Answer) error {
 		if a.OK() && !strings.HasSuffix(a.Path, "/_ping") {
-			if err := rt.e.Decode(a, &json.RawMessage{}); err != nil {
-				return err
+			if err := checkJSON(a.Body); err != nil {
+				return rt.e.Unusable(a, err)
 			}
 		}
 		answer = a.response(req)

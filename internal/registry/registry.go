@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -48,6 +49,9 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // maxPages bounds a list: a registry that points back to where it was would be asked for ever.
 const maxPages = 1000
+
+// maxTags and maxTag bound what is kept of a list: its tags, and the bytes of each, for which the distribution specification has 128.
+const maxTags, maxTag = 100_000, 128
 
 // Host is the registry that a repository is in, with its port if it has one.
 func Host(repository string) (string, error) {
@@ -89,6 +93,9 @@ func Tags(ctx context.Context, repository string, c Config) ([]string, error) {
 		page, link, err := l.page(ctx, next)
 		if err != nil {
 			return nil, err
+		}
+		if len(tags)+len(page) > maxTags || slices.ContainsFunc(page, func(tag string) bool { return len(tag) > maxTag }) {
+			return nil, l.fail(0, fmt.Errorf("the list has more than %d tags, or one of more than %d bytes", maxTags, maxTag))
 		}
 		tags = append(tags, page...)
 		if link == nil {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -114,6 +115,9 @@ func (c *Client) CA(ctx context.Context) (pem string, err error) {
 	return pem, err
 }
 
+// maxConfig bounds UCP's configuration, in bytes: TOML takes much more memory than its text.
+const maxConfig = 1 << 20
+
 // RequireContentTrust reports whether UCP refuses images that are not signed. It needs an admin.
 func (c *Client) RequireContentTrust(ctx context.Context) (required bool, err error) {
 	r := endpoint.Request{Path: "/api/ucp/config-toml"}
@@ -122,6 +126,9 @@ func (c *Client) RequireContentTrust(ctx context.Context) (required bool, err er
 		return c.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
 			if err := check(c.endpoint, a); err != nil {
 				return err
+			}
+			if len(a.Body) > maxConfig {
+				return c.endpoint.Unusable(a, fmt.Errorf("it is longer than %d bytes", maxConfig))
 			}
 			var config struct {
 				Trust struct {

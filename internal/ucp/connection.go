@@ -24,7 +24,7 @@ const (
 	// transferLimit bounds the transfer of images, which are some gigabytes over a slow line at worst.
 	transferLimit = time.Hour
 	// maxBody bounds an answer, in bytes: the list of all containers of a large cluster has tens of megabytes.
-	maxBody = 64 << 20
+	maxBody = 32 << 20
 )
 
 // connection is the way to an engine: its address, its login and the version of its API.

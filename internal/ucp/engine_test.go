@@ -21,7 +21,7 @@ import (
 )
 
 func TestEveryCallAtEveryAPIVersion(t *testing.T) {
-	for newest, used := range map[string]string{"1.30": "1.30", "1.37": "1.37", "1.39": "1.39", "1.40": "1.40", "1.41": "1.41", "1.56": client.MaxAPIVersion, "1.99": client.MaxAPIVersion} {
+	for newest, used := range map[string]string{"1.30": "1.30", "1.37": "1.37", "1.39": "1.39", "1.40": "1.40", "1.41": "1.41", "1.56": "1.56", "1.99": client.MaxAPIVersion} {
 		t.Run(newest, func(t *testing.T) {
 			s := serveUCP(t, newest, engine1706())
 			e := s.engine()

@@ -107,7 +107,7 @@ func (e *Engine) RemoteImage(ctx context.Context, ref string) (digest string, er
 // Pull pulls an image, through UCP on every node. The progress function, which may be nil, gets a line a change.
 func (e *Engine) Pull(ctx context.Context, ref string, progress func(string)) error {
 	_, err := call(ctx, e.connection, transferLimit, "pull image "+ref, func(ctx context.Context, c *client.Client) (none, error) {
-		stream, err := c.ImagePull(ctx, ref, client.ImagePullOptions{})
+		stream, err := c.ImagePull(endpoint.WithStream(ctx), ref, client.ImagePullOptions{})
 		if err != nil {
 			return none{}, err
 		}
@@ -133,7 +133,7 @@ func (e *Engine) Load(ctx context.Context, archive io.Reader, progress func(stri
 		sent = true
 		_, err := ask(ctx, e.connection, token, func(ctx context.Context, c *client.Client) (none, error) {
 			// Only Read is passed on: net/http closes what can be closed.
-			stream, err := c.ImageLoad(ctx, struct{ io.Reader }{archive})
+			stream, err := c.ImageLoad(endpoint.WithStream(ctx), struct{ io.Reader }{archive})
 			if err != nil {
 				return none{}, err
 			}
@@ -153,13 +153,20 @@ func rewind(r io.Reader) error {
 	return err
 }
 
+// maxMessage bounds one message of a transfer, which is a line or two.
+const maxMessage = 1 << 20
+
 // follow reads the messages of a transfer to their end. The status of the answer says nothing: errors come in the stream.
 func follow(stream io.Reader, progress func(string)) error {
 	last := ""
-	for dec := json.NewDecoder(stream); ; {
+	bounded := &io.LimitedReader{R: stream}
+	for dec := json.NewDecoder(bounded); ; {
 		var m jsonstream.Message
+		bounded.N = maxMessage
 		if err := dec.Decode(&m); errors.Is(err, io.EOF) {
 			return nil
+		} else if err != nil && bounded.N <= 0 {
+			return fmt.Errorf("reading the engine's answer: a message of it is longer than %d bytes", maxMessage)
 		} else if err != nil {
 			return fmt.Errorf("reading the engine's answer: %w", err)
 		}

@@ -61,7 +61,7 @@ func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool
 	r, w := io.Pipe()
 	go func() {
 		lines := &lineWriter{to: w, mark: from, known: *from}
-		_, err := stdcopy.StdCopy(lines, lines, body)
+		_, err := stdcopy.StdCopy(lines, lines, &frames{r: body})
 		w.CloseWithError(err)
 	}()
 	return &Log{PipeReader: r, Now: answer.date, body: body, cancel: cancel}, nil

@@ -27,7 +27,7 @@ func (l *stalling) Accept() (net.Conn, error) {
 	}
 }
 
-// moby/client before 0.6.3 waits for the TLS handshake and the answer to an attach for ever, whatever the context says.
+// moby/client before 0.6.3 waited for the TLS handshake and the answer to an attach for ever, whatever the context said.
 func TestAttachEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "1.40", handlers{"GET /containers/x/json": always(200, `{"Id":"x","Config":{}}`)})

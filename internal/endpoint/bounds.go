@@ -1,0 +1,86 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+const (
+	// maxRefusal bounds what is read of an answer that is not a success: its beginning says why.
+	maxRefusal = 256 << 10
+	// maxOutcome bounds an answer to what changes something, which is a line or two.
+	maxOutcome = 1 << 20
+	// maxValues bounds the values of a JSON text, and maxElements those objects and lists that are elements of a list.
+	// An empty object takes two bytes of an answer and some hundred in memory: the length alone bounds nothing.
+	maxValues, maxElements = 1_000_000, 100_000
+)
+
+var errTooMany = fmt.Errorf("%w: it has more than %d values or more than %d entries", errTooLarge, maxValues, maxElements)
+
+// checkJSON refuses what is not JSON, and what would take much more memory than its text.
+func checkJSON(text []byte) error {
+	values, elements := 1, 0
+	var inList []bool
+	inString := false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if inString {
+			switch c {
+			case '\\':
+				i++
+			case '"':
+				inString = false
+			}
+			continue
+		}
+		switch c {
+		case '"':
+			inString = true
+		case ',':
+			values++
+		case '{', '[':
+			values++
+			if n := len(inList); n > 0 && inList[n-1] {
+				elements++
+			}
+			inList = append(inList, c == '[')
+		case '}', ']':
+			inList = inList[:max(len(inList)-1, 0)]
+		}
+		if values > maxValues || elements > maxElements {
+			return errTooMany
+		}
+	}
+	if !json.Valid(text) {
+		return json.Unmarshal(text, new(any)) // which says where
+	}
+	return nil
+}
+
+type streamKey struct{}
+
+// WithStream returns a context for a call through [Endpoint.RoundTripper] whose answer is read as it comes, and has no end that could be told before.
+// Whoever reads it bounds what it keeps.
+func WithStream(ctx context.Context) context.Context {
+	return context.WithValue(ctx, streamKey{}, true)
+}
+
+// bounded is the body of an answer that is read by somebody else.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		if n, err := b.ReadCloser.Read(make([]byte, 1)); n == 0 {
+			return 0, err
+		}
+		return 0, errTooLarge
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
