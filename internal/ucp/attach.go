@@ -1,19 +1,21 @@
 package ucp
 
 import (
-	"cmp"
 	"context"
 	"io"
+	"net/http"
+	"net/url"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
-	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
 // Attachment is a connection to what a container writes, which no log need keep.
 type Attachment struct {
 	engine *Engine
 	id     string
-	conn   client.HijackedResponse
+	conn   io.ReadCloser
 }
 
 // Attach connects to the standard output and standard error of a container, which has no terminal. What it writes from then on waits to be read: attach before the start.
@@ -25,17 +27,14 @@ func (e *Engine) Attach(ctx context.Context, id string) (*Attachment, error) {
 	}
 	a := &Attachment{engine: e, id: id}
 	err := e.connection.do(ctx, callLimit, "attach to container "+id, func(ctx context.Context, token string) error {
-		c, err := e.connection.under(token)
-		if err != nil {
-			return err
+		// Not through moby/client, which connects past the proxy.
+		r := endpoint.Request{
+			Method: http.MethodPost, Path: "/v" + e.connection.version + "/containers/" + url.PathEscape(id) + "/attach",
+			Query: url.Values{"stream": {"1"}, "stdout": {"1"}, "stderr": {"1"}}, Authorization: bearer(token),
 		}
-		attached, err := c.stream.ContainerAttach(e.connection.endpoint.Mask(ctx), id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
-		a.conn = attached.HijackedResponse
-		// moby/client does not tell the refusal of a connection from other failures.
-		if err != nil {
-			return cmp.Or(e.connection.session.refusal(ctx, token), err)
-		}
-		return nil
+		conn, err := e.connection.endpoint.Upgrade(ctx, r, "tcp", func(answer *endpoint.Answer) error { return check(e.connection.endpoint, answer) })
+		a.conn = conn
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -46,8 +45,8 @@ func (e *Engine) Attach(ctx context.Context, id string) (*Attachment, error) {
 // Copy passes on what the container writes, until the stream ends. That is no proof that the container has come to its end:
 // a connection that is cut may look the same. An error of a writer ends it, and so does ctx.
 func (a *Attachment) Copy(ctx context.Context, stdout, stderr io.Writer) error {
-	defer context.AfterFunc(ctx, a.conn.Close)()
-	_, err := stdcopy.StdCopy(stdout, stderr, a.conn.Reader)
+	defer context.AfterFunc(ctx, a.Close)()
+	_, err := stdcopy.StdCopy(stdout, stderr, &frames{r: a.conn})
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -55,4 +54,4 @@ func (a *Attachment) Copy(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 // Close ends the reading. The container goes on.
-func (a *Attachment) Close() { a.conn.Close() }
+func (a *Attachment) Close() { _ = a.conn.Close() }
