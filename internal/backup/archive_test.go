@@ -136,3 +136,14 @@ func TestPartialFilesOfTwoRuns(t *testing.T) {
 		t.Errorf("files are left over: %v", left)
 	}
 }
+
+func FuzzReadArchive(f *testing.F) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	_ = w.WriteHeader(&tar.Header{Name: "dtr-backup-v2.6.6/x", Mode: 0o600, Size: 4, Typeflag: tar.TypeReg})
+	_, _ = w.Write([]byte("data"))
+	_ = w.Close()
+	f.Add(b.Bytes())
+	f.Add([]byte("INFO[0000] no archive"))
+	f.Fuzz(func(_ *testing.T, stream []byte) { _, _ = ReadArchive(bytes.NewReader(stream)) })
+}
