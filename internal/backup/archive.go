@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 
@@ -105,6 +106,11 @@ var ErrOther = errors.New("it is another backup")
 // CheckFile reads the backup in a file to its end: is it complete, the one with the
 // SHA-256 sum, and of the version?
 func CheckFile(ctx context.Context, name, sum string, version *semver.Version) error {
+	if info, err := os.Stat(name); err != nil {
+		return err
+	} else if !info.Mode().IsRegular() { // opening a pipe would wait for somebody to write to it
+		return &fs.PathError{Op: "open", Path: name, Err: errors.New("is not a regular file")}
+	}
 	f, err := os.Open(name) //nolint:gosec // the user's own file
 	if err != nil {
 		return err

@@ -26,10 +26,22 @@ const manifestName = "manifest.json"
 // maxManifest bounds it: eleven images have some kilobytes.
 const maxManifest = 16 << 20
 
+// openFile opens a regular file. Opening a pipe would wait for somebody to write to it, whatever a context says.
+func openFile(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("is not a regular file")}
+	}
+	return os.Open(name) //nolint:gosec // the user's own file
+}
+
 // openArchive opens a file that docker save wrote, compressed or not. Where it is
 // not, the reader can seek, and what is skipped is not read.
 func openArchive(name string) (content io.Reader, closer io.Closer, err error) {
-	f, err := os.Open(name) //nolint:gosec // the user's own file
+	f, err := openFile(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -38,11 +50,6 @@ func openArchive(name string) (content io.Reader, closer io.Closer, err error) {
 			_ = f.Close()
 		}
 	}()
-	if info, err := f.Stat(); err != nil {
-		return nil, nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("is not a regular file")}
-	}
 	magic := make([]byte, 2)
 	if _, err := io.ReadFull(f, magic); err != nil {
 		return nil, nil, errNoArchive
@@ -85,12 +92,18 @@ func ArchiveTags(ctx context.Context, name string) (map[string]bool, error) {
 	}
 	defer closer.Close()
 	var tags map[string]bool
+	if _, seeks := content.(io.Seeker); !seeks { // a single entry may take hours to unzip
+		content = untilDone{ctx, content}
+	}
 	archive := tar.NewReader(content)
 	for {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		entry, err := archive.Next()
+		if err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -111,6 +124,19 @@ func ArchiveTags(ctx context.Context, name string) (map[string]bool, error) {
 		return nil, fmt.Errorf("it holds no %s: docker save did not write it", manifestName)
 	}
 	return tags, nil
+}
+
+// untilDone reads until its context is done.
+type untilDone struct {
+	ctx context.Context //nolint:containedctx // a reader for one call
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
 }
 
 // RepositoryAmong is the repository of which the tags hold all images of a version,

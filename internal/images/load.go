@@ -2,7 +2,6 @@ package images
 
 import (
 	"context"
-	"os"
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -14,7 +13,7 @@ import (
 func load(archive string, v *semver.Version) func(context.Context, *ucp.Engine, func(string)) error {
 	fields := map[string]any{"archive": archive, "version": v.String()}
 	return func(ctx context.Context, engine *ucp.Engine, progress func(string)) error {
-		f, err := os.Open(archive) //nolint:gosec // the user's own file
+		f, err := openFile(archive)
 		if err != nil {
 			return err
 		}

@@ -24,11 +24,7 @@ type DatabaseOptions struct {
 // OpenDatabase opens the file of a vulnerability database and returns its size in
 // bytes. It refuses an empty file, and what is no regular file.
 func OpenDatabase(path string) (*os.File, int64, error) {
-	file, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := file.Stat()
+	info, err := os.Stat(path) // opening a pipe would wait for somebody to write to it
 	switch {
 	case err != nil:
 	case !info.Mode().IsRegular():
@@ -37,7 +33,10 @@ func OpenDatabase(path string) (*os.File, int64, error) {
 		err = fmt.Errorf("%s is empty", path)
 	}
 	if err != nil {
-		_ = file.Close()
+		return nil, 0, err
+	}
+	file, err := os.Open(filepath.Clean(path))
+	if err != nil {
 		return nil, 0, err
 	}
 	return file, info.Size(), nil
