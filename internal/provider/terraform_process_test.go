@@ -28,7 +28,7 @@ func newProcess(t *testing.T) process {
 	t.Helper()
 	// Not [testing.T.TempDir], which is as long as the test's name: the path of
 	// the provider's socket has to fit into 107 bytes.
-	path, err := os.MkdirTemp("", "tf-") //nolint:usetesting
+	path, err := os.MkdirTemp("", "tf-") //nolint:usetesting // which names its directories after the test
 	must(err)
 	t.Cleanup(func() { must(os.RemoveAll(path)) })
 	dir, err := terraformtest.New(path, terraformPath(t))

@@ -33,7 +33,7 @@ func TestFrameThatIsTooLong(t *testing.T) {
 	defer l.Close()
 	read, err := io.ReadAll(l)
 	runtime.ReadMemStats(&after)
-	if err == nil || !strings.Contains(err.Error(), "bytes at once") || !strings.HasPrefix("a\n", string(read)) {
+	if err == nil || !strings.Contains(err.Error(), "bytes at once") || len(read) > 0 && string(read) != "a\n" {
 		t.Errorf("read %q, error %v", read, err)
 	}
 	if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 100 {
