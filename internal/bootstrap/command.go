@@ -145,6 +145,27 @@ func RemoveCommand(o RemoveOptions) (args, env []string) {
 	return a, o.UCP.env()
 }
 
+// IsCommand reports whether the arguments are those of a command of the bootstrapper.
+func IsCommand(args []string, command string) bool { return len(args) > 0 && args[0] == command }
+
+// IsJoin reports whether the arguments have the replica join on the node.
+func IsJoin(args []string, replicaID, node string) bool {
+	return IsCommand(args, "join") && value(args, "--replica-id") == replicaID && value(args, "--ucp-node") == node
+}
+
+// IsRemoval reports whether the arguments remove the replica.
+func IsRemoval(args []string, replicaID string) bool {
+	return IsCommand(args, "remove") && value(args, "--replica-ids") == replicaID
+}
+
+// value is that of a flag, "" without it.
+func value(args []string, flag string) string {
+	if i := slices.Index(args, flag); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
+}
+
 // CanForceRemoval reports whether the version's bootstrapper knows --force, with which
 // it removes a replica that it cannot reach.
 func CanForceRemoval(v *semver.Version) bool {

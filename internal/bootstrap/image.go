@@ -149,7 +149,17 @@ func IsBootstrapper(repository, mirror, command string) bool {
 	flag := func(w string) bool {
 		return strings.HasPrefix(w, "--ucp-") || strings.HasPrefix(w, "--existing-replica-id")
 	}
-	return repository[strings.LastIndexByte(repository, '/')+1:] == "dtr" || slices.ContainsFunc(words, flag)
+	return isNamedDTR(repository) || slices.ContainsFunc(words, flag)
+}
+
+// IsImage reports whether a repository is that of the bootstrapper: the vendor's, the
+// mirror that is named, or one whose last word is that of the vendor's.
+func IsImage(repository, mirror string) bool {
+	return isVendors(repository) || mirror != "" && repository == mirror || isNamedDTR(repository)
+}
+
+func isNamedDTR(repository string) bool {
+	return repository[strings.LastIndexByte(repository, '/')+1:] == "dtr"
 }
 
 // cacheSuffix makes the name of the content cache's image of the bootstrapper's.

@@ -109,6 +109,24 @@ func BackupSum(name, host string) string {
 
 var sha256Sum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
+// LabelsHold reports whether a container was made for what its labels say, by its image
+// and its arguments. Whoever may create containers can give them any label.
+func LabelsHold(c ucp.ContainerState, mirror string) bool {
+	if repository, _ := ParseImage(c.Image); !bootstrap.IsImage(repository, mirror) {
+		return false
+	}
+	switch command := c.Labels[LabelCommand]; command {
+	case "":
+		return bootstrap.IsCommand(c.Args, "upgrade")
+	case CommandJoin:
+		return bootstrap.IsJoin(c.Args, c.Labels[LabelReplica], c.Labels[LabelNode])
+	case CommandRemove:
+		return bootstrap.IsRemoval(c.Args, c.Labels[LabelReplica])
+	default:
+		return bootstrap.IsCommand(c.Args, command)
+	}
+}
+
 // IsUpgrade reports whether the labels, which are those of a container of this
 // provider, say that it was made for an upgrade.
 func IsUpgrade(labels map[string]string) bool { return labels[LabelCommand] == "" }

@@ -77,7 +77,8 @@ func (r *Runner) Find(ctx context.Context) (Container, bool, error) {
 
 // FindNamed looks for the container of a fixed name on every engine that may have
 // it, and prefers one that runs. Since the name is the lock, a container that this
-// provider did not create is an error, a *ForeignContainerError.
+// provider did not create, or whose labels say what it was not made for, is an error,
+// a *ForeignContainerError.
 func (r *Runner) FindNamed(ctx context.Context, name string) (Container, bool, error) {
 	engines, err := r.engines(ctx)
 	if err != nil {
@@ -90,7 +91,7 @@ func (r *Runner) FindNamed(ctx context.Context, name string) (Container, bool, e
 		case errdefs.IsNotFound(err):
 		case err != nil:
 			return Container{}, false, fmt.Errorf("look for container %s: %w", name, err)
-		case state.Labels[cluster.LabelCluster] != r.Host:
+		case state.Labels[cluster.LabelCluster] != r.Host || !cluster.LabelsHold(state, r.Cluster.Mirror):
 			return Container{}, false, &ForeignContainerError{Container: name, Image: state.Image, Status: state.Status}
 		default:
 			found = append(found, Container{state, engine})
@@ -135,7 +136,7 @@ func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, er
 	id, err := engine.Create(ctx, spec)
 	switch {
 	case err == nil:
-		made := ucp.ContainerState{ID: id, Name: spec.Name, Image: spec.Image, Status: cluster.StateCreated, Labels: spec.Labels}
+		made := ucp.ContainerState{ID: id, Name: spec.Name, Image: spec.Image, Args: spec.Args, Status: cluster.StateCreated, Labels: spec.Labels}
 		return Container{made, engine}, nil
 	case wait.IsOutage(err), errdefs.IsConflict(err):
 		return r.created(ctx, engine, spec, err)

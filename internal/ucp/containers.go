@@ -87,7 +87,7 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 		s.StartedAt, s.FinishedAt = parseTime(r.State.StartedAt), parseTime(r.State.FinishedAt)
 	}
 	if r.Config != nil {
-		s.Labels, s.Env, s.Image = r.Config.Labels, r.Config.Env, r.Config.Image
+		s.Labels, s.Env, s.Image, s.Args = r.Config.Labels, r.Config.Env, r.Config.Image, r.Config.Cmd
 	}
 	if r.HostConfig != nil {
 		s.AutoRemove = r.HostConfig.AutoRemove

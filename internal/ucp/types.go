@@ -50,6 +50,8 @@ type ContainerState struct {
 	Labels map[string]string
 	Env    []string
 	Image  string
+	// Args are what the image's program is given.
+	Args []string
 	// StartedAt and FinishedAt are zero when it has not happened.
 	StartedAt, FinishedAt time.Time
 	AutoRemove            bool // the container is removed when it stops
