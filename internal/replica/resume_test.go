@@ -240,7 +240,7 @@ func TestJoinIsAdoptedFromAnotherEngine(t *testing.T) {
 	elsewhere.AddImage("docker/dtr:2.6.8")
 	join := hosted(t, c, on("worker4"))
 	left := clustertest.Must[runner.Container](t)(join.runner.Create(t.Context(), ucp.CreateSpec{
-		Name: join.runner.ContainerName(), Image: "docker/dtr:2.6.8", Args: []string{"--help"},
+		Name: join.runner.ContainerName(), Image: "docker/dtr:2.6.8", Args: []string{"join", "--replica-id", m.ID, "--ucp-node", "worker4", "--help"},
 		Labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: m.ID, cluster.LabelNode: "worker4"},
 	}))
 	if err := left.Start(t.Context()); err != nil {

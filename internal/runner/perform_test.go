@@ -158,20 +158,40 @@ func TestPerformTwiceAtOnceStartsOneBootstrapper(t *testing.T) {
 
 func TestPerformRefusesAForeignContainer(t *testing.T) {
 	t.Parallel()
+	const id = "0123456789ab"
 	for name, tt := range map[string]struct {
 		labels map[string]string
+		image  string // "" is the bootstrapper's
+		args   []string
 		starts bool
 		status string
 	}{
 		"without labels":     {status: cluster.StateCreated},
 		"of another cluster": {labels: map[string]string{cluster.LabelCluster: "dtr.other.example.com", cluster.LabelTo: target}, status: cluster.StateCreated},
 		"at work":            {starts: true, status: cluster.StateRunning},
+		// Labels that are as good as any, on what was not made for what they say.
+		"of another image":     {labels: map[string]string{cluster.LabelTo: target}, image: "docker/dtr-nginx:" + before, status: cluster.StateCreated},
+		"of another command":   {labels: map[string]string{cluster.LabelTo: target}, args: []string{"images"}, status: cluster.StateCreated},
+		"of no command":        {labels: map[string]string{cluster.LabelTo: target}, args: []string{}, status: cluster.StateCreated},
+		"of no join":           {labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: id}, status: cluster.StateCreated},
+		"of another replica":   {labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: id}, args: []string{"join", "--replica-id", "0123456789ac"}, status: cluster.StateCreated},
+		"on another node":      {labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: id, cluster.LabelNode: "worker1"}, args: []string{"join", "--replica-id", id, "--ucp-node", "worker2"}, status: cluster.StateCreated},
+		"of another's removal": {labels: map[string]string{cluster.LabelCommand: cluster.CommandRemove, cluster.LabelReplica: id}, args: []string{"remove", "--replica-ids", "0123456789ac"}, status: cluster.StateCreated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, r := start(t)
 			spec := upgradeSpec(sim, r)
 			spec.Name, spec.Labels = r.ContainerName(), tt.labels
+			if tt.labels != nil && tt.labels[cluster.LabelCluster] == "" {
+				spec.Labels[cluster.LabelCluster] = r.Host
+			}
+			if tt.image != "" {
+				spec.Image = tt.image
+			}
+			if tt.args != nil {
+				spec.Args = tt.args
+			}
 			id := create(t, r.Cluster, spec)
 			if tt.starts {
 				defer sim.Hold(simulator.BootstrapperStarted)()
@@ -333,7 +353,7 @@ func TestPerformBesideAnotherTask(t *testing.T) {
 	}{
 		"that must be finished first": {map[string]string{cluster.LabelTo: "2.5.16"}, conflict, false, 1},
 		"that is no more of interest": {map[string]string{cluster.LabelTo: "2.5.16"}, nil, false, 2},
-		"that is a record of a join":  {map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: "0123456789ab", cluster.LabelTo: before}, nil, true, 2},
+		"that is a record of a join":  {map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: "0123456789ab", cluster.LabelTo: before}, nil, true, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -343,6 +363,9 @@ func TestPerformBesideAnotherTask(t *testing.T) {
 			other.Spec = func(context.Context) (ucp.CreateSpec, error) {
 				spec := upgradeSpec(sim, r)
 				spec.Labels = tt.labels
+				if tt.aside {
+					spec.Args = []string{"join", "--replica-id", "0123456789ab"}
+				}
 				return spec, nil
 			}
 			left, err := r.Perform(clustertest.Limited(t), other)

@@ -101,7 +101,9 @@ func TestForeignContainerInPlaceOfABackup(t *testing.T) {
 	c := r.Cluster
 	r.Cluster.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
 	r.Pace.Consistent = time.Minute // for which the backup may be about to start
-	if _, err := r.Create(t.Context(), ucp.CreateSpec{Name: name, Image: foreign.Image, Labels: map[string]string{}}); err != nil {
+	if _, err := r.Create(t.Context(), ucp.CreateSpec{
+		Name: name, Image: foreign.Image, Args: []string{"backup"}, Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
