@@ -76,6 +76,7 @@ var calls = map[string]struct {
 			ID: "4fa6e0f0c6786287e131c3852c58a2e01cc697a68231826813597e4994f1d6e2", Name: "dtr-upgrade", Status: "exited", ExitCode: 3,
 			Labels: map[string]string{"com.example.hop": "2.5.6-2.6.15"}, Env: []string{"UCP_URL=https://ucp.example.com", "constraint:node==worker1"},
 			Image:     "docker/dtr:2.6.15",
+			Args:      []string{"upgrade"},
 			StartedAt: time.Date(2018, 6, 26, 8, 0, 1, 5e8, time.UTC), FinishedAt: time.Date(2018, 6, 26, 8, 10, 1, 5e8, time.UTC),
 		},
 	},
