@@ -19,7 +19,7 @@ var someSum = strings.Repeat("0a", 32)
 func TestWhichFileABackupContainerWrote(t *testing.T) {
 	t.Parallel()
 	labels := func(from, to, file string) map[string]string {
-		return map[string]string{cluster.LabelFrom: from, cluster.LabelTo: to, cluster.LabelBackup: file}
+		return map[string]string{cluster.LabelCommand: cluster.CommandBackup, cluster.LabelFrom: from, cluster.LabelTo: to, cluster.LabelBackup: file}
 	}
 	today := backup.FileState{Exists: true, Modified: time.Now().Add(-time.Hour)}
 	old := backup.FileState{Exists: true, Modified: time.Now().Add(-48 * time.Hour)}

@@ -216,7 +216,7 @@ func TestJoinWaitsForABackupThatIsAboutToStart(t *testing.T) {
 	}
 	made := clustertest.Must[runner.Container](t)(other.runner.Create(t.Context(), ucp.CreateSpec{
 		Name: cluster.BackupName(other.runner.Host), Image: "docker/dtr:2.6.8", Args: []string{"backup"}, Node: other.bootstrapNode(obs),
-		Labels: map[string]string{cluster.LabelFrom: "2.6.8", cluster.LabelTo: "2.6.9", cluster.LabelBackup: "b.tar"},
+		Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup, cluster.LabelFrom: "2.6.8", cluster.LabelTo: "2.6.9", cluster.LabelBackup: "b.tar"},
 	}))
 	patient := joining
 	patient.Pace.Consistent = time.Minute
