@@ -342,13 +342,13 @@ func (b *backupStep) write(ctx context.Context, c runner.Container, out *backup.
 	if ctx.Err() != nil {
 		return &wait.DetachedError{Step: StepBackup, Cause: context.Cause(ctx)}
 	}
-	switch silent := context.Cause(copyCtx); { // what was written to failed first
+	switch silent := context.Cause(copyCtx); { // an archive that is cut off is what the others leave behind
 	case silent != nil:
 		err = silent
-	case unreadable != nil:
-		err = unreadable
 	case out.WriteErr != nil:
 		err = out.WriteErr
+	case err == nil:
+		err = unreadable
 	}
 	return b.result(ctx, c, out, err, &summary, named)
 }

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"runtime"
@@ -134,7 +135,7 @@ func TestBackupOfAKilledRun(t *testing.T) {
 			sim.AddImage("docker/dtr:2.5.6")
 			left := clustertest.Must[runner.Container](t)(killed.runner.Create(t.Context(), ucp.CreateSpec{
 				Name: cluster.BackupName(killed.runner.Host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.bootstrapNode(obs),
-				Labels: map[string]string{cluster.LabelFrom: "2.5.6", cluster.LabelTo: "2.6.15", cluster.LabelBackup: o.Backup.File},
+				Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup, cluster.LabelFrom: "2.5.6", cluster.LabelTo: "2.6.15", cluster.LabelBackup: o.Backup.File},
 			}))
 			half := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, cluster.FileName(killed.runner.Host), left.ID))
 			_, _ = half.Write([]byte("dtr-backup-v2.5.6"))
@@ -260,4 +261,28 @@ func TestBackupOfAnUpgradeThatAnotherRunBegan(t *testing.T) {
 	}
 	clustertest.WantAt(t, sim, "2.6.15")
 	wantBackup(t, o.Backup.File, "2.5.6")
+}
+
+// TestBackupThatCannotBeWritten has the file take nothing, as on a full disk. The archive
+// is cut off then, and that is not what is wrong.
+func TestBackupThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	sim, c := small(t, "2.5.6")
+	o := backingUp(t, "2.6.15")
+	r, obs, plan := looked(t, c, o)
+	args, env := bootstrap.BackupCommand(bootstrap.BackupOptions{ExistingReplicaID: sim.ReplicaIDs()[0], UCP: c.Login})
+	sim.AddImage("docker/dtr:2.5.6")
+	made := clustertest.Must[runner.Container](t)(r.runner.Create(t.Context(), ucp.CreateSpec{
+		Name: cluster.BackupName(r.runner.Host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: r.bootstrapNode(obs),
+		Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup},
+	}))
+	out := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, "test", made.ID))
+	defer out.Drop()
+	writable := out.File
+	defer writable.Close()
+	out.File = clustertest.Must[*os.File](t)(os.Open(writable.Name()))
+	err := r.backupStep(obs, plan.next()).write(t.Context(), made, out)
+	if failed := clustertest.AsError[*BackupError](t, err); out.WriteErr == nil || !errors.Is(failed.Cause, out.WriteErr) {
+		t.Errorf("cause %v, want %v", failed.Cause, out.WriteErr)
+	}
 }
