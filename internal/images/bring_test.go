@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
@@ -136,7 +137,11 @@ func TestBringLooksAgain(t *testing.T) {
 				Service: simulator.ServiceEngine, Path: "/images/json", Status: http.StatusOK, Body: "[]", Skip: 1, Times: tt.times,
 				Matches: func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "worker2") },
 			})
-			err := Source{}.BringComponents(t.Context(), c, clustertest.Pace, nodes, clustertest.Version("2.6.15"))
+			pace := clustertest.Pace
+			if !tt.fails {
+				pace.Consistent = time.Minute
+			}
+			err := Source{}.BringComponents(t.Context(), c, pace, nodes, clustertest.Version("2.6.15"))
 			if (err != nil) != tt.fails {
 				t.Errorf("error %v", err)
 			}

@@ -175,8 +175,10 @@ func TestUpdateDatabaseThatIsBusy(t *testing.T) {
 		}
 		<-sim.Reached(simulator.DatabaseUpdateStarted)
 		busy := sim.Inject(refusal)
+		asked := len(sim.Requests())
 		go func() {
-			waitFor(t, sim, refusal.Path, len(sim.Requests()))
+			waitFor(t, sim, refusal.Path, asked)
+			waitFor(t, sim, "/api/v0/jobs", asked) // else the other one's may have ended before it is seen
 			busy()
 			release()
 		}()
