@@ -188,7 +188,7 @@ func TestBackupStandsBackForReplicas(t *testing.T) {
 		late, obs, plan := looked(t, c, o)
 		sim.AddImage("docker/dtr:2.6.8")
 		clustertest.Must[runner.Container](t)(late.runner.Create(t.Context(), ucp.CreateSpec{
-			Name: late.runner.ContainerName(), Image: "docker/dtr:2.6.8", Args: []string{"join"},
+			Name: late.runner.ContainerName(), Image: "docker/dtr:2.6.8", Args: []string{"join", "--replica-id", "0123456789ab", "--ucp-node", "worker4"},
 			Labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: "0123456789ab", cluster.LabelNode: "worker4"},
 		}))
 		step := late.backupStep(obs, plan.next())
