@@ -36,9 +36,10 @@ type Fault struct {
 	Delay    time.Duration // real time to wait first; alone, the request is then served
 	Status   int           // answer with this status and Body
 	Body     string
-	Reset    bool // reset the connection; a Go client repeats a GET by itself if it had used it before
-	Garbage  bool // answer 200 with a body that is not JSON
-	Truncate bool // announce the whole answer, send half of it, close
+	Header   http.Header // of the answer with Status
+	Reset    bool        // reset the connection; a Go client repeats a GET by itself if it had used it before
+	Garbage  bool        // answer 200 with a body that is not JSON
+	Truncate bool        // announce the whole answer, send half of it, close
 
 	// Rewrite carries the request out and changes the answer. It must not be used
 	// on requests whose answer is a stream.
@@ -95,6 +96,7 @@ func (f Fault) happen(w http.ResponseWriter, r *http.Request, next http.Handler)
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte("<html>\x00 this is not JSON"))
 	case f.Status != 0:
+		maps.Copy(w.Header(), f.Header)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(f.Status)
 		_, _ = w.Write([]byte(f.Body))
