@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,17 +34,27 @@ const (
 	envDir       = "DTR_E2E_DIR"
 	envTerraform = "DTR_E2E_TERRAFORM"
 	envCgroup    = "DTR_E2E_CGROUP"
+	envTests     = "DTR_E2E_TESTS" // a pattern, where not all of them run in there
+	envEngines   = "DTR_E2E_ENGINES"
 )
+
+// sandboxes are how many run side by side, each with engines of its own and its
+// share of the tests: most of a test's time is spent waiting.
+const sandboxes = 2
 
 // engines are shared by all tests: to start them takes longer than most tests.
 var engines *rig.Rig
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.list").Value.String() != "" {
+		os.Exit(m.Run())
+	}
 	os.Exit(sandbox.Main(prepare, func() int { return inside(m) }))
 }
 
 // prepare does what needs the network, and what must go at the end.
-func prepare() (env []string, cleanUp func() error, err error) {
+func prepare() (envs [][]string, cleanUp func() error, err error) {
 	if missing := rig.Tools(); len(missing) > 0 {
 		return nil, nil, fmt.Errorf("needed on the PATH and not found: %s", strings.Join(missing, ", "))
 	}
@@ -76,8 +88,46 @@ func prepare() (env []string, cleanUp func() error, err error) {
 	if err := working.BuildProvider(ctx); err != nil {
 		return nil, cleanUp, err
 	}
-	env = []string{envDir + "=" + dir, envTerraform + "=" + terraform, envCgroup + "=/" + filepath.Base(dir)}
-	return env, cleanUp, buildProgram(ctx, program(dir))
+	patterns, err := shares(ctx)
+	if err != nil {
+		return nil, cleanUp, err
+	}
+	for i, pattern := range patterns {
+		own := filepath.Join(dir, strconv.Itoa(i+1))
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return nil, cleanUp, err
+		}
+		envs = append(envs, []string{
+			envDir + "=" + dir, envTerraform + "=" + terraform, envCgroup + "=/" + filepath.Base(dir),
+			envEngines + "=" + own, envTests + "=" + pattern,
+		})
+	}
+	return envs, cleanUp, buildProgram(ctx, program(dir))
+}
+
+// shares are patterns of the tests that run in each sandbox: every second one in
+// each. Where single subtests or benchmarks are asked for, there is one sandbox.
+func shares(ctx context.Context) (patterns []string, err error) {
+	asked := flag.Lookup("test.run").Value.String()
+	if strings.Contains(asked, "/") || flag.Lookup("test.bench").Value.String() != "" {
+		return []string{asked}, nil
+	}
+	out, err := exec.CommandContext(ctx, os.Args[0], "-test.list="+cmp.Or(asked, ".")).Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the tests: %w", err)
+	}
+	tests := regexp.MustCompile(`(?m)^Test\w+$`).FindAllString(string(out), -1)
+	if len(tests) < sandboxes {
+		return []string{asked}, nil
+	}
+	shares := make([][]string, sandboxes)
+	for i, test := range tests {
+		shares[i%sandboxes] = append(shares[i%sandboxes], test)
+	}
+	for _, share := range shares {
+		patterns = append(patterns, "^("+strings.Join(share, "|")+")$")
+	}
+	return patterns, nil
 }
 
 const (
@@ -147,7 +197,6 @@ func buildProgram(ctx context.Context, to string) error {
 
 // nodes is how many engines are needed: one for each replica.
 func nodes() int {
-	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() != "" {
 		return slices.Max(benchmarkedReplicas)
 	}
@@ -219,7 +268,7 @@ func inside(m *testing.M) int {
 	dir := os.Getenv(envDir)
 	began := time.Now()
 	r, err := rig.Start(context.Background(), rig.Options{
-		Dir: dir, Cgroup: os.Getenv(envCgroup), Program: program(dir), Nodes: nodes(), Speed: speed,
+		Dir: os.Getenv(envEngines), Cgroup: os.Getenv(envCgroup), Program: program(dir), Nodes: nodes(), Speed: speed,
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starting the engines:", err)
@@ -227,6 +276,10 @@ func inside(m *testing.M) int {
 	}
 	fmt.Fprintf(os.Stderr, "%d engines started in %s\n", len(r.Nodes), time.Since(began).Round(time.Millisecond))
 	engines = r
+	if err := flag.Set("test.run", os.Getenv(envTests)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	status := m.Run()
 	if err := r.Close(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "stopping the engines:", err)

@@ -5,15 +5,19 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -34,11 +38,12 @@ const (
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
 
 // Main must be the first thing that a program calls. It starts the program
-// again in a sandbox, and returns the exit status that the program is to end
-// with. Before is called outside of the sandbox, where the machine's network
-// is; inside is the program proper. What before returns is the environment of
-// it, added to the machine's own, and what to do at the end.
-func Main(before func() (env []string, after func() error, err error), inside func() int) int {
+// again in one sandbox or more, and returns the exit status that the program is
+// to end with. Before is called outside of the sandboxes, where the machine's
+// network is; inside is the program proper. What before returns is an
+// environment for each sandbox, added to the machine's own, and what to do at
+// the end.
+func Main(before func() (envs [][]string, after func() error, err error), inside func() int) int {
 	switch os.Getenv(envStage) {
 	case stageInit:
 		return runInit()
@@ -49,10 +54,10 @@ func Main(before func() (env []string, after func() error, err error), inside fu
 		fmt.Fprintln(os.Stderr, "sandbox: namespaces and Docker Engines need root")
 		return 1
 	}
-	env, after, err := before()
+	envs, after, err := before()
 	status := 1
 	if err == nil {
-		status, err = enter(env)
+		status, err = enterAll(envs)
 	}
 	if after != nil {
 		err = errors.Join(err, after())
@@ -83,13 +88,34 @@ func Overlay(path, text string) error {
 	return nil
 }
 
-// enter runs the program in the sandbox and waits for it.
-func enter(env []string) (status int, err error) {
+// enterAll runs the program in sandboxes side by side, and returns the worst
+// exit status. What they write comes out one after the other.
+func enterAll(envs [][]string) (status int, err error) {
+	statuses, errs := make([]int, len(envs)), make([]error, len(envs))
+	outs := make([]bytes.Buffer, len(envs))
+	var all sync.WaitGroup
+	for i, env := range envs {
+		var out io.Writer = os.Stdout
+		if i > 0 {
+			out = &outs[i]
+		}
+		all.Go(func() { statuses[i], errs[i] = enter(env, out) })
+	}
+	all.Wait()
+	for i := range outs {
+		_, err := outs[i].WriteTo(os.Stdout)
+		errs[i] = errors.Join(errs[i], err)
+	}
+	return slices.Max(statuses), errors.Join(errs...)
+}
+
+// enter runs the program in a sandbox and waits for it.
+func enter(env []string, out io.Writer) (status int, err error) {
 	// A child's parent is the thread that started it, not the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, out, os.Stderr
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Env = append(cmd.Env, envStage+"="+stageInit, envMounts+"=tmpfs:/run")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces | unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	os.Exit(sandbox.Main(
-		func() ([]string, func() error, error) { return nil, nil, nil },
+		func() ([][]string, func() error, error) { return [][]string{nil}, nil, nil },
 		func() int { return inside(ends) },
 	))
 }
