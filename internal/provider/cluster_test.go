@@ -39,6 +39,14 @@ func quick() []Option {
 	})}
 }
 
+// brief is for tests in which something stays wrong until the time that UCP's
+// inventory may lag behind is over.
+func brief() Option {
+	p := pace
+	p.Consistent = 2 * time.Second
+	return WithPace(p)
+}
+
 // factories serve the provider to Terraform.
 func factories(opts ...Option) map[string]func() (tfprotov6.ProviderServer, error) {
 	return map[string]func() (tfprotov6.ProviderServer, error){

@@ -225,7 +225,7 @@ func TestReplicaPlanOfAReplacement(t *testing.T) {
 func TestReplicaOfAnotherCluster(t *testing.T) {
 	t.Parallel()
 	cluster := roomy(t, 3)
-	p := planner(t, cluster).of("dtr_replica")
+	p := planner(t, cluster, brief()).of("dtr_replica")
 	prior := in(member(cluster, 1), values{"id": "0123456789ab", "cluster": "registry.example.com"})
 	const want = "Error: The provider is connected to another DTR cluster\n"
 	expect(t, p.read(prior).diags, want)

@@ -216,7 +216,7 @@ func TestReplicaStopsWaiting(t *testing.T) {
 func TestReplicasTakeTurns(t *testing.T) {
 	t.Parallel()
 	cluster := roomy(t, 3)
-	p := planner(t, cluster).of("dtr_replica")
+	p := planner(t, cluster, brief()).of("dtr_replica")
 	var wg sync.WaitGroup
 	results := make([]applied, 3)
 	for i, node := range []string{"worker4", "worker5", "worker6"} {
@@ -251,7 +251,7 @@ func TestReplicasTakeTurns(t *testing.T) {
 func TestReplicaRefusesWhatHasChanged(t *testing.T) {
 	t.Parallel()
 	cluster := roomy(t, 3)
-	p := planner(t, cluster).of("dtr_replica")
+	p := planner(t, cluster, brief()).of("dtr_replica")
 	cluster.SetReplicaHealth(cluster.ReplicaIDs()[1], "ill")
 	got := p.remove(member(cluster, 1))
 	expect(t, got.diags, "is not healthy\n")

@@ -69,6 +69,7 @@ func TestTerraformDestroyLeavesTheLastReplica(t *testing.T) {
 	}
 	text := parts.String()
 	inTerraform(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(brief()),
 		Steps: []resource.TestStep{
 			{Config: text, ConfigVariables: variables(cluster, "2.6.8")},
 			{Config: text, ConfigVariables: variables(cluster, "2.6.8"), Destroy: true, ExpectError: says("is the last one")},

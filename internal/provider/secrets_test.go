@@ -39,7 +39,7 @@ func TestSecretsStayAway(t *testing.T) {
 	const username, password, wrong = "administrator", "correct-horse-battery", "wrong-horse-battery"
 	cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.5.6", Host: host, Username: username, Password: password}))
 	var out buffer
-	p := newProtocol(t, quick()...)
+	p := newProtocol(t, append(quick(), brief())...)
 	p.ctx = tflogtest.RootLogger(p.ctx, &out)
 	p.ok(nil, p.configure(connected(cluster)))
 	note := func(a applied) applied {
@@ -69,7 +69,7 @@ func TestSecretsStayAway(t *testing.T) {
 	note(p.read(done.values()))
 	note(p.importState(host))
 
-	p = newProtocol(t, quick()...)
+	p = newProtocol(t, append(quick(), brief())...)
 	p.ctx = tflogtest.RootLogger(p.ctx, &out)
 	refused := connected(cluster)
 	refused["password"] = wrong

@@ -100,7 +100,7 @@ func TestApplyOfAnotherCluster(t *testing.T) {
 	const want = "Error: The provider is connected to another DTR cluster\n"
 	meant := roomy(t, 3)
 	other := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.6.9", Host: "registry.example.com", Workers: 6}))
-	here, there := planner(t, meant), planner(t, other)
+	here, there := planner(t, meant), planner(t, other, brief())
 	for name, c := range map[string]struct {
 		resource string
 		prior    values // nil in a create

@@ -16,9 +16,9 @@ import (
 )
 
 // planner is a provider that is connected to a cluster.
-func planner(t *testing.T, c *simulator.Cluster) *protocol {
+func planner(t *testing.T, c *simulator.Cluster, opts ...Option) *protocol {
 	t.Helper()
-	p := newProtocol(t, quick()...)
+	p := newProtocol(t, append(quick(), opts...)...)
 	p.ok(nil, p.configure(connected(c)))
 	return p
 }

@@ -135,6 +135,7 @@ func TestTerraformDrift(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.6.8")
 	inTerraform(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(brief()),
 		Steps: []resource.TestStep{
 			{Config: upgradeTo(), ConfigVariables: variables(cluster, "2.6.8")},
 			{ // to what is wanted now: nothing is left to do but to write it down
@@ -313,6 +314,7 @@ func TestTerraformFailures(t *testing.T) {
 		return func() { cluster.SetBootstrapper(f) }
 	}
 	inTerraform(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(brief()),
 		Steps: []resource.TestStep{
 			{
 				PreConfig: faults(simulator.BootstrapperFaults{DieAtReplica: 2}),
