@@ -34,10 +34,7 @@ func (s Source) BringBootstrapper(ctx context.Context, c cluster.Cluster, pace w
 	if err := s.bring(ctx, c, pace, version, s.Pull == PullAlways, []Location{at}); err != nil {
 		return err
 	}
-	if want := s.Digests[version.String()]; want != "" {
-		return checkDigest(ctx, c, at, want)
-	}
-	return nil
+	return s.checkDigest(ctx, c, at, version)
 }
 
 // BringComponents brings the images of a replica's parts to the nodes that lack

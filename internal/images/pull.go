@@ -6,10 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
+	"github.com/containerd/errdefs"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // pulls are the pulls for the locations, one for each image.
@@ -38,7 +41,10 @@ func pull(image string) func(context.Context, *ucp.Engine, func(string)) error {
 
 // checkDigest looks at the image where it is going to run: the same tag may be
 // different content on every node.
-func checkDigest(ctx context.Context, c cluster.Cluster, at Location, want string) error {
+func (s Source) checkDigest(ctx context.Context, c cluster.Cluster, at Location, version *semver.Version) error {
+	if s.Digests[version.String()] == "" {
+		return nil
+	}
 	engine, err := c.BootstrapEngine(ctx)
 	if err != nil {
 		return err
@@ -47,6 +53,39 @@ func checkDigest(ctx context.Context, c cluster.Cluster, at Location, want strin
 	if err != nil {
 		return fmt.Errorf("read the digest of image %s: %w", at, err)
 	}
+	return s.compareDigest(at, version, references)
+}
+
+// CheckContainer looks at the image that a container of the bootstrapper was made
+// from on a node: since BringBootstrapper the tag may have come to mean another one. Errors:
+// *DigestError and those of the engine.
+func (s Source) CheckContainer(ctx context.Context, c cluster.Cluster, container, node string, version *semver.Version) error {
+	if s.Digests[version.String()] == "" {
+		return nil
+	}
+	engine, err := c.BootstrapEngine(ctx)
+	if err != nil {
+		return err
+	}
+	state, err := engine.Container(ctx, container)
+	if errdefs.IsNotFound(err) { // another apply has removed it
+		return wait.Fail(err)
+	}
+	if err != nil {
+		return err
+	}
+	references, err := engine.ImageDigests(ctx, state.ImageID, "")
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("read the digest of the image of container %s: %w", state.Name, err)
+	}
+	if c.Docker != nil {
+		node = ""
+	}
+	return s.compareDigest(Location{s.Bootstrapper(version), node}, version, references)
+}
+
+func (s Source) compareDigest(at Location, version *semver.Version, references []string) error {
+	want := s.Digests[version.String()]
 	var digests []string
 	for _, reference := range references {
 		_, digest, _ := strings.Cut(reference, "@")

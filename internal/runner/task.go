@@ -29,6 +29,9 @@ type Task struct {
 	// Conflict returns the error for a container of this provider that was made for
 	// another task and must neither be waited for nor removed; nil allows both.
 	Conflict func(Container) error
+	// CheckImage refuses a container that was made from another image than was checked
+	// before: a tag can be moved in between. nil accepts any.
+	CheckImage func(context.Context, Container) error
 	// StillNeeded reports whether the task is still to be done. It is called between
 	// the container's creation and its start, when no other apply can start one; retry
 	// says that a bootstrapper has failed at the task.
@@ -362,6 +365,9 @@ func (p *taskRun) start(ctx context.Context, c Container) (bool, error) {
 	err := p.waitForBackup(ctx)
 	if err == nil && p.retry { // the second phase of the one that failed may not be shown
 		err = p.waitForPhase2(ctx, p.Pace.Consistent)
+	}
+	if err == nil && p.task.CheckImage != nil {
+		err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) error { return p.task.CheckImage(ctx, c) }, MayPass)
 	}
 	if err == nil {
 		err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) (err error) {

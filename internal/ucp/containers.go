@@ -77,7 +77,7 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 	if err != nil {
 		return ContainerState{}, err
 	}
-	s := ContainerState{ID: r.ID, Name: strings.TrimPrefix(r.Name, "/")}
+	s := ContainerState{ID: r.ID, Name: strings.TrimPrefix(r.Name, "/"), ImageID: r.Image}
 	if r.State != nil {
 		s.Status = string(r.State.Status)
 		if h := r.State.Health; h != nil && h.Status != container.NoHealthcheck {

@@ -49,7 +49,9 @@ type ContainerState struct {
 	Error  string
 	Labels map[string]string
 	Env    []string
-	Image  string
+	Image  string // as it was asked for
+	// ImageID is the image that the container was made from, whatever its name means by now.
+	ImageID string
 	// Args are what the image's program is given.
 	Args []string
 	// StartedAt and FinishedAt are zero when it has not happened.
