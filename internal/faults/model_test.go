@@ -5,85 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/backup"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/replica"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
-// work is something that the provider is asked to do.
-type work struct {
-	name    string
-	options simulator.Options
-	run     func(ctx context.Context, c cluster.Cluster, sim *simulator.Cluster) error
-	target  string         // version of every container in the end
-	members int            // replicas in the end
-	runs    map[string]int // of the bootstrapper in the end, by command
-	once    bool           // it is not asked for again once it succeeded
-	removes int            // which replica goes: the n-th of the start; 0 is none
-}
-
-var works = []work{
-	{
-		name: "upgrade", options: simulator.Options{Version: "2.5.6", Replicas: 3}, target: "2.7.8", members: 3,
-		runs: map[string]int{"upgrade": 2},
-		run: func(ctx context.Context, c cluster.Cluster, _ *simulator.Cluster) error {
-			o := upgrade.Options{
-				Target: clustertest.Version("2.7.8"), Via: clustertest.Versions("2.6.15"), Retriggers: 1, Pace: clustertest.Pace,
-			}
-			if _, err := upgrade.Observe(ctx, c, o); err != nil {
-				return err
-			}
-			_, err := upgrade.Run(ctx, c, o)
-			return err
-		},
-	},
-	{
-		name: "join", once: true, options: simulator.Options{Version: "2.6.8", Replicas: 3, Workers: 5}, target: "2.6.8", members: 4,
-		runs: map[string]int{"join": 1},
-		run: func(ctx context.Context, c cluster.Cluster, _ *simulator.Cluster) error {
-			_, err := replica.Join(ctx, c, replica.Options{Node: "worker4", Pace: clustertest.Pace})
-			return err
-		},
-	},
-	{
-		name: "remove", options: simulator.Options{Version: "2.6.8", Replicas: 3}, target: "2.6.8", members: 2, removes: 3,
-		runs: map[string]int{"remove": 1},
-		run: func(ctx context.Context, c cluster.Cluster, sim *simulator.Cluster) error {
-			return replica.Remove(ctx, c, replica.Options{ReplicaID: third(sim), Pace: clustertest.Pace})
-		},
-	},
-	{
-		name: "database", options: simulator.Options{Version: "2.6.8", Replicas: 1}, target: "2.6.8", members: 1,
-		run: func(ctx context.Context, c cluster.Cluster, _ *simulator.Cluster) error {
-			_, err := job.UpdateDatabase(ctx, c.DTR, job.DatabaseOptions{Pace: clustertest.Pace})
-			return err
-		},
-	},
-}
-
-var thirds sync.Map // the third replica of a cluster at its start
-
-func third(sim *simulator.Cluster) string {
-	id, _ := thirds.Load(sim)
-	return id.(string)
-}
-
-// model sees what happens in the cluster, by the cluster's own account.
+// model sees what happens in the cluster, by the cluster's own account, and holds it
+// against what must be true in any case.
 type model struct {
-	w     work
+	scene *scene
+	want  want
 	begin []string // replicas
 
 	mu       sync.Mutex
 	problems []string
 	tokens   []string
+	known    map[string]bool // containers of bootstrappers that were seen to start
+	foreign  int             // bootstrappers that others have started
+	excused  int             // runs of the bootstrapper that went wrong, and may be made again
+	ill      bool            // a replica says that it is not well
+	kept     string          // the backup as it was when the first bootstrapper started
 }
 
 func (m *model) broken(format string, args ...any) {
@@ -92,49 +46,166 @@ func (m *model) broken(format string, args ...any) {
 	m.problems = append(m.problems, fmt.Sprintf(format, args...))
 }
 
-func watch(sim *simulator.Cluster, w work) *model {
-	m := &model{w: w, begin: sim.ReplicaIDs()}
-	if len(m.begin) > 2 {
-		thirds.Store(sim, m.begin[2])
-	}
-	for _, point := range []string{simulator.BootstrapperStarted, simulator.JoinStarted, simulator.RemoveStarted} {
-		sim.At(point, func() { m.started(sim) })
-	}
-	// Never happens: it looks on.
-	sim.Inject(simulator.Fault{Matches: func(r *http.Request) bool {
-		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-			m.mu.Lock()
-			if !slices.Contains(m.tokens, token) {
-				m.tokens = append(m.tokens, token)
-			}
-			m.mu.Unlock()
-		}
-		if r.Method == http.MethodPost && matches("/api/v0/jobs", r.URL.Path) {
-			for _, j := range sim.Jobs() {
-				if j.Status == "waiting" || j.Status == "running" {
-					m.broken("a job was posted while %s %s is %s", j.Action, j.ID, j.Status)
-				}
-			}
-		}
-		return false
-	}})
+func watch(s *scene, w want) *model {
+	m := &model{scene: s, want: w, begin: s.sim.ReplicaIDs(), known: map[string]bool{}}
+	s.sim.At(simulator.BootstrapperStarted, m.started)
+	s.sim.At(simulator.BackupStarted, m.backupStarted)
+	s.sim.Inject(simulator.Fault{Matches: func(r *http.Request) bool { m.request(r); return false }})
 	return m
 }
 
-// started looks at the bootstrappers at work when one starts.
-func (m *model) started(sim *simulator.Cluster) {
-	var running []string
-	for _, c := range sim.Containers() {
-		if !c.Running() || !strings.HasPrefix(c.Name, "dtr-upgrade-") {
-			continue
+// request looks at a request of the provider before it is carried out.
+func (m *model) request(r *http.Request) {
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		m.mu.Lock()
+		if !slices.Contains(m.tokens, token) {
+			m.tokens = append(m.tokens, token)
 		}
-		running = append(running, c.Name)
-		if m.w.runs["upgrade"] > 0 && everywhere(sim, c.Version()) {
-			m.broken("a bootstrapper was started for %s, which is reached", c.Version())
+		m.mu.Unlock()
+	}
+	if matches("/containers/*/start", r.URL.Path) {
+		m.starting(path.Base(path.Dir(r.URL.Path)))
+	}
+	if m.secretIn(r.URL.String()) {
+		m.broken("a secret is in the address of a request: %s %s", r.Method, r.URL.Path)
+	}
+	if r.Method == http.MethodPost && matches("/api/v0/jobs", r.URL.Path) || r.Method == http.MethodPut && matches("/api/v0/imagescan/scan/update*", r.URL.Path) {
+		for _, j := range m.scene.sim.Jobs() {
+			if j.Status == "waiting" || j.Status == "running" {
+				m.broken("a job was posted while %s %s is %s", j.Action, j.ID, j.Status)
+			}
 		}
 	}
-	if len(running) > 1 {
-		m.broken("bootstrappers at once: %v", running)
+}
+
+// starting looks at what is at work when one of our bootstrappers is about to start.
+func (m *model) starting(id string) {
+	ours, foreign, backups := m.atWork()
+	for _, c := range m.scene.sim.Containers() {
+		if c.ID == id && strings.HasPrefix(c.Name, "dtr-upgrade-") && !c.Running() && len(ours)+len(foreign)+len(backups) > 0 {
+			m.broken("a bootstrapper is started beside %v", namesOf(ours, foreign, backups))
+		}
+	}
+}
+
+func namesOf(lists ...[]simulator.Container) (names []string) {
+	for _, c := range slices.Concat(lists...) {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// secretIn reports whether the text has the password, or the token of a session.
+func (m *model) secretIn(text string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(append(slices.Clone(m.tokens), m.scene.sim.Password()), func(secret string) bool { return strings.Contains(text, secret) })
+}
+
+// atWork are the containers of bootstrappers that run: ours, those of others, and
+// those of backups.
+func (m *model) atWork() (ours, foreign, backups []simulator.Container) {
+	for _, c := range m.scene.sim.Containers() {
+		switch {
+		case !c.Running():
+		case strings.HasPrefix(c.Name, "dtr-upgrade-"), c.Name == cluster.Phase2Name:
+			ours = append(ours, c)
+		case strings.HasPrefix(c.Name, "dtr-backup-"):
+			backups = append(backups, c)
+		case strings.HasPrefix(c.Name, "foreign_"):
+			foreign = append(foreign, c)
+		}
+	}
+	return ours, foreign, backups
+}
+
+// started looks at what is at work when a bootstrapper starts.
+func (m *model) started() {
+	ours, foreign, backups := m.atWork()
+	m.mu.Lock()
+	var begun *simulator.Container
+	for _, c := range ours {
+		if !m.known[c.ID] && c.Name != cluster.Phase2Name {
+			m.known[c.ID], begun = true, &c
+		}
+	}
+	for _, c := range foreign {
+		if !m.known[c.ID] {
+			m.known[c.ID] = true
+			m.foreign++
+		}
+	}
+	excused := m.excused > 0
+	m.mu.Unlock()
+	if begun == nil { // what others start is not the provider's doing
+		return
+	}
+	if len(ours)+len(backups) > 1 { // those of others may have begun since
+		m.broken("bootstrappers at once: %v", namesOf(ours, backups))
+	}
+	m.lookAtLabels(*begun)
+	if !slices.Contains(begun.Args, "upgrade") {
+		return
+	}
+	if everywhere(m.scene.sim, begun.Version()) && !excused {
+		m.broken("a bootstrapper was started for %s, which is reached", begun.Version())
+	}
+	for _, parts := range m.scene.sim.Versions() {
+		for part, v := range parts {
+			if semver.MustParse(v).GreaterThan(semver.MustParse(begun.Version())) {
+				m.broken("a bootstrapper was started for %s where %s runs %s", begun.Version(), part, v)
+			}
+		}
+	}
+	for _, j := range m.scene.sim.Jobs() {
+		if j.Status == "running" {
+			m.broken("a bootstrapper was started beside job %s", j.Action)
+		}
+	}
+	if m.want.backup != "" {
+		m.lookAtBackup()
+	}
+}
+
+func (m *model) backupStarted() {
+	ours, foreign, backups := m.atWork()
+	if len(backups) > 1 || len(ours) > 0 {
+		m.broken("a backup was started beside %d others, %d bootstrappers and %d of others", len(backups)-1, len(ours), len(foreign))
+	}
+	for _, c := range backups {
+		m.lookAtLabels(c)
+	}
+	if _, err := os.Stat(m.scene.file); err == nil {
+		m.broken("a backup was started where there is one already")
+	}
+}
+
+// lookAtLabels looks at what everybody sees who may list containers.
+func (m *model) lookAtLabels(c simulator.Container) {
+	if m.secretIn(fmt.Sprint(c.Name, c.Args, c.Labels)) {
+		m.broken("a secret is in the name, the arguments or the labels of container %s", c.Name)
+	}
+}
+
+// lookAtBackup holds that there is a whole one before the cluster is changed, and
+// that it is never another one afterwards.
+func (m *model) lookAtBackup() {
+	content, err := os.ReadFile(m.scene.file)
+	if err != nil {
+		m.broken("the upgrade has begun without a backup: %v", err)
+		return
+	}
+	named, err := backup.ReadArchive(strings.NewReader(string(content)))
+	if err != nil || named == nil || named.String() != m.want.backup {
+		m.broken("the backup is of %v (%v), want %s", named, err, m.want.backup)
+	}
+	m.mu.Lock()
+	first := m.kept == ""
+	same := m.kept == string(content)
+	m.kept = string(content)
+	m.mu.Unlock()
+	if !first && !same {
+		m.broken("the backup was overwritten")
 	}
 }
 
@@ -151,56 +222,169 @@ func everywhere(sim *simulator.Cluster, version string) bool {
 }
 
 // afterRun holds what a run said against the cluster. One without faults must end well.
-func (m *model) afterRun(t *testing.T, sim *simulator.Cluster, a attempt, clean bool) {
+func (m *model) afterRun(t *testing.T, a attempt, clean bool) {
 	t.Helper()
+	sim := m.scene.sim
 	if clean && a.err != nil {
 		t.Errorf("the run without faults failed: %v", a.err)
+	}
+	if a.hung {
+		t.Errorf("the run did not end by itself: %v", a.err)
 	}
 	said := a.log
 	if a.err != nil {
 		said += a.err.Error()
-		if strings.TrimSpace(a.err.Error()) == "" || !a.killed && errors.Is(a.err, context.DeadlineExceeded) && a.err.Error() == context.DeadlineExceeded.Error() {
-			t.Errorf("the error names no cause: %q", a.err)
-		}
+		m.lookAtError(t, a)
 	}
+	if m.secretIn(said) {
+		t.Errorf("a secret is in the log or the error")
+	}
+	m.lookAtClaim(t, a)
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, secret := range append(slices.Clone(m.tokens), sim.Password()) {
-		if strings.Contains(said, secret) {
-			t.Errorf("a secret is in the log or the error")
-		}
-	}
 	for _, p := range m.problems {
 		t.Error(p)
 	}
 	m.problems = nil
-	for command, n := range m.w.runs {
-		if got := sim.Runs(command); got > n || a.err == nil && got < n {
+	foreign, excused, ill := m.foreign, m.excused, m.ill
+	m.mu.Unlock()
+	for command, n := range m.want.runs {
+		most := n + excused
+		if command == "upgrade" {
+			most += foreign
+		}
+		if got := sim.Runs(command); got > most || a.err == nil && got < n {
 			t.Errorf("%d runs of %s, want %d", got, command, n)
 		}
 	}
 	ids := sim.ReplicaIDs()
 	for i, id := range m.begin {
-		if i+1 != m.w.removes && !slices.Contains(ids, id) {
+		if i+1 != m.want.removes && !slices.Contains(ids, id) {
 			t.Errorf("replica %s is gone, which nobody asked to remove", id)
 		}
 	}
+	if n := len(m.jobs("metadatastoremigration")); n > m.want.jobs+excused+foreign {
+		t.Errorf("%d migration jobs, want %d", n, m.want.jobs)
+	}
+	m.lookAtFiles(t, a)
+	m.lookAtCaches(t, a)
 	if a.err != nil {
 		return
 	}
 	// The run claims success.
-	if len(ids) != m.w.members || len(sim.Versions()) != m.w.members {
-		t.Errorf("%d replicas, containers of %d, want %d", len(ids), len(sim.Versions()), m.w.members)
+	if ill {
+		t.Error("success, though a replica is not well")
 	}
-	if !everywhere(sim, m.w.target) {
-		t.Errorf("not at %s: %v", m.w.target, sim.Versions())
+	if len(ids) != m.want.members || len(sim.Versions()) != m.want.members {
+		t.Errorf("%d replicas, containers of %d, want %d", len(ids), len(sim.Versions()), m.want.members)
 	}
-	clustertest.WantNoBootstrapper(t, sim)
-	if m.w.name == "database" {
-		for _, j := range sim.Jobs() {
-			if j.Status != "done" {
-				t.Errorf("job %s is %s", j.ID, j.Status)
+	if !everywhere(sim, m.want.target) {
+		t.Errorf("not at %s: %v", m.want.target, sim.Versions())
+	}
+	for id, parts := range sim.Versions() {
+		if len(parts) != len(bootstrap.Parts) {
+			t.Errorf("replica %s has %d containers", id, len(parts))
+		}
+	}
+	for _, c := range sim.Containers() {
+		if c.Name == cluster.Phase2Name || strings.HasPrefix(c.Name, "dtr-upgrade-") || strings.HasPrefix(c.Name, "dtr-backup-") {
+			t.Errorf("container %s (%s) is left over", c.Name, c.State)
+		}
+	}
+	if jobs := m.jobs("metadatastoremigration"); m.want.jobs > 0 && (len(jobs) == 0 || jobs[0].Status != "done") && foreign == 0 {
+		t.Errorf("success, and the migration is not done: %v", jobs)
+	}
+	for _, j := range sim.Jobs() {
+		if j.Status == "waiting" || j.Status == "running" {
+			t.Errorf("job %s is %s", j.Action, j.Status)
+		}
+	}
+}
+
+func (m *model) jobs(action string) []simulator.Job {
+	return slices.DeleteFunc(m.scene.sim.Jobs(), func(j simulator.Job) bool { return j.Action != action })
+}
+
+// causes are what an error says of a fault that stays.
+var causes = map[string]*regexp.Regexp{
+	"stays-reset":    regexp.MustCompile(`reset|EOF|closed|refused`),
+	"stays-time-out": regexp.MustCompile(`no answer|deadline|[Tt]imeout|took more|did not answer`),
+	"stays-500":      regexp.MustCompile(`500|injected`),
+	"stays-401":      regexp.MustCompile(`401|injected|credentials|refused`),
+	"stays-garbage":  regexp.MustCompile(`JSON|invalid character|not usable|unexpected|looking for beginning`),
+}
+
+// lookAtError holds that an error names its cause.
+func (m *model) lookAtError(t *testing.T, a attempt) {
+	t.Helper()
+	text := a.err.Error()
+	if strings.TrimSpace(text) == "" || !a.killed && errors.Is(a.err, context.DeadlineExceeded) && text == context.DeadlineExceeded.Error() {
+		t.Errorf("the error names no cause: %q", text)
+	}
+	if len(a.faults) != 1 || a.killed {
+		return
+	}
+	if cause := causes[a.faults[0].kind]; cause != nil && !cause.MatchString(text) {
+		t.Errorf("the error does not name its cause, %s: %q", a.faults[0].kind, text)
+	}
+}
+
+// lookAtClaim holds that the state claims no more than the cluster shows.
+func (m *model) lookAtClaim(t *testing.T, a attempt) {
+	t.Helper()
+	actual := m.scene.sim.Versions()
+	for id, parts := range a.claim.versions {
+		for part, v := range parts {
+			if is := actual[id][part]; is != "" && semver.MustParse(v).GreaterThan(semver.MustParse(is)) {
+				t.Errorf("%s of replica %s is said to run %s, and runs %s", part, id, v, is)
 			}
 		}
+	}
+	if id := a.claim.member; id != "" && (slices.Contains(m.begin, id) || !slices.Contains(m.scene.sim.ReplicaIDs(), id)) {
+		t.Errorf("replica %s is said to have joined", id)
+	}
+}
+
+// lookAtFiles holds that there is nothing beside a backup.
+func (m *model) lookAtFiles(t *testing.T, a attempt) {
+	t.Helper()
+	entries := clustertest.Must[[]os.DirEntry](t)(os.ReadDir(filepath.Dir(m.scene.file)))
+	for _, e := range entries {
+		if e.Name() != filepath.Base(m.scene.file) && !a.killed {
+			t.Errorf("file %s is left over", e.Name())
+		}
+	}
+	if a.err == nil && m.want.backup != "" {
+		m.lookAtBackup()
+	}
+}
+
+// lookAtCaches holds that there is always a cache to serve, and one that is registered
+// at most once.
+func (m *model) lookAtCaches(t *testing.T, a attempt) {
+	t.Helper()
+	if !m.want.cache {
+		return
+	}
+	sim := m.scene.sim
+	if n := len(sim.Caches()); n > 1 || a.err == nil && n == 0 {
+		t.Errorf("the cache is registered %d times", n)
+	}
+	var there, running []string
+	for _, c := range sim.Containers() {
+		if !strings.Contains(c.Image, "dtr-content-cache") {
+			continue
+		}
+		if there = append(there, c.Name); c.Running() {
+			running = append(running, c.Image)
+		}
+	}
+	if !a.killed && len(there) == 0 && len(running) == 0 {
+		t.Error("the cache is gone")
+	}
+	if a.err != nil {
+		return
+	}
+	if len(there) > 2 || slices.ContainsFunc(running, func(image string) bool { return image != cacheAfter }) || len(running) == 0 {
+		t.Errorf("success, and the caches %v run %v", there, running)
 	}
 }

@@ -6,18 +6,15 @@ package faults
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"path"
-	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,181 +29,72 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 var (
-	caseCount = flag.Int("cases", 10, "how many single faults to draw; 0 is all")
-	pairCount = flag.Int("pairs", 2, "how many pairs of faults to draw")
+	caseCount = flag.Int("cases", 40, "how many single faults to draw; 0 is all")
+	pairCount = flag.Int("pairs", 6, "how many pairs of faults to draw")
 	seed      = flag.Uint64("seed", 1, "what they are drawn by; 0 is another one each time")
 	oneCase   = flag.String("case", "", "the one case to run, as a failure names it")
 )
 
-// step is one fault at one request: the n-th of its kind, counted from 0.
-type step struct {
-	service, method, path string
-	n                     int
-	kind                  string
+// patient is the pace of a run without faults: its limits are far beyond what it takes.
+var patient = wait.Pace{
+	Poll: 20 * time.Millisecond, Probe: 250 * time.Millisecond, Consistent: 300 * time.Millisecond, Steady: 100 * time.Millisecond,
+	Healthy: time.Minute, MigrationStart: time.Minute, CacheAnswer: time.Minute, Outage: time.Minute,
 }
 
-func (s step) String() string {
-	return fmt.Sprintf("%s %s %s %d %s", s.service, s.method, s.path, s.n, s.kind)
-}
-
-// parseStep reads what String wrote.
-func parseStep(t *testing.T, text string) step {
-	t.Helper()
-	f := strings.Fields(text)
-	if len(f) != 5 {
-		t.Fatalf("%q is no fault: service, method, path, ordinal, kind", text)
-	}
-	n := clustertest.Must[int](t)(strconv.Atoi(f[3]))
-	return step{f[0], f[1], f[2], n, f[4]}
-}
-
-const (
-	killBefore = "kill-before"
-	killAfter  = "kill-after"
-	incomplete = "incomplete"
-	lost       = "lost"
-	truncated  = "truncated"
-	timeout    = "time-out"
-)
-
-// repeats is how often the client repeats a request, so that a fault lasts longer.
-const repeats = 1
-
-// fault is what the simulator is to do; kill ends the run.
-func (s step) fault(kill func()) simulator.Fault {
-	f := simulator.Fault{Service: s.service, Method: s.method, Path: s.path, Skip: s.n, Times: repeats + 1}
-	switch s.kind {
-	case "reset":
-		f.Reset = true
-	case timeout:
-		f.Delay = time.Minute
-	case "500", "401", "403", "404":
-		f.Status, f.Body = status(s.kind), `{"message":"injected"}`
-	case "503":
-		f.Status, f.Header = http.StatusServiceUnavailable, http.Header{"Retry-After": {"1"}}
-	case "garbage":
-		f.Garbage = true
-	case truncated:
-		f.Truncate = true
-	case lost:
-		f.AfterEffect, f.Times = true, 1
-	case incomplete:
-		f.Rewrite, f.Times = half, 1
-	case killBefore:
-		var seen atomic.Int64
-		f.Matches = func(*http.Request) bool {
-			if seen.Add(1) == int64(s.n)+1 {
-				kill()
-			}
-			return true
-		}
-		f.Reset = true
-	case killAfter:
-		f.Rewrite, f.Times = func(status int, body []byte) (int, []byte) { kill(); return status, body }, 1
-	}
-	return f
-}
-
-func status(s string) int {
-	n, _ := strconv.Atoi(s)
-	return n
-}
-
-// half leaves out the second half of a list, and of a list in an object.
-func half(status int, body []byte) (int, []byte) {
-	var list []json.RawMessage
-	if json.Unmarshal(body, &list) == nil {
-		body, _ = json.Marshal(list[:len(list)/2])
-		return status, body
-	}
-	var object map[string]json.RawMessage
-	if json.Unmarshal(body, &object) == nil {
-		for k, v := range object {
-			if json.Unmarshal(v, &list) == nil {
-				object[k], _ = json.Marshal(list[:len(list)/2])
-			}
-		}
-		body, _ = json.Marshal(object)
-	}
-	return status, body
-}
-
-var (
-	version = regexp.MustCompile(`^/v1\.\d+/`)
-	changes = regexp.MustCompile(`^[0-9a-f]{12,}$|^[0-9a-f]{8}-[0-9a-f-]+$|dtr-upgrade`) // from one run to the next
-)
-
-// kinds are the ways in which a request can go wrong.
-func kinds(method, p string) []string {
-	stream := strings.HasSuffix(p, "/logs") || strings.HasSuffix(p, "/attach") || strings.HasSuffix(p, "/wait")
-	list := []string{"reset", timeout, "500", "503", "401", "403", "404", "garbage"}
-	switch {
-	case stream:
-	case method == http.MethodGet:
-		list = append(list, truncated, incomplete)
-	case strings.HasPrefix(p, "/auth/"):
-		list = append(list, truncated, lost)
-	default:
-		list = append(list, truncated, lost, killBefore, killAfter)
-	}
-	return list
-}
-
-// steps are all faults at the requests that were made.
-func steps(requests []simulator.Request) []step {
-	var all []step
-	count := map[step]int{}
-	for _, r := range requests {
-		if r.Bootstrapper() {
-			continue
-		}
-		p := version.ReplaceAllString(r.Path, "/")
-		parts := strings.Split(p, "/")
-		for i, part := range parts {
-			if changes.MatchString(part) {
-				parts[i] = "*"
-			}
-		}
-		s := step{service: r.Service, method: r.Method, path: strings.Join(parts, "/")}
-		n := count[s]
-		count[s]++
-		for _, kind := range kinds(r.Method, p) {
-			all = append(all, step{s.service, s.method, s.path, n, kind})
-		}
-	}
-	return all
+// short is the pace of a run with faults, which may fail for being slow as well: the
+// next one must end well all the same.
+func short() wait.Pace {
+	p := patient
+	p.Healthy, p.MigrationStart, p.CacheAnswer, p.Outage = 3*time.Second, 3*time.Second, 3*time.Second, 2*time.Second
+	return p
 }
 
 // attempt is one apply, and what it said.
 type attempt struct {
+	faults []step
+	claim  claim
 	err    error
 	log    string
-	killed bool
+	killed bool // so that it could clean nothing up
+	hung   bool
 }
 
 // apply does the work with clients of its own. A run that is killed reaches nothing from
 // then on, so that it cleans nothing up either.
-func apply(t *testing.T, sim *simulator.Cluster, w work, faults []step) attempt {
+func apply(t *testing.T, s *scene, w work, faults []step) attempt {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+	a := attempt{faults: faults}
+	pace, retry := patient, endpoint.Retry{Max: 3, WaitMin: time.Millisecond, WaitMax: 10 * time.Millisecond}
 	var killed atomic.Bool
 	kill := func() { killed.Store(true); cancel() }
-	removes := []func(){sim.Inject(simulator.Fault{Matches: func(*http.Request) bool { return killed.Load() }, Reset: true})}
-	for _, s := range faults {
-		removes = append(removes, sim.Inject(s.fault(kill)))
+	var ends []func()
+	if len(faults) > 0 {
+		pace, retry = short(), endpoint.Retry{Max: repeats, WaitMin: time.Millisecond, WaitMax: 10 * time.Millisecond, Attempt: attemptLimit, Total: 3 * attemptLimit}
+		ends = append(ends, s.sim.Inject(simulator.Fault{Matches: func(*http.Request) bool { return killed.Load() }, Reset: true}))
+	}
+	for _, f := range faults {
+		if f.kind == circumstance {
+			ends = append(ends, f.begin(s))
+		} else {
+			ends = append(ends, s.sim.Inject(f.fault(kill, cancel)))
+		}
 	}
 	var log syncBuffer
-	err := w.run(tflogtest.RootLogger(ctx, &log), connect(t, sim), sim)
-	for _, remove := range removes {
-		remove()
+	a.claim, a.err = w.run(tflogtest.RootLogger(ctx, &log), connect(t, s.sim, retry), s, pace)
+	a.log, a.killed, a.hung = log.String(), killed.Load(), errors.Is(ctx.Err(), context.DeadlineExceeded)
+	s.model.afterRun(t, a, len(faults) == 0)
+	clustertest.AwaitEnd(t, s.sim)
+	for _, end := range ends {
+		end()
 	}
-	return attempt{err, log.String(), killed.Load()}
+	return a
 }
 
 type syncBuffer struct {
@@ -223,9 +111,8 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 }
 func (b *syncBuffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); return b.b.String() }
 
-func connect(t *testing.T, sim *simulator.Cluster) cluster.Cluster {
+func connect(t *testing.T, sim *simulator.Cluster, retry endpoint.Retry) cluster.Cluster {
 	t.Helper()
-	retry := endpoint.Retry{Max: repeats, WaitMin: time.Millisecond, WaitMax: 10 * time.Millisecond, Attempt: 2 * time.Second, Total: 5 * time.Second}
 	return cluster.Cluster{
 		DTR: clustertest.Must[*dtr.Client](t)(dtr.New(dtr.Config{
 			URL: sim.DTRURL(), Username: sim.Username(), Password: sim.Password(), CACert: sim.CACert(), Retry: retry,
@@ -237,16 +124,99 @@ func connect(t *testing.T, sim *simulator.Cluster) cluster.Cluster {
 	}
 }
 
+// walked is one case: a work, and what goes wrong with it.
+type walked struct {
+	work   string
+	faults []step
+}
+
+func (c walked) String() string {
+	var texts []string
+	for _, s := range c.faults {
+		texts = append(texts, s.String())
+	}
+	return c.work + ": " + strings.Join(texts, " + ")
+}
+
+func (c walked) kind() string {
+	if len(c.faults) > 1 {
+		return "pair"
+	}
+	return c.faults[0].kind
+}
+
+// run works with the faults, then without.
+func (c walked) run(t *testing.T) {
+	t.Helper()
+	w := works[slices.IndexFunc(works, func(w work) bool { return w.name == c.work })]
+	s := start(t, w)
+	if a := apply(t, s, w, c.faults); a.err == nil && w.once || t.Failed() {
+		return
+	}
+	if w.once && len(s.sim.ReplicaIDs()) > len(s.model.begin) { // it could not say that it came to its end
+		w.run = orThere(w.run)
+	}
+	apply(t, s, w, nil)
+}
+
+// orThere takes the refusal of a join whose node has a replica already for success: it
+// must be whole then.
+func orThere(run func(context.Context, cluster.Cluster, *scene, wait.Pace) (claim, error)) func(context.Context, cluster.Cluster, *scene, wait.Pace) (claim, error) {
+	return func(ctx context.Context, c cluster.Cluster, s *scene, pace wait.Pace) (claim, error) {
+		said, err := run(ctx, c, s, pace)
+		if err != nil && strings.Contains(err.Error(), "has a replica already") {
+			err = nil
+		}
+		return said, err
+	}
+}
+
+// draw picks cases from all: of each kind as many as of any other, however many
+// requests it could happen to, and of each request as many as of any other.
+func draw(random *rand.Rand, all []walked, singles, pairs int) []walked {
+	group := func(cases []walked, by func(walked) string) [][]walked {
+		groups := map[string][]walked{}
+		for _, c := range cases {
+			groups[by(c)] = append(groups[by(c)], c)
+		}
+		var list [][]walked
+		for _, name := range slices.Sorted(maps.Keys(groups)) {
+			list = append(list, groups[name])
+		}
+		return list
+	}
+	request := func(c walked) string {
+		f := c.faults[0]
+		return c.work + f.service + f.method + f.path
+	}
+	kinds := group(all, walked.kind)
+	one := func(cases []walked) walked {
+		of := group(cases, request)
+		cases = of[random.IntN(len(of))]
+		return cases[random.IntN(len(cases))]
+	}
+	var chosen []walked
+	taken := map[string]bool{}
+	for i := 0; len(chosen) < min(singles, len(all)) && i < 100*singles; i++ {
+		c := one(kinds[i%len(kinds)])
+		if !taken[c.String()] {
+			taken[c.String()] = true
+			chosen = append(chosen, c)
+		}
+	}
+	for range pairs {
+		first := one(kinds[random.IntN(len(kinds))])
+		of := slices.DeleteFunc(slices.Clone(all), func(c walked) bool { return c.work != first.work })
+		chosen = append(chosen, walked{first.work, []step{first.faults[0], one(of).faults[0]}})
+	}
+	return chosen
+}
+
 // TestWalk is the walk over every fault.
 func TestWalk(t *testing.T) {
 	before := runtime.NumGoroutine()
 	if *seed == 0 {
 		*seed = rand.Uint64()
-	}
-	random := rand.New(rand.NewPCG(*seed, 0))
-	type walked struct {
-		work   string
-		faults []step
 	}
 	var all, chosen []walked
 	if *oneCase != "" {
@@ -257,96 +227,54 @@ func TestWalk(t *testing.T) {
 		}
 		chosen = []walked{c}
 	} else {
-		perWork := map[string][]step{}
 		for _, w := range works {
 			t.Run("clean "+w.name, func(t *testing.T) {
-				sim, m := start(t, w)
-				sim.ResetRequests()
-				m.afterRun(t, sim, apply(t, sim, w, nil), true)
-				perWork[w.name] = steps(sim.Requests())
+				s := start(t, w)
+				s.sim.ResetRequests()
+				apply(t, s, w, nil)
+				for _, f := range steps(w, s.sim.Requests()) {
+					all = append(all, walked{w.name, []step{f}})
+				}
 			})
-			for _, s := range perWork[w.name] {
-				all = append(all, walked{w.name, []step{s}})
-			}
 		}
-		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		chosen = all
-		if *caseCount > 0 {
-			chosen = slices.Clone(all[:min(*caseCount, len(all))])
-		}
-		for range *pairCount {
-			w := works[random.IntN(len(works))].name
-			if of := perWork[w]; len(of) > 0 {
-				chosen = append(chosen, walked{w, []step{of[random.IntN(len(of))], of[random.IntN(len(of))]}})
-			}
+		if chosen = all; *caseCount > 0 {
+			chosen = draw(rand.New(rand.NewPCG(*seed, 0)), all, *caseCount, *pairCount)
 		}
 	}
 	var mu sync.Mutex
 	made, broken := map[string]int{}, map[string]int{}
 	t.Run("cases", func(t *testing.T) {
 		for _, c := range chosen {
-			kind, texts := "pair", []string{}
-			for _, s := range c.faults {
-				texts = append(texts, s.String())
-			}
-			if len(c.faults) == 1 {
-				kind = c.faults[0].kind
-			}
-			name := c.work + ": " + strings.Join(texts, " + ")
-			t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
+			t.Run(strings.ReplaceAll(c.String(), "/", "_"), func(t *testing.T) {
 				t.Parallel()
 				t.Cleanup(func() {
 					mu.Lock()
 					defer mu.Unlock()
-					made[kind]++
+					made[c.kind()]++
 					if t.Failed() {
-						broken[kind]++
-						t.Logf("-case='%s'", name)
+						broken[c.kind()]++
+						t.Logf("-case='%s'", c)
 					}
 				})
-				walk(t, works[slices.IndexFunc(works, func(w work) bool { return w.name == c.work })], c.faults)
+				c.run(t)
 			})
 		}
 	})
-	t.Logf("walk: seed %d, %d cases, drawn from %d single faults and their pairs", *seed, len(chosen), len(all))
+	fmt.Printf("Walk over %d cases, drawn by seed %d from %d single faults and their pairs:\n\n", len(chosen), *seed, len(all))
+	fmt.Printf("%-16s %6s %7s\n", "kind of fault", "cases", "broken")
 	for _, kind := range slices.Sorted(maps.Keys(made)) {
-		t.Logf("walk: %-12s %4d cases, %d broken", kind, made[kind], broken[kind])
+		fmt.Printf("%-16s %6d %7d\n", kind, made[kind], broken[kind])
 	}
-	deadline := clustertest.Limited(t)
-	for runtime.NumGoroutine() > before+2 {
+	wantNoGoroutines(t, before)
+}
+
+// wantNoGoroutines fails unless all that were begun since have ended.
+func wantNoGoroutines(t *testing.T, before int) {
+	t.Helper()
+	for deadline := clustertest.Limited(t); runtime.NumGoroutine() > before+2; runtime.Gosched() {
 		if deadline.Err() != nil {
 			stacks := make([]byte, 1<<16)
 			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
 		}
-		runtime.Gosched()
 	}
-}
-
-// walk works with the faults, then without.
-func walk(t *testing.T, w work, faults []step) {
-	t.Helper()
-	sim, m := start(t, w)
-	first := apply(t, sim, w, faults)
-	m.afterRun(t, sim, first, false)
-	clustertest.AwaitEnd(t, sim)
-	second := first
-	if first.err != nil || !w.once {
-		second = apply(t, sim, w, nil)
-	}
-	if w.once && second.err != nil && strings.Contains(second.err.Error(), "has a replica already") {
-		second.err = nil // it came to its end and could not say so: it must be whole
-	}
-	m.afterRun(t, sim, second, true)
-}
-
-func start(t *testing.T, w work) (*simulator.Cluster, *model) {
-	t.Helper()
-	sim := simulatortest.Start(t, simulatortest.Weathered(w.options))
-	return sim, watch(sim, w)
-}
-
-// matches tells the path of a request from others.
-func matches(pattern, p string) bool {
-	ok, _ := path.Match(pattern, version.ReplaceAllString(p, "/"))
-	return ok
 }
