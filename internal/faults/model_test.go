@@ -144,6 +144,7 @@ func (m *model) started() {
 		m.broken("bootstrappers at once: %v", namesOf(ours, backups))
 	}
 	m.lookAtLabels(*begun)
+	m.lookAtRemoval(*begun)
 	if !slices.Contains(begun.Args, "upgrade") {
 		return
 	}
@@ -164,6 +165,19 @@ func (m *model) started() {
 	}
 	if m.want.backup != "" {
 		m.lookAtBackup()
+	}
+}
+
+// lookAtRemoval holds that no replica is removed that is whole, unless that was asked
+// for.
+func (m *model) lookAtRemoval(c simulator.Container) {
+	i := slices.Index(c.Args, "--replica-ids")
+	if i < 0 || i+1 == len(c.Args) || m.want.removes > 0 && m.begin[m.want.removes-1] == c.Args[i+1] {
+		return
+	}
+	id := c.Args[i+1]
+	if len(m.scene.sim.Versions()[id]) == len(bootstrap.Parts) && slices.Contains(m.scene.sim.ReplicaIDs(), id) {
+		m.broken("replica %s is removed, which is whole", id)
 	}
 }
 
@@ -221,13 +235,19 @@ func everywhere(sim *simulator.Cluster, version string) bool {
 	return true
 }
 
-// afterRun holds what a run said against the cluster. One without faults must end well.
-func (m *model) afterRun(t *testing.T, a attempt, clean bool) {
+// afterRun holds what a run said against the cluster.
+func (m *model) afterRun(t *testing.T, a attempt) {
+	t.Helper()
+	m.lookAtRun(t, a)
+	if a.err == nil {
+		m.lookAtSuccess(t)
+	}
+}
+
+// lookAtRun holds what must be true after every run.
+func (m *model) lookAtRun(t *testing.T, a attempt) {
 	t.Helper()
 	sim := m.scene.sim
-	if clean && a.err != nil {
-		t.Errorf("the run without faults failed: %v", a.err)
-	}
 	if a.hung {
 		t.Errorf("the run did not end by itself: %v", a.err)
 	}
@@ -245,14 +265,14 @@ func (m *model) afterRun(t *testing.T, a attempt, clean bool) {
 		t.Error(p)
 	}
 	m.problems = nil
-	foreign, excused, ill := m.foreign, m.excused, m.ill
+	foreign, excused := m.foreign, m.excused
 	m.mu.Unlock()
 	for command, n := range m.want.runs {
 		most := n + excused
 		if command == "upgrade" {
 			most += foreign
 		}
-		if got := sim.Runs(command); got > most || a.err == nil && got < n {
+		if got := sim.Runs(command); got > most {
 			t.Errorf("%d runs of %s, want %d", got, command, n)
 		}
 	}
@@ -267,10 +287,21 @@ func (m *model) afterRun(t *testing.T, a attempt, clean bool) {
 	}
 	m.lookAtFiles(t, a)
 	m.lookAtCaches(t, a)
-	if a.err != nil {
-		return
+}
+
+// lookAtSuccess holds what must be true once all was done that was asked for.
+func (m *model) lookAtSuccess(t *testing.T) {
+	t.Helper()
+	sim := m.scene.sim
+	ids := sim.ReplicaIDs()
+	m.mu.Lock()
+	foreign, ill := m.foreign, m.ill
+	m.mu.Unlock()
+	for command, n := range m.want.runs {
+		if got := sim.Runs(command); got < n {
+			t.Errorf("%d runs of %s, want %d", got, command, n)
+		}
 	}
-	// The run claims success.
 	if ill {
 		t.Error("success, though a replica is not well")
 	}
