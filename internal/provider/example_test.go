@@ -34,16 +34,17 @@ func exampleDirs(t *testing.T) []string {
 	return dirs
 }
 
+// cloudBlock is the block that keeps the state in HCP Terraform.
+var cloudBlock = regexp.MustCompile(`(?ms)^  cloud {$.*?^  }$`)
+
 // secretVariable is a variable that the user of an example has to set.
 var secretVariable = regexp.MustCompile(`variable "(\w*(?:password|token))"`)
 
 // bundleName is an archive that the user of an example has to have.
 var bundleName = regexp.MustCompile(`"dtr_images_([0-9.]+)\.tar\.gz"`)
 
-// example is an example's text, made to run against a cluster: what it leaves to
-// its surroundings is added, and the addresses are the cluster's.
-func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v config.Variables) {
-	t.Helper()
+// example is the text of an example's files.
+func example(dir string) string {
 	files, err := filepath.Glob(filepath.Join(dir, "*.tf"))
 	must(err)
 	var parts strings.Builder
@@ -52,7 +53,17 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 		must(err)
 		parts.Write(part)
 	}
-	text = parts.String()
+	return parts.String()
+}
+
+// runnable is a text made to run against a cluster: what it leaves to its
+// surroundings is added, and the addresses are the cluster's.
+func runnable(t *testing.T, text string, c *simulator.Cluster) (_ string, v config.Variables) {
+	t.Helper()
+	if strings.Contains(text, "dtr_upgrade.main") && !strings.Contains(text, `resource "dtr_upgrade" "main"`) {
+		text += "\nresource \"dtr_upgrade\" \"main\" {\n  target_version = \"2.6.15\"\n}\n"
+	}
+	text = cloudBlock.ReplaceAllString(text, "") // which wants a login there
 	if !strings.Contains(text, "required_providers") {
 		text += `
 			terraform {
@@ -86,6 +97,8 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 		`"registry-ca.pem"`, `"`+registryFile+`"`,
 		"https://dtr.example.com", c.DTRURL(),
 		"https://ucp.example.com", c.UCPURL(),
+		"https://dtr.production.example.com", c.DTRURL(), // a second cluster of the example
+		"https://ucp.production.example.com", c.UCPURL(),
 		"ssh://operator@node1.example.com", c.DockerHost(),
 		`"admin"`, `"`+c.Username()+`"`,
 		`"dtr-ca.pem"`, `"`+ca+`"`,
@@ -93,30 +106,60 @@ func example(t *testing.T, dir string, c *simulator.Cluster) (text string, v con
 	).Replace(text), v
 }
 
-// TestTerraformExamples plans every example against a DTR 2.5 cluster. The CA of those
-// that rely on the system's comes from the environment.
+// TestTerraformExamples plans every example against a DTR 2.5 cluster.
 func TestTerraformExamples(t *testing.T) {
 	for _, dir := range exampleDirs(t) {
-		t.Run(strings.TrimPrefix(dir, examples+"/"), func(t *testing.T) {
-			cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.5.6", Host: host, Workers: 6}))
-			t.Setenv("DTR_CA_CERT", cluster.CACert())
-			t.Setenv("UCP_CA", cluster.CACert())
-			cluster.AddMirror("registry.example.com/mirror/dtr")
-			cluster.SetMigration(simulator.MigrationFaults{AlreadyDone: true}) // a job to look at
-			cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6"})
-			cluster.AddCacheContainer("dtr-cache", "docker/dtr-content-cache:2.5.6", "worker3")
-			text, v := example(t, dir, cluster)
-			text, actions := withoutActions(t, text)
-			inTerraform(t, resource.TestCase{
-				Steps: []resource.TestStep{{
-					Config:             text,
-					ConfigVariables:    v,
-					PlanOnly:           true,
-					ExpectNonEmptyPlan: strings.Contains(text, `resource "`) || strings.Contains(text, `output "`),
-				}},
-			})
-			planActions(t, cluster, actions)
-			onlyReads(t, cluster)
-		})
+		t.Run(strings.TrimPrefix(dir, examples+"/"), func(t *testing.T) { planExample(t, example(dir)) })
 	}
+}
+
+// TestTerraformSnippets plans what the guides show beside the examples.
+func TestTerraformSnippets(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(filepath.Dir(guide), "*"))
+	must(err)
+	snippets := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		must(err)
+		for _, snippet := range snippetText.FindAllStringSubmatch(string(text), -1) {
+			snippets++
+			t.Run(filepath.Base(page), func(t *testing.T) { planExample(t, snippet[1]) })
+		}
+	}
+	if snippets < 10 {
+		t.Errorf("%d snippets were found", snippets)
+	}
+}
+
+// snippetText is a piece of configuration in a page.
+var snippetText = regexp.MustCompile("(?s)```terraform\n(.*?)```")
+
+// planExample plans a text against a DTR 2.5 cluster. The CA of those that rely on
+// the system's comes from the environment.
+func planExample(t *testing.T, text string) {
+	t.Helper()
+	const runs = "2.5.6"
+	cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: runs, Host: host, Workers: 6}))
+	t.Setenv("DTR_CA_CERT", cluster.CACert())
+	t.Setenv("UCP_CA", cluster.CACert())
+	if strings.Contains(text, `pull = "never"`) {
+		cluster.AddBundle("2.6.15")
+	}
+	cluster.AddMirror("registry.example.com/mirror/dtr")
+	cluster.SetMigration(simulator.MigrationFaults{AlreadyDone: true}) // a job to look at
+	cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6"})
+	cluster.AddCacheContainer("dtr-cache", "docker/dtr-content-cache:2.5.6", "worker3")
+	imports := strings.Contains(text, `target_version = "`+runs+`"`) // and has nothing else to do
+	text, v := runnable(t, text, cluster)
+	text, actions := withoutActions(t, text)
+	inTerraform(t, resource.TestCase{
+		Steps: []resource.TestStep{{
+			Config:             text,
+			ConfigVariables:    v,
+			PlanOnly:           true,
+			ExpectNonEmptyPlan: !imports && strings.Contains(text, `resource "`) || strings.Contains(text, `output "`),
+		}},
+	})
+	planActions(t, cluster, actions)
+	onlyReads(t, cluster)
 }

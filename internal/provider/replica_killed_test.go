@@ -62,7 +62,7 @@ func TestTerraformMoveToNewWorkers(t *testing.T) {
 	p.setVariables(map[string]string{"dtr_password": cluster.Password(), "ucp_password": cluster.Password()})
 	step := func(name string, nodes ...string) {
 		t.Helper()
-		text, _ := example(t, examples+"/move-to-new-workers/"+name, cluster)
+		text, _ := runnable(t, example(examples+"/move-to-new-workers/"+name), cluster)
 		p.write(text)
 		p.apply()
 		wantNodes(t, cluster, nodes...)
