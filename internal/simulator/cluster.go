@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -104,10 +105,9 @@ func (c *Cluster) start(o Options, version *semver.Version) error {
 	if err != nil {
 		return err
 	}
-	listen := net.JoinHostPort(cmp.Or(o.Listen, "127.0.0.1"), "0")
 	var listeners [3]net.Listener // of DTR, UCP and the content caches
-	for i := range listeners {
-		if listeners[i], err = net.Listen("tcp", listen); err != nil {
+	for i, port := range []int{o.DTRPort, o.UCPPort, 0} {
+		if listeners[i], err = net.Listen("tcp", net.JoinHostPort(cmp.Or(o.Listen, "127.0.0.1"), strconv.Itoa(port))); err != nil {
 			return err
 		}
 		defer closeUnlessServed(c, listeners[i])

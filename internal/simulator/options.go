@@ -47,6 +47,8 @@ type Options struct {
 	// Listen is the address of this machine that DTR and UCP are served on;
 	// 127.0.0.1 if empty.
 	Listen string
+	// DTRPort and UCPPort are the ports that they are served on; free ones if zero.
+	DTRPort, UCPPort int
 	// Engines replace the simulated ones. Replicas, APIVersion and Nodes are then
 	// ignored, and the methods of the cluster that change containers, images and
 	// nodes, or hold a bootstrapper, must not be used.

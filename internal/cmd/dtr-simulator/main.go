@@ -1,6 +1,7 @@
-// Command dtr-simulator serves a simulated DTR cluster on free loopback ports
-// until it is interrupted. When it is ready it prints one line of JSON: the
-// addresses, the credentials and the certificate authority.
+// Command dtr-simulator serves a simulated DTR cluster on loopback ports until it
+// is interrupted. When it is ready it prints one line of JSON: the addresses, the
+// credentials and the certificate authority; or, with -env, the same as commands
+// for a shell.
 //
 // It is also the program of the images that stand in for DTR's own on real
 // engines, see asImage.
@@ -15,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
@@ -36,6 +38,8 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o simulator.Options
+	var bootstrapper simulator.BootstrapperFaults
+	var migration simulator.MigrationFaults
 	flags := flag.NewFlagSet("dtr-simulator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.Version, "version", "2.5.6", "DTR version that the cluster runs")
@@ -43,6 +47,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.IntVar(&o.Workers, "workers", 0, "number of workers, those without a replica included (default: one for each replica)")
 	flags.Float64Var(&o.Speed, "speed", 1, "how many times faster than a real cluster")
 	flags.StringVar(&o.APIVersion, "api-version", "", "Docker Engine API version (default: by DTR version)")
+	flags.IntVar(&o.DTRPort, "dtr-port", 0, "port of DTR (default: a free one)")
+	flags.IntVar(&o.UCPPort, "ucp-port", 0, "port of UCP (default: a free one)")
+	flags.IntVar(&bootstrapper.DieAtReplica, "die-at-replica", 0, "the bootstrapper fails in the middle of this replica, from 1, every time")
+	flags.BoolVar(&bootstrapper.ClaimSuccess, "claim-success", false, "the bootstrapper reports success, whatever happened")
+	flags.IntVar(&migration.Fail, "fail-migrations", 0, "this many attempts at the metadata store migration fail; -1: all")
+	env := flags.Bool("env", false, "print commands for a shell that set the provider's environment")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil // Parse has printed the usage
 	} else if err != nil {
@@ -56,9 +66,34 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer cluster.Close()
-	if err := json.NewEncoder(stdout).Encode(cluster.Info()); err != nil {
+	cluster.SetBootstrapper(bootstrapper)
+	cluster.SetMigration(migration)
+	if *env {
+		_, err = io.WriteString(stdout, exports(cluster.Info()))
+	} else {
+		err = json.NewEncoder(stdout).Encode(cluster.Info())
+	}
+	if err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// exports are the commands that set the provider's environment for a cluster.
+func exports(i simulator.Info) string {
+	var text strings.Builder
+	for _, v := range [][2]string{
+		{"DTR_URL", i.DTRURL},
+		{"DTR_USERNAME", i.Username},
+		{"DTR_PASSWORD", i.Password},
+		{"DTR_CA_CERT", i.CACert},
+		{"UCP_URL", i.UCPURL},
+		{"UCP_USERNAME", i.Username},
+		{"UCP_PASSWORD", i.Password},
+		{"UCP_CA", i.CACert},
+	} {
+		fmt.Fprintf(&text, "export %s='%s'\n", v[0], v[1])
+	}
+	return text.String()
 }

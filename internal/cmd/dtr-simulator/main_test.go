@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -33,6 +35,59 @@ func TestRunServesUntilItIsInterrupted(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestRunPrintsTheEnvironment has a shell take what is printed, on ports that were
+// chosen.
+func TestRunPrintsTheEnvironment(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	ports := freePorts(t, 2)
+	out, in := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{"-env", "-dtr-port", ports[0], "-ucp-port", ports[1], "-speed", "1000"}, in, io.Discard)
+		_ = in.Close()
+	}()
+	var script strings.Builder
+	for reader := bufio.NewReader(out); !strings.Contains(script.String(), "export UCP_CA="); {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		script.WriteString(line)
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	interrupt()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	before, _, _ := strings.Cut(script.String(), "export UCP_CA=") // which goes on for some lines
+	shown, err := exec.CommandContext(t.Context(), "sh", "-c", before+`echo "$DTR_URL $UCP_URL"; echo "$DTR_CA_CERT"`).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, shown)
+	}
+	want := "https://127.0.0.1:" + ports[0] + " https://127.0.0.1:" + ports[1] + "\n-----BEGIN CERTIFICATE-----\n"
+	if !strings.HasPrefix(string(shown), want) {
+		t.Errorf("the shell has %q, want %q", shown, want)
+	}
+}
+
+// freePorts are ports that nothing listens on.
+func freePorts(t *testing.T, n int) (ports []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port)
+	}
+	return ports
 }
 
 func TestRunRefuses(t *testing.T) {
