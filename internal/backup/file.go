@@ -76,12 +76,12 @@ const partialSuffix = ".partial"
 
 func partialPrefix(name, owner string) string { return "." + filepath.Base(name) + "." + owner + "." }
 
-// Create makes the partial file for a backup. The owner and the id of the run are
+// Create makes the partial file for a backup. The owner and the nonce of the run are
 // part of its name, so that two runs never write to the same one; what earlier runs
 // of the owner left is removed.
-func Create(name, owner, id string) (*File, error) {
+func Create(name, owner, nonce string) (*File, error) {
 	RemovePartials(name, owner)
-	partial := filepath.Join(filepath.Dir(name), partialPrefix(name, owner)+id+partialSuffix)
+	partial := filepath.Join(filepath.Dir(name), partialPrefix(name, owner)+nonce+partialSuffix)
 	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the user's own
 	if err != nil {
 		return nil, err

@@ -47,16 +47,14 @@ const (
 
 var notInName = regexp.MustCompile(`[^a-zA-Z0-9_.-]+`)
 
-// ContainerName is the fixed name of a cluster's bootstrapper container: an
-// engine refuses a second container of the same name, and so a second run.
+// ContainerName is the fixed name of a cluster's bootstrapper container, whatever it is
+// for, be it a backup: an engine refuses a second container of the same name, and so a
+// second run.
 func ContainerName(host string) string { return "dtr-upgrade-" + FileName(host) }
 
 // EarlierName is the name of a bootstrapper's container that has ended and is kept for
 // its labels.
 func EarlierName(host string) string { return ContainerName(host) + "-earlier" }
-
-// BackupName is the fixed name of the container that writes a cluster's backup.
-func BackupName(host string) string { return "dtr-backup-" + FileName(host) }
 
 // FileName is a host in the characters that names of containers and files allow.
 func FileName(host string) string { return notInName.ReplaceAllString(host, "-") }
@@ -85,22 +83,20 @@ func IsOurs(c ucp.Container, host string) bool {
 	return c.Labels[LabelCluster] == host && BaseName(c.Name) == ContainerName(host)
 }
 
-// IsBackup reports whether this provider started the container to write a backup
-// of the cluster, which changes nothing on it. It is renamed when it has done so.
-func IsBackup(c ucp.Container, host string) bool {
-	name := BaseName(c.Name)
-	return c.Labels[LabelCluster] == host && (name == BackupName(host) || BackupSum(name, host) != "")
-}
+// IsBackup reports whether the labels, which are those of a container of this
+// provider, say that it was made to write a backup, which changes nothing on the
+// cluster.
+func IsBackup(labels map[string]string) bool { return labels[LabelCommand] == CommandBackup }
 
 // BackupRecordName is the name of the container that has written the backup with
 // the SHA-256 sum: a label cannot be added to a container, so its name tells which
 // file is the one that it wrote.
-func BackupRecordName(host, sum string) string { return BackupName(host) + "-" + sum }
+func BackupRecordName(host, sum string) string { return "dtr-backup-" + FileName(host) + "-" + sum }
 
 // BackupSum reads the sum off the name of a container, "" for one that has not
 // written a backup.
 func BackupSum(name, host string) string {
-	sum, ok := strings.CutPrefix(BaseName(name), BackupName(host)+"-")
+	sum, ok := strings.CutPrefix(BaseName(name), BackupRecordName(host, ""))
 	if !ok || !sha256Sum.MatchString(sum) {
 		return ""
 	}
@@ -143,6 +139,8 @@ func Purpose(labels map[string]string) string {
 		return fmt.Sprintf("replica %s joins on node %s", labels[LabelReplica], labels[LabelNode])
 	case CommandRemove:
 		return fmt.Sprintf("replica %s is removed", labels[LabelReplica])
+	case CommandBackup:
+		return "a backup is written to " + labels[LabelBackup]
 	}
 	return labels[LabelTo]
 }
@@ -169,16 +167,23 @@ func (i *Inventory) UpgradeContainer() (ucp.Container, bool) {
 	})
 }
 
-// BackupContainer returns the container in which this provider takes a backup.
+// BackupContainer returns the container in which this provider takes a backup, or in
+// which one was broken off.
 func (i *Inventory) BackupContainer() (ucp.Container, bool) {
-	return i.ours(func(c ucp.Container) bool { return IsBackup(c, i.Host) })
+	return i.ours(func(c ucp.Container) bool { return IsOurs(c, i.Host) && IsBackup(c.Labels) })
+}
+
+// BackupRecord returns the container that has written a backup, and is kept to tell of
+// it.
+func (i *Inventory) BackupRecord() (ucp.Container, bool) {
+	return i.ours(func(c ucp.Container) bool { return c.Labels[LabelCluster] == i.Host && BackupSum(c.Name, i.Host) != "" })
 }
 
 // MembershipChange returns the container of this provider's join or removal, which
 // runs, or has ended and was not verified yet.
 func (i *Inventory) MembershipChange() (ucp.Container, bool) {
 	return i.ours(func(c ucp.Container) bool {
-		return IsOurs(c, i.Host) && !IsUpgrade(c.Labels) && c.State != StateCreated
+		return IsOurs(c, i.Host) && !IsUpgrade(c.Labels) && !IsBackup(c.Labels) && c.State != StateCreated
 	})
 }
 
@@ -206,7 +211,7 @@ func (i *Inventory) addBootstrappers(containers []ucp.Container, mirror string) 
 // whether it belongs to this provider.
 func (i *Inventory) Foreign(phase2IsOurs bool) []ucp.Container {
 	return slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool {
-		return !c.Running() || IsOurs(c, i.Host) || IsBackup(c, i.Host) || phase2IsOurs && IsPhase2(c)
+		return !c.Running() || IsOurs(c, i.Host) || phase2IsOurs && IsPhase2(c)
 	})
 }
 

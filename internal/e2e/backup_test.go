@@ -40,7 +40,7 @@ func entries(t *testing.T, name string) []string {
 // backupsStarted counts the backups that were begun.
 func backupsStarted() (n int) {
 	for _, e := range engines.Events() {
-		if e.Action == "start" && strings.HasPrefix(e.Name, "dtr-backup-") {
+		if e.Action == "start" && e.Command == "backup" {
 			n++
 		}
 	}
@@ -60,13 +60,13 @@ func TestBackup(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "dtr-backup.tar")
 	w := newStage(t, c, settings{Target: "2.6.15", Repository: repository, Backup: file})
-	if err := w.applyUntil(t, event("start", "dtr-backup-"), func() { w.kill(t) }); err == nil {
+	if err := w.applyUntil(t, taskEvent("start", "backup"), func() { w.kill(t) }); err == nil {
 		t.Fatal("the apply ended well")
 	}
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("there is a backup of a run that was killed: %v", err)
 	}
-	if err := w.applyUntil(t, event("create", "dtr-upgrade-"), func() { w.kill(t) }); err == nil {
+	if err := w.applyUntil(t, taskEvent("create", ""), func() { w.kill(t) }); err == nil {
 		t.Fatal("the apply ended well")
 	}
 	before, err := os.Stat(file)

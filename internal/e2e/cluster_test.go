@@ -171,7 +171,7 @@ func wantVersionOf(t testing.TB, repository, version string, replaced ...string)
 func bootstrapperRuns() int {
 	runs := 0
 	for _, e := range engines.Events() {
-		if e.Action == "start" && strings.Contains(e.Image, "/dtr:") && e.Name != "dtr-phase2" && !strings.HasPrefix(e.Name, "dtr-backup-") {
+		if e.Action == "start" && strings.Contains(e.Image, "/dtr:") && e.Name != "dtr-phase2" && e.Command != "backup" {
 			runs++
 		}
 	}

@@ -22,10 +22,19 @@ type moment func(ctx context.Context) error
 
 // event is the first one of a container whose name begins so.
 func event(action, name string) moment {
+	return anyEvent(func(e rig.Event) bool { return e.Action == action && strings.HasPrefix(e.Name, name) })
+}
+
+// taskEvent is event of the bootstrapper's container, by its command.
+func taskEvent(action, command string) moment {
+	return anyEvent(func(e rig.Event) bool {
+		return e.Action == action && strings.HasPrefix(e.Name, "dtr-upgrade-") && e.Command == command
+	})
+}
+
+func anyEvent(wanted func(rig.Event) bool) moment {
 	return func(ctx context.Context) error {
-		_, err := engines.WaitFor(ctx, func(e rig.Event) bool {
-			return e.Action == action && strings.HasPrefix(e.Name, name)
-		})
+		_, err := engines.WaitFor(ctx, wanted)
 		return err
 	}
 }

@@ -275,6 +275,7 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 				if err != nil {
 					return job.State{}, err
 				}
+				found = found && cluster.IsUpgrade(c.Labels)
 				// Without it an attempt from before the hop would count.
 				if !found && hop.Rule != transition.Same && !gone.Seen(true) {
 					return job.State{}, fmt.Errorf("container %s is not shown", r.ContainerName())

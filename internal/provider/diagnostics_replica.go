@@ -79,7 +79,7 @@ func stoppedWaitingForReplica(e *replica.Error, detached *wait.DetachedError) me
 		m.Summary = "Terraform stopped waiting for a replica to join on node " + e.Node
 	}
 	if len(detached.Seen) > 0 {
-		m.Seen += "\nWaited for: " + strings.Join(detached.Seen, ", ")
+		m.Seen += waitedFor(detached)
 	}
 	if detached.Container != "" {
 		m.Seen += fmt.Sprintf("\nContainer: %s\n%s", detached.Container, bootstrapperGoesOn)

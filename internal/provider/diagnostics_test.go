@@ -151,9 +151,15 @@ func TestDiagnostics(t *testing.T) {
 		}},
 		{"wrong digest", &images.DigestError{Location: images.Location{Image: image, Node: "worker1"}, Want: "sha256:00", Got: []string{"sha256:11"}}},
 		{"interrupted while the backup is taken", &wait.DetachedError{Step: upgrade.StepBackup, Cause: context.Canceled}},
+		{"interrupted while another backup is waited for", &wait.DetachedError{
+			Step: upgrade.StepBackup, Cause: context.Canceled, Seen: []string{"container dtr-upgrade-dtr.example.com is running (a backup is written to /backups/dtr.tar)"},
+		}},
+		{"interrupted while a backup keeps the upgrade waiting", &wait.DetachedError{
+			Step: "upgrade", Cause: context.Canceled, Seen: []string{"container dtr-upgrade-dtr.example.com is running (a backup is written to /backups/dtr.tar)"},
+		}},
 		{"backup file exists", &upgrade.BackupError{File: "/backups/dtr.tar", Exists: true}},
 		{"backup failed", &upgrade.BackupError{File: "/backups/dtr.tar", Bootstrapper: &runner.BootstrapperError{
-			Image: "docker/dtr:2.5.6", Container: "dtr-backup-dtr.example.com", ExitCode: 1, Fatal: "cannot read the tables",
+			Image: "docker/dtr:2.5.6", Container: "dtr-upgrade-dtr.example.com", ExitCode: 1, Fatal: "cannot read the tables",
 			Log: []string{"Connecting to UCP", "cannot read the tables"},
 		}, Cause: errors.New("it is not a whole tar archive: unexpected EOF")}},
 		{"backup not whole", &upgrade.BackupError{File: "/backups/dtr.tar", Cause: errors.New("it is not a whole tar archive: its end is missing")}},

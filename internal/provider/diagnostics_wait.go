@@ -41,6 +41,10 @@ func waitDiagnostics(err error) diag.Diagnostics {
 		m.Summary = "Terraform stopped waiting for the maintenance window"
 		m.Seen = fmt.Sprintf("Opens next: %s\nReason: %s\nNo hop was begun meanwhile.", e.Opens.Format(time.RFC3339), detachedReason(e))
 		m.Todo = "Apply again; it continues from the cluster's current state."
+	case e.Step == upgrade.StepBackup && len(e.Seen) > 0:
+		m.Summary = "Terraform stopped before the DTR upgrade was begun"
+		m.Seen += waitedFor(e)
+		m.Todo = "No backup was begun. Apply again to wait for it."
 	case e.Step == upgrade.StepBackup:
 		m.Summary = "Terraform stopped before the DTR upgrade was begun"
 		m.Todo = "The backup that this apply was writing was abandoned, and its file removed. Nothing was stopped on the cluster. Apply again."
@@ -52,9 +56,14 @@ func waitDiagnostics(err error) diag.Diagnostics {
 		m.Summary = "Terraform stopped waiting for the migration job"
 		m.Seen += fmt.Sprintf("\nJob: %s\nThe job continues by itself; it was not stopped.", e.Job)
 		m.Todo = "Apply again to wait for it."
+	case len(e.Seen) > 0:
+		m.Seen += waitedFor(e)
 	}
 	return m.failures()
 }
+
+// waitedFor names what was in the way when the waiting ended.
+func waitedFor(e *wait.DetachedError) string { return "\nWaited for: " + strings.Join(e.Seen, ", ") }
 
 // detachedReason is why the waiting ended, and who did not answer then.
 func detachedReason(e *wait.DetachedError) string {

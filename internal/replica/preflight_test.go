@@ -52,8 +52,8 @@ const evenWarning = "warning: The cluster will have an even number of replicas"
 // backupOf is this provider's container of a backup.
 func backupOf(state string) ucp.Container {
 	return ucp.Container{
-		Name: "worker1/" + cluster.BackupName(clustertest.Host), Image: "docker/dtr:2.6.8", State: state,
-		Labels: map[string]string{cluster.LabelCluster: clustertest.Host, cluster.LabelFrom: "2.6.8", cluster.LabelTo: "2.6.9"},
+		Name: "worker1/" + cluster.ContainerName(clustertest.Host), Image: "docker/dtr:2.6.8", State: state,
+		Labels: map[string]string{cluster.LabelCluster: clustertest.Host, cluster.LabelCommand: cluster.CommandBackup, cluster.LabelFrom: "2.6.8", cluster.LabelTo: "2.6.9"},
 	}
 }
 

@@ -243,7 +243,7 @@ func TestJoinIsAdoptedFromAnotherEngine(t *testing.T) {
 		Name: join.runner.ContainerName(), Image: "docker/dtr:2.6.8", Args: []string{"join", "--replica-id", m.ID, "--ucp-node", "worker4", "--help"},
 		Labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: m.ID, cluster.LabelNode: "worker4"},
 	}))
-	if err := left.Start(t.Context()); err != nil {
+	if err := join.runner.Start(t.Context(), left); err != nil {
 		t.Fatal(err)
 	}
 	clustertest.AwaitEnd(t, elsewhere)

@@ -65,18 +65,18 @@ func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
 
 // records returns the containers that were set aside.
 func (r *Runner) records(ctx context.Context) ([]Container, error) {
-	return r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandJoin}, r.ContainerName())
+	return r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandJoin})
 }
 
 // Backups returns the containers that have written a backup and were renamed after
 // it.
 func (r *Runner) Backups(ctx context.Context) ([]Container, error) {
-	return r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandBackup}, cluster.BackupName(r.Host))
+	return r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandBackup})
 }
 
 // labelled returns the containers with the labels that have ended and another name
 // than the fixed one.
-func (r *Runner) labelled(ctx context.Context, labels map[string]string, fixed string) ([]Container, error) {
+func (r *Runner) labelled(ctx context.Context, labels map[string]string) ([]Container, error) {
 	labels[cluster.LabelCluster] = r.Host
 	engines, err := r.engines(ctx)
 	if err != nil {
@@ -89,7 +89,7 @@ func (r *Runner) labelled(ctx context.Context, labels map[string]string, fixed s
 			return nil, err
 		}
 		for _, c := range list {
-			if cluster.BaseName(c.Name) != fixed && !c.Running() {
+			if cluster.BaseName(c.Name) != r.ContainerName() && !c.Running() {
 				found = append(found, Container{ucp.ContainerState{ID: c.ID, Name: c.Name, Image: c.Image, Status: c.State, Labels: c.Labels}, engine})
 			}
 		}

@@ -274,8 +274,7 @@ func (c Container) Attach(ctx context.Context) (*ucp.Attachment, error) {
 	return c.engine.Attach(ctx, c.ID)
 }
 
-// Start starts the container.
-func (c Container) Start(ctx context.Context) error {
+func (c Container) start(ctx context.Context) error {
 	if err := c.engine.Start(ctx, c.ID); err != nil {
 		return fmt.Errorf("start container %s: %w", c.Name, err)
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 )
 
-// Starting tells apart two kinds of containers that were created and not started:
-// those that another apply is about to start, and those of an apply that was killed
+// Starting tells apart two kinds of containers that wait for the apply that made them:
+// those that it is about to start, or to rename, and those of an apply that was killed
 // before it could.
 type Starting struct {
 	firstSeen map[string]time.Time
@@ -28,7 +28,14 @@ func (s *Starting) MayBe(key string) bool {
 	return time.Since(s.firstSeen[key]) < s.limit
 }
 
-// Is reports whether another apply may be about to start the container.
+// Is reports whether another apply may be about to start the container, or to give a
+// backup that has ended the name of its record.
 func (s *Starting) Is(c Container) bool {
-	return c.Status == cluster.StateCreated && s.MayBe(c.ID)
+	switch {
+	case c.Status == cluster.StateCreated:
+		return s.MayBe(c.ID)
+	case cluster.IsBackup(c.Labels) && !c.Running():
+		return s.MayBe(c.ID + c.Status)
+	}
+	return false
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// Task is one piece of work for the bootstrapper: a hop, a join or a removal.
+// Task is one piece of work for the bootstrapper: a hop, a join, a removal or a backup.
 type Task struct {
 	Step string // of the run, for errors
 	Name string // for the log
@@ -53,6 +53,9 @@ type Task struct {
 	// Keep reports whether a container is to be renamed instead of removed, since its
 	// labels tell what would be lost before another one has them; nil keeps none.
 	Keep func(Container) bool
+	// Run starts the container, by Runner.Start, and sees it to its end; it is not
+	// counted among the runs. nil starts it and follows its log.
+	Run func(context.Context, Container) error
 }
 
 func (t Task) checkBeforeStart(ctx context.Context) error {
@@ -76,8 +79,8 @@ func (r *Runner) Perform(ctx context.Context, t Task) (Container, error) {
 	err := wait.Until(ctx, r.Pace, p.next)
 	if err != nil && ctx.Err() != nil {
 		err = wait.Detached(ctx, t.Step, err)
-		if detached, ok := errors.AsType[*wait.DetachedError](err); ok && detached.Container == "" && p.container.Running() {
-			detached.Seen = []string{fmt.Sprintf("container %s runs (%s)", p.container.Name, cluster.Purpose(p.container.Labels))}
+		if detached, ok := errors.AsType[*wait.DetachedError](err); ok && detached.Container == "" && p.container.ID != "" {
+			detached.Seen = []string{fmt.Sprintf("container %s is %s (%s)", p.container.Name, p.container.Status, cluster.Purpose(p.container.Labels))}
 		}
 	}
 	return p.container, err
@@ -215,13 +218,21 @@ func answered(err error) bool {
 // launch starts a container that this run has created, and waits for its end.
 func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error) {
 	p.container = Container{}
-	started, err := p.start(ctx, c)
-	if errdefs.IsNotFound(err) { // another apply took it for one that was left behind, and removed it
-		return false, &blockedError{err, "start"}
-	}
-	if err != nil || !started {
+	needed, err := p.needed(ctx, c)
+	if err != nil || !needed {
 		return err == nil, err
 	}
+	if p.task.Run != nil {
+		err = p.task.Run(ctx, c)
+		return err == nil, wait.Fail(err)
+	}
+	if err := p.Start(ctx, c); errdefs.IsNotFound(err) { // another apply took it for one that was left behind, and removed it
+		return false, &blockedError{err, "start"}
+	} else if err != nil {
+		return false, err
+	}
+	p.Runs++
+	tflog.Info(ctx, "Bootstrapper is started", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "hop": p.task.Name})
 	p.container = c
 	if err := p.follow(ctx, c); err != nil {
 		return false, wait.Fail(err)
@@ -254,6 +265,9 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 	// It has ended, or was never started.
 	if settled, err := p.settled(ctx, c); err != nil || settled {
 		return settled, err
+	}
+	if cluster.IsBackup(c.Labels) {
+		tflog.Warn(ctx, "A backup was broken off; its container is removed", map[string]any{"container": c.Name, "file": c.Labels[cluster.LabelBackup]})
 	}
 	// The check comes before the removal, since the container shows what is left to do.
 	if err := p.task.checkBeforeStart(ctx); err != nil {
@@ -356,14 +370,12 @@ func (p *taskRun) clear(ctx context.Context, c Container) (bool, error) {
 	return true, nil
 }
 
-// start starts the container that was just created, if its task is still needed.
-// Another apply may have done the task while this one pulled images or waited; then
-// start removes the container and returns false. From here on the container's name
-// keeps other applies out.
-func (p *taskRun) start(ctx context.Context, c Container) (bool, error) {
-	needed := false
-	err := p.waitForBackup(ctx)
-	if err == nil && p.retry { // the second phase of the one that failed may not be shown
+// needed reports whether the task of the container that was just created is still
+// needed. Another apply may have done the task while this one pulled images or waited;
+// then needed removes the container and returns false. From here on the container's
+// name keeps other applies out.
+func (p *taskRun) needed(ctx context.Context, c Container) (needed bool, err error) {
+	if p.retry { // the second phase of the one that failed may not be shown
 		err = p.waitForPhase2(ctx, p.Pace.Consistent)
 	}
 	if err == nil && p.task.CheckImage != nil {
@@ -381,40 +393,38 @@ func (p *taskRun) start(ctx context.Context, c Container) (bool, error) {
 		}
 		return false, err
 	}
-	// A cancel must not end these requests: it would stay unknown whether the container
-	// was started.
-	ctx = context.WithoutCancel(ctx)
-	startCtx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
-	if err := c.Start(startCtx); err != nil {
-		if errdefs.IsNotFound(err) {
-			return false, err
-		}
-		if err := p.startedAllTheSame(ctx, c, err); err != nil {
-			return false, err
-		}
-	}
-	p.Runs++
-	tflog.Info(ctx, "Bootstrapper is started", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "hop": p.task.Name})
 	return true, nil
 }
 
+// Start starts a container, and finds out whether it was started where the answer to
+// that is lost. A cancel does not end it: it would stay unknown.
+func (r *Runner) Start(ctx context.Context, c Container) error {
+	ctx = context.WithoutCancel(ctx)
+	startCtx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	err := c.start(startCtx)
+	if err == nil || errdefs.IsNotFound(err) {
+		return err
+	}
+	return r.startedAllTheSame(ctx, c, err)
+}
+
 // drop removes a container that is not to be started, also after a cancel.
-func (p *taskRun) drop(ctx context.Context, c Container) error {
+func (r *Runner) drop(ctx context.Context, c Container) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	_, err := p.Remove(ctx, c)
+	_, err := r.Remove(ctx, c)
 	return err
 }
 
 // startedAllTheSame looks whether a container runs, or has run, although the request
 // to start it failed: its answer may have been lost. If it was not started, the error
 // is that of the request; if that was refused, the container is removed.
-func (p *taskRun) startedAllTheSame(ctx context.Context, c Container, failure error) error {
+func (r *Runner) startedAllTheSame(ctx context.Context, c Container, failure error) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	idle := wait.Lasting{Limit: p.Pace.Consistent}
-	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
+	idle := wait.Lasting{Limit: r.Pace.Consistent}
+	err := wait.Until(ctx, r.Pace, func(ctx context.Context) (bool, error) {
 		now, err := c.Look(ctx)
 		switch {
 		case err != nil:
@@ -427,24 +437,9 @@ func (p *taskRun) startedAllTheSame(ctx context.Context, c Container, failure er
 		return false, nil
 	})
 	if errors.Is(err, failure) && answered(failure) {
-		return wait.Fail(errors.Join(err, p.drop(ctx, c)))
+		return wait.Fail(errors.Join(err, r.drop(ctx, c)))
 	}
 	return err
-}
-
-// waitForBackup waits while another apply may be about to start its backup's
-// container. That apply looks for our container as well, and gives way to it. A
-// backup that runs is left to the task's StillNeeded.
-func (p *taskRun) waitForBackup(ctx context.Context) error {
-	starting := p.NewStarting()
-	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
-		backup, found, err := p.FindNamed(ctx, cluster.BackupName(p.Host))
-		if err != nil {
-			return false, failUnlessOutage(err)
-		}
-		return !found || !starting.Is(backup), nil
-	})
-	return wait.Detached(ctx, p.task.Step, err)
 }
 
 // waitForPhase2 waits for the end of a second phase whose first phase is gone. It

@@ -59,101 +59,63 @@ func (b backupRecord) isFor(name string, now *semver.Version) bool {
 	return b.sum != "" && b.labels[cluster.LabelBackup] == backup.Absolute(name) && from != nil && to != nil && !from.GreaterThan(now) && now.LessThan(to)
 }
 
+// errLost says that another apply has changed meanwhile what a backup was to be taken
+// of, or was faster. It is looked at again.
+var errLost = errors.New("another apply has taken a backup, or begun the upgrade, meanwhile")
+
 // backupStep sees to it that there is a backup before a hop is begun. It keeps the
 // one that an earlier run of this upgrade took, and takes none of a cluster that
 // is between two versions.
 type backupStep struct {
-	upgrade  *run
-	obs      *Observation
-	hop      transition.Hop
-	starting *runner.Starting
-	removing wait.Lasting // of the container of an earlier one
-	tried    string       // the container of a bootstrapper that was started for the hop
+	upgrade *run
+	obs     *Observation
+	hop     transition.Hop
+	naming  *runner.Starting // of the files of other applies
+	tried   string           // the container of a bootstrapper that was started for the hop
 }
 
 func (r *run) backupStep(obs *Observation, hop transition.Hop) *backupStep {
-	return &backupStep{upgrade: r, obs: obs, hop: hop, starting: r.runner.NewStarting(), removing: wait.Lasting{Limit: r.runner.Pace.Consistent}}
+	return &backupStep{upgrade: r, obs: obs, hop: hop, naming: r.runner.NewStarting()}
 }
 
 // done reports whether nothing is left to do about a backup: this run has seen to
-// it, or none is asked for. One that another apply is writing is waited for in any
-// case.
+// it, or none is asked for. One that another apply is writing has the bootstrapper's
+// name, and is waited for when the bootstrapper needs it.
 func (b *backupStep) done(context.Context) (bool, error) {
-	other, _ := b.obs.BackupContainer()
-	return b.upgrade.backedUp || b.upgrade.o.Backup == nil && !other.Running(), nil
+	return b.upgrade.backedUp || b.upgrade.o.Backup == nil, nil
 }
 
-// run waits until no other apply works on a backup, and then keeps or takes ours.
+// run keeps or takes the backup.
 func (b *backupStep) run(ctx context.Context) error {
 	err := wait.Until(ctx, b.upgrade.runner.Pace, func(ctx context.Context) (bool, error) {
 		done, err := b.tryOnce(ctx)
-		if err != nil {
-			if runner.MayPass(err) {
-				return false, err
-			}
-			return false, wait.Fail(err)
+		if err != nil && !runner.MayPass(err) {
+			err = wait.Fail(err)
 		}
-		if !done {
-			tflog.Info(ctx, "Another apply takes a backup, or begins something else", map[string]any{"container": cluster.BackupName(b.upgrade.runner.Host)})
-		}
-		return done, nil
+		return done, err
 	})
 	return wait.Detached(ctx, StepBackup, err)
 }
 
-// tryOnce returns false when another apply is at work, or was faster.
+// tryOnce returns false when another apply may be about to give its file a name, or was
+// faster.
 func (b *backupStep) tryOnce(ctx context.Context) (done bool, err error) {
-	var file backup.FileState // looked at first: a container tells of a file that was there before
-	if b.upgrade.o.Backup != nil {
-		file = backup.Look(b.upgrade.o.Backup.File)
-	}
-	old, found, err := b.upgrade.runner.FindNamed(ctx, cluster.BackupName(b.upgrade.runner.Host))
-	if err != nil {
-		return false, err
-	}
+	file := backup.Look(b.upgrade.o.Backup.File) // looked at first: a container tells of a file that was there before
 	records, err := b.upgrade.runner.Backups(ctx)
 	if err != nil {
 		return false, err
 	}
-	if b.removing.Seen(found && old.Status == cluster.StateRemoving) {
-		return false, &runner.BlockedError{Container: old.Name, Status: old.Status}
-	}
-	busy := found && (old.Running() || old.Status == cluster.StateRemoving)
-	if !busy && b.upgrade.o.Backup == nil {
-		return true, nil
-	}
-	if found && !file.Exists { // another apply may be about to start it, or to give its file a name
-		busy = b.starting.MayBe(old.ID+old.Status) || busy
-	}
 	for _, record := range records {
-		if !file.Exists {
-			busy = b.starting.MayBe(record.ID) || busy
+		if !file.Exists && b.naming.MayBe(record.ID) {
+			return false, nil
 		}
-	}
-	if !busy { // nor may a bootstrapper that another apply is about to start
-		if busy, err = b.upgradeStarting(ctx); err != nil {
-			return false, err
-		}
-	}
-	if busy {
-		return false, nil
-	}
-	if found {
-		records = append(records, old)
 	}
 	done, err = b.settle(ctx, file, records)
 	return done, wait.Fail(err) // a backup that was broken off is not taken again
 }
 
-// upgradeStarting reports whether a bootstrapper's container is there that another
-// apply may be about to start. A backup gives way to it.
-func (b *backupStep) upgradeStarting(ctx context.Context) (bool, error) {
-	c, found, err := b.upgrade.runner.Find(ctx)
-	return found && b.starting.Is(c), err
-}
-
 // settle keeps or takes the backup. It returns false when another apply was faster,
-// and has to be looked at.
+// and the cluster has to be looked at again.
 func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []runner.Container) (bool, error) {
 	var record backupRecord
 	for _, c := range old {
@@ -197,8 +159,7 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 			return false, err
 		}
 	}
-	b.upgrade.backedUp, err = b.take(ctx)
-	return b.upgrade.backedUp, err
+	return b.take(ctx)
 }
 
 // progress is how far the hop has come.
@@ -209,7 +170,7 @@ func (b *backupStep) progress(ctx context.Context) (p hopProgress, err error) {
 
 func (b *backupStep) progressNow(ctx context.Context) (hopProgress, error) {
 	c, found, err := b.upgrade.runner.Find(ctx)
-	if err == nil && !found { // it was to make room for another one
+	if err == nil && (!found || cluster.IsBackup(c.Labels)) { // it was to make room for another one
 		c, found, err = b.upgrade.runner.FindNamed(ctx, b.upgrade.runner.EarlierName())
 	}
 	if err != nil {
@@ -224,68 +185,86 @@ func (b *backupStep) progressNow(ctx context.Context) (hopProgress, error) {
 	return progressOf(inventory, b.hop, started, c.Running()), nil
 }
 
-// take has the bootstrapper of the version that runs write a backup. It returns
-// false when another apply was faster. Whatever fails, no file is left and no
-// container: a backup changes nothing, so that it may be killed at any moment.
-func (b *backupStep) take(ctx context.Context) (taken bool, err error) {
-	source, node := b.upgrade.o.Images, b.upgrade.bootstrapNode(b.obs)
-	if err := source.BringBootstrapper(ctx, b.upgrade.cluster, b.upgrade.runner.Pace, node, b.hop.From); err != nil {
-		return false, err
-	}
-	spec, err := b.spec(ctx)
-	if err != nil {
-		return false, err
-	}
-	c, err := b.upgrade.runner.Create(ctx, spec)
-	if errdefs.IsConflict(err) {
+// take has the bootstrapper of the version that runs write a backup, as a task like a
+// hop, a join or a removal. It returns false when another apply was faster.
+func (b *backupStep) take(ctx context.Context) (bool, error) {
+	_, err := b.upgrade.runner.Perform(ctx, runner.Task{
+		Step: StepBackup, Name: "backup of " + b.hop.From.String(),
+		Spec: b.spec,
+		Owns: func(runner.Container) bool { return false }, // of one that another run began nobody has what it wrote
+		Conflict: func(c runner.Container) error {
+			if cluster.IsUpgrade(c.Labels) {
+				return errLost
+			}
+			return b.upgrade.conflict(b.hop, c)
+		},
+		StillNeeded: b.stillNeeded,
+		Run:         b.write,
+	})
+	if errors.Is(err, errLost) {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	// From here on the container's name keeps other applies out.
-	defer func() {
-		if !taken {
-			err = errors.Join(err, b.upgrade.runner.Discard(ctx, c))
-		}
-	}()
-	if starts, err := b.upgradeStarting(ctx); err != nil || starts {
+	return b.upgrade.backedUp, err
+}
+
+// stillNeeded reports whether the backup is still to be taken, and can be: the hop is
+// not begun, and no other apply has taken one meanwhile.
+func (b *backupStep) stillNeeded(ctx context.Context, _ bool) (bool, error) {
+	records, err := b.upgrade.runner.Backups(ctx)
+	if err != nil || len(records) > 0 {
 		return false, err
 	}
 	if progress, err := b.progress(ctx); err != nil || progress != hopNotBegun {
 		return false, err
 	}
-	if _, err := b.upgrade.stillNeeded(ctx, b.hop, true); err != nil {
-		return false, err
-	}
+	_, err = b.upgrade.stillNeeded(ctx, b.hop, true)
+	return true, err
+}
+
+// write has the container write the backup to the file. Whatever fails, no file is left
+// and no container: a backup changes nothing, so that it may be killed at any moment.
+func (b *backupStep) write(ctx context.Context, c runner.Container) (err error) {
+	defer func() {
+		if !b.upgrade.backedUp {
+			err = errors.Join(err, b.upgrade.runner.Discard(ctx, c))
+		}
+	}()
 	name := b.upgrade.o.Backup.File
-	out, err := backup.Create(name, cluster.FileName(b.upgrade.runner.Host), c.ID)
+	out, err := backup.Create(name, cluster.FileName(b.upgrade.runner.Host), c.Labels[cluster.LabelNonce])
 	if err != nil {
-		return false, &BackupError{File: name, Cause: err}
+		return &BackupError{File: name, Cause: err}
 	}
 	defer out.Drop()
-	if err := b.write(ctx, c, out); err != nil {
-		return false, err
+	if err := b.stream(ctx, c, out); err != nil {
+		return err
 	}
 	sum, err := out.Finish()
 	if err != nil {
-		return false, &BackupError{File: name, Cause: err}
+		return &BackupError{File: name, Cause: err}
 	}
 	// First the record: a file without one would be anybody's.
 	renamed, err := b.upgrade.runner.Rename(ctx, c, cluster.BackupRecordName(b.upgrade.runner.Host, sum))
-	if err != nil || !renamed { // another apply took it for a left-over
-		return false, err
+	if err != nil {
+		return err
+	}
+	if !renamed { // another apply took it for a left-over
+		return errLost
 	}
 	if err := out.Keep(); errors.Is(err, fs.ErrExist) {
-		return false, &BackupError{File: name, Exists: true}
+		return &BackupError{File: name, Exists: true}
 	} else if err != nil {
-		return false, &BackupError{File: name, Cause: err}
+		return &BackupError{File: name, Cause: err}
 	}
+	b.upgrade.backedUp = true
 	tflog.Info(ctx, "Backup is taken", map[string]any{"file": name, "bytes": out.Size, "version": b.hop.From.String()})
-	return true, nil
+	return nil
 }
 
 func (b *backupStep) spec(ctx context.Context) (ucp.CreateSpec, error) {
+	err := b.upgrade.o.Images.BringBootstrapper(ctx, b.upgrade.cluster, b.upgrade.runner.Pace, b.upgrade.bootstrapNode(b.obs), b.hop.From)
+	if err != nil {
+		return ucp.CreateSpec{}, wait.Fail(err)
+	}
 	login, err := b.upgrade.runner.Login(ctx)
 	if err != nil {
 		return ucp.CreateSpec{}, err
@@ -293,7 +272,7 @@ func (b *backupStep) spec(ctx context.Context) (ucp.CreateSpec, error) {
 	replica, _ := b.obs.ExistingReplica(b.upgrade.o.ExistingReplicaID)
 	args, env := bootstrap.BackupCommand(bootstrap.BackupOptions{ExistingReplicaID: replica.ID, UCP: login})
 	return ucp.CreateSpec{
-		Name: cluster.BackupName(b.upgrade.runner.Host), Image: b.upgrade.o.Images.Bootstrapper(b.hop.From), Args: args, Env: env, Node: replica.Node,
+		Image: b.upgrade.o.Images.Bootstrapper(b.hop.From), Args: args, Env: env, Node: replica.Node,
 		Labels: map[string]string{
 			cluster.LabelCommand: cluster.CommandBackup,
 			cluster.LabelFrom:    b.hop.From.String(), cluster.LabelTo: b.upgrade.o.Target.String(), cluster.LabelBackup: backup.Absolute(b.upgrade.o.Backup.File),
@@ -302,16 +281,16 @@ func (b *backupStep) spec(ctx context.Context) (ucp.CreateSpec, error) {
 	}, nil
 }
 
-// write starts the container and writes what it writes to the file. What comes is
+// stream starts the container and writes what it writes to the file. What comes is
 // read as an archive at the same time, and its end is believed only together with
 // the container's.
-func (b *backupStep) write(ctx context.Context, c runner.Container, out *backup.File) error {
+func (b *backupStep) stream(ctx context.Context, c runner.Container, out *backup.File) error {
 	attached, err := c.Attach(ctx)
 	if err != nil {
 		return err
 	}
 	defer attached.Close()
-	if err := c.Start(ctx); err != nil {
+	if err := b.upgrade.runner.Start(ctx, c); err != nil {
 		return err
 	}
 	tflog.Info(ctx, "Backup is being taken", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "file": out.Target})
@@ -440,5 +419,5 @@ func (r *run) tidyBackup(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.removeEnded(ctx, cluster.BackupName(r.runner.Host))
+	return nil
 }

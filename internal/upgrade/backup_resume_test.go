@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // TestBackupIsKept stops a run after its backup, before and between its hops. The
@@ -134,16 +136,16 @@ func TestBackupOfAKilledRun(t *testing.T) {
 			args, env := bootstrap.BackupCommand(bootstrap.BackupOptions{ExistingReplicaID: sim.ReplicaIDs()[0], UCP: c.Login})
 			sim.AddImage("docker/dtr:2.5.6")
 			left := clustertest.Must[runner.Container](t)(killed.runner.Create(t.Context(), ucp.CreateSpec{
-				Name: cluster.BackupName(killed.runner.Host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.bootstrapNode(obs),
+				Name: killed.runner.ContainerName(), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.bootstrapNode(obs),
 				Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup, cluster.LabelFrom: "2.5.6", cluster.LabelTo: "2.6.15", cluster.LabelBackup: o.Backup.File},
 			}))
-			half := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, cluster.FileName(killed.runner.Host), left.ID))
+			half := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, cluster.FileName(killed.runner.Host), left.Labels[cluster.LabelNonce]))
 			_, _ = half.Write([]byte("dtr-backup-v2.5.6"))
 			_ = half.Close()
 			release := func() {}
 			if state != "created" {
 				release = sim.Hold(simulator.BackupHalfway)
-				if err := left.Start(t.Context()); err != nil {
+				if err := killed.runner.Start(t.Context(), left); err != nil {
 					t.Fatal(err)
 				}
 				<-sim.Reached(simulator.BackupHalfway)
@@ -160,7 +162,7 @@ func TestBackupOfAKilledRun(t *testing.T) {
 				select {
 				case err := <-done:
 					t.Fatalf("the run did not wait for the backup at work: %v", err)
-				case <-clustertest.Requested(t, sim, 3, "/containers/"+cluster.BackupName(killed.runner.Host)+"/json"):
+				case <-clustertest.Requested(t, sim, 3, "/containers/"+killed.runner.ContainerName()+"/json"):
 				}
 				release()
 			}
@@ -221,6 +223,42 @@ func TestTwoRunsTakeOneBackup(t *testing.T) {
 	}
 }
 
+// TestUpgradeWaitsForTheBackupOfAnotherApply has an apply that takes no backup itself
+// find one at work: the two never run side by side, and a wait that ends says what for.
+func TestUpgradeWaitsForTheBackupOfAnotherApply(t *testing.T) {
+	t.Parallel()
+	sim, c := small(t, "2.5.6")
+	o := backingUp(t, "2.6.15")
+	release := sim.Hold(simulator.BackupHalfway)
+	backed := make(chan error, 1)
+	go func() { _, err := Run(t.Context(), c, o); backed <- err }()
+	<-sim.Reached(simulator.BackupHalfway)
+
+	r, obs, plan := looked(t, c, to("2.6.15"))
+	ctx, cancel := context.WithCancel(t.Context())
+	sim.ResetRequests()
+	asked := clustertest.Requested(t, sim, 3, "/containers/"+r.runner.ContainerName()+"/json")
+	upgraded := make(chan error, 1)
+	go func() { upgraded <- r.upgrade(ctx, obs, plan.next()) }()
+	select {
+	case <-asked:
+	case err := <-upgraded:
+		t.Fatalf("the upgrade did not wait: %v", err)
+	}
+	cancel()
+	if detached := clustertest.AsError[*wait.DetachedError](t, <-upgraded); !strings.Contains(strings.Join(detached.Seen, "\n"), "running (a backup is written to "+o.Backup.File+")") {
+		t.Errorf("got %q, want it to say who holds the lock", detached.Seen)
+	}
+	if n := sim.BootstrapperRuns(); n > 0 {
+		t.Errorf("%d bootstrapper runs beside the backup", n)
+	}
+	release()
+	if err := <-backed; err != nil {
+		t.Fatal(err)
+	}
+	wantBackup(t, o.Backup.File, "2.5.6")
+}
+
 // TestBackupOfAnUpgradeThatAnotherRunBegan has another run begin the upgrade, and
 // fail before it has touched anything, while this one is about to take its backup.
 func TestBackupOfAnUpgradeThatAnotherRunBegan(t *testing.T) {
@@ -273,15 +311,15 @@ func TestBackupThatCannotBeWritten(t *testing.T) {
 	args, env := bootstrap.BackupCommand(bootstrap.BackupOptions{ExistingReplicaID: sim.ReplicaIDs()[0], UCP: c.Login})
 	sim.AddImage("docker/dtr:2.5.6")
 	made := clustertest.Must[runner.Container](t)(r.runner.Create(t.Context(), ucp.CreateSpec{
-		Name: cluster.BackupName(r.runner.Host), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: r.bootstrapNode(obs),
+		Name: r.runner.ContainerName(), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: r.bootstrapNode(obs),
 		Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup},
 	}))
-	out := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, "test", made.ID))
+	out := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, "test", "nonce"))
 	defer out.Drop()
 	writable := out.File
 	defer writable.Close()
 	out.File = clustertest.Must[*os.File](t)(os.Open(writable.Name()))
-	err := r.backupStep(obs, plan.next()).write(t.Context(), made, out)
+	err := r.backupStep(obs, plan.next()).stream(t.Context(), made, out)
 	if failed := clustertest.AsError[*BackupError](t, err); out.WriteErr == nil || !errors.Is(failed.Cause, out.WriteErr) {
 		t.Errorf("cause %v, want %v", failed.Cause, out.WriteErr)
 	}

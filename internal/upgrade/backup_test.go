@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,14 +36,7 @@ func small(t *testing.T, version string) (*simulator.Cluster, cluster.Cluster) {
 }
 
 // backups counts the backups that were begun.
-func backups(sim *simulator.Cluster) (n int) {
-	for _, r := range sim.Requests() {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.Path, "/create") && strings.Contains(r.Query, "name=dtr-backup-") {
-			n++
-		}
-	}
-	return n
-}
+func backups(sim *simulator.Cluster) int { return sim.Runs(cluster.CommandBackup) }
 
 // wantBackup fails unless the file is a whole backup of the version, and the only
 // thing in its directory.
@@ -77,7 +69,7 @@ func wantFiles(t *testing.T, name string, want ...string) {
 func wantNoBackupContainer(t *testing.T, sim *simulator.Cluster) {
 	t.Helper()
 	for _, c := range sim.Containers() {
-		if strings.HasPrefix(c.Name, "dtr-backup-") {
+		if len(c.Args) > 0 && c.Args[0] == cluster.CommandBackup {
 			t.Errorf("container %s (%s) is left over", c.Name, c.State)
 		}
 	}
@@ -95,15 +87,21 @@ func TestRunTakesABackup(t *testing.T) {
 			o := backingUp(t, "2.7.8", "2.6.15")
 			sim.At(simulator.BackupStarted, func() {
 				clustertest.WantAt(t, sim, "2.5.6")
+				tasks := 0
 				for _, c := range sim.Containers() {
-					switch {
-					case strings.HasPrefix(c.Name, "dtr-upgrade-"):
-						t.Error("the upgrade is begun before the backup is taken")
-					case strings.HasPrefix(c.Name, "dtr-backup-"):
-						if c.Image != "docker/dtr:2.5.6" || strings.Contains(strings.Join(c.Args, " "), sim.Password()) || !slices.Contains(c.Args, sim.ReplicaIDs()[0]) {
-							t.Errorf("the backup runs %s with %v", c.Image, c.Args)
-						}
+					if c.Labels[cluster.LabelCluster] == "" {
+						continue
 					}
+					if tasks++; !strings.HasPrefix(c.Name, "dtr-upgrade-") { // the one lock of all tasks
+						t.Errorf("the backup's container is %s", c.Name)
+					}
+					wantFiles(t, o.Backup.File, ".dtr-backup.tar."+strings.TrimPrefix(c.Name, "dtr-upgrade-")+"."+c.Labels[cluster.LabelNonce]+".partial")
+					if c.Args[0] != cluster.CommandBackup || c.Image != "docker/dtr:2.5.6" || strings.Contains(strings.Join(c.Args, " "), sim.Password()) || !slices.Contains(c.Args, sim.ReplicaIDs()[0]) {
+						t.Errorf("the backup runs %s with %v", c.Image, c.Args)
+					}
+				}
+				if tasks != 1 {
+					t.Errorf("%d containers of tasks", tasks)
 				}
 			})
 			sim.At(simulator.BootstrapperStarted, func() { wantBackup(t, o.Backup.File, "2.5.6") })
@@ -164,7 +162,7 @@ func TestBackupFails(t *testing.T) {
 			}
 			if tt.at != nil {
 				inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
-				sim.At(simulator.BackupHalfway, sync.OnceFunc(func() { tt.at(sim, cluster.BackupName(inventory.Host)) }))
+				sim.At(simulator.BackupHalfway, sync.OnceFunc(func() { tt.at(sim, cluster.ContainerName(inventory.Host)) }))
 			}
 			_, err := runUpgrade(t, c, o)
 			if failure := clustertest.AsError[*BackupError](t, err); !strings.Contains(failure.Error()+" "+text(failure.Cause), tt.says) {

@@ -60,7 +60,7 @@ func (p backupChecks) triedWithoutBackup() bool {
 }
 
 func (p backupChecks) record() backupRecord {
-	container, _ := p.obs.BackupContainer()
+	container, _ := p.obs.BackupRecord()
 	return recordOf(container.Name, container.Labels, p.obs.Host)
 }
 

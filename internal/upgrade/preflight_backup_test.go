@@ -43,7 +43,7 @@ func TestWhichFileABackupContainerWrote(t *testing.T) {
 		if got := recordOf(named, tt.labels, clustertest.Host).wrote(tt.file, "/b.tar", clustertest.Version(tt.now)); got != tt.want {
 			t.Errorf("%s: got %t", name, got)
 		}
-		unfinished := recordOf(cluster.BackupName(clustertest.Host), tt.labels, clustertest.Host)
+		unfinished := recordOf(cluster.ContainerName(clustertest.Host), tt.labels, clustertest.Host)
 		if unfinished.wrote(tt.file, "/b.tar", clustertest.Version(tt.now)) {
 			t.Errorf("%s: a container that has written no backup yet counts", name)
 		}
@@ -114,7 +114,7 @@ func TestPreflightOfABackup(t *testing.T) {
 // work like any other.
 func TestPreflightOfARunningBackup(t *testing.T) {
 	t.Parallel()
-	ours := ucp.Container{Name: "worker1/" + cluster.BackupName(clustertest.Host), Image: "docker/dtr:2.5.6", State: "running", Labels: map[string]string{cluster.LabelCluster: clustertest.Host}}
+	ours := ucp.Container{Name: "worker1/" + cluster.ContainerName(clustertest.Host), Image: "docker/dtr:2.5.6", State: "running", Labels: map[string]string{cluster.LabelCluster: clustertest.Host, cluster.LabelCommand: cluster.CommandBackup, cluster.LabelBackup: "b.tar"}}
 	phase2 := ucp.Container{Name: "worker1/" + cluster.Phase2Name, Image: "docker/dtr:2.5.6", State: "running"}
 	foreign := ucp.Container{Name: "worker1/eager_turing", Image: "docker/dtr:2.5.6", State: "running"}
 	for name, tt := range map[string]struct {

@@ -12,11 +12,13 @@ import (
 )
 
 // checkUnfinished says what the apply does besides the hops that are still to be begun: it
-// goes on with a rollout, makes containers that are missing, or has a migration done.
+// goes on with a rollout, makes containers that are missing, has a migration done, or waits
+// for a backup or tidies up after one.
 func checkUnfinished(p *checks) {
 	if p.stage.applying || !p.Due() {
 		return
 	}
+	p.backup()
 	hop := p.next()
 	ours, found := p.obs.UpgradeContainer()
 	found = found && isForHop(ours.Labels, hop)
@@ -34,6 +36,31 @@ func checkUnfinished(p *checks) {
 	if p.Resume != nil && len(hop.MigrationJobs) > 0 {
 		p.unfinishedMigration(hop)
 	}
+}
+
+// backup says that another apply takes a backup, or that one was broken off.
+func (p *checks) backup() {
+	c, found := p.obs.BackupContainer()
+	if !found {
+		return
+	}
+	f := preflight.Finding{
+		Check:   preflight.Unfinished,
+		Summary: "A backup was broken off",
+		Seen:    fmt.Sprintf("Container: %s\nStatus: %s\nIt was to write %s.", c.Name, c.State, c.Labels[cluster.LabelBackup]),
+		Todo:    "The apply removes the container",
+	}
+	switch {
+	case c.Running():
+		f.Summary = "A backup of the cluster is being taken"
+		f.Seen = fmt.Sprintf("Container: %s\nIt writes %s.", c.Name, c.Labels[cluster.LabelBackup])
+		f.Todo = "The apply waits for its end. If the apply that began it was killed, nothing is kept of it."
+	case p.o.Backup == nil:
+		f.Todo += "."
+	default:
+		f.Todo += ", and takes a backup of its own."
+	}
+	p.find(f)
 }
 
 // rollout says how far a rollout is that the apply goes on with. The container is the

@@ -191,14 +191,26 @@ func TestBackupStandsBackForReplicas(t *testing.T) {
 			Name: late.runner.ContainerName(), Image: "docker/dtr:2.6.8", Args: []string{"join", "--replica-id", "0123456789ab", "--ucp-node", "worker4"},
 			Labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: "0123456789ab", cluster.LabelNode: "worker4"},
 		}))
-		step := late.backupStep(obs, plan.next())
-		if taken, err := step.take(t.Context()); taken || err != nil {
-			t.Errorf("taken %t, error %v", taken, err)
+		late.runner.Pace.Consistent = time.Minute // for which it may be about to start
+		ctx, cancel := context.WithCancel(t.Context())
+		asked := clustertest.Requested(t, sim, 3, "/containers/"+late.runner.ContainerName()+"/json")
+		taken := make(chan error, 1)
+		go func() { taken <- late.backupStep(obs, plan.next()).run(ctx) }()
+		select {
+		case <-asked:
+		case err := <-taken:
+			t.Fatalf("the backup did not wait: %v", err)
+		}
+		cancel()
+		err := <-taken
+		if detached := clustertest.AsError[*wait.DetachedError](t, err); !strings.Contains(strings.Join(detached.Seen, "\n"), "created (replica 0123456789ab joins on node worker4)") {
+			t.Errorf("got %q, want it to say who holds the lock", detached.Seen)
 		}
 		wantFiles(t, o.Backup.File)
 		wantNoBackupContainer(t, sim)
-		// Whoever made it was killed: it stays as it is.
-		if err := wait.Until(clustertest.Limited(t), late.runner.Pace, step.take); err != nil {
+		// Whoever made it was killed.
+		late.runner.Pace = clustertest.Pace
+		if err := late.backupStep(obs, plan.next()).run(clustertest.Limited(t)); err != nil {
 			t.Error(err)
 		}
 		wantBackup(t, o.Backup.File, "2.6.8")
@@ -215,7 +227,7 @@ func TestJoinWaitsForABackupThatIsAboutToStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	made := clustertest.Must[runner.Container](t)(other.runner.Create(t.Context(), ucp.CreateSpec{
-		Name: cluster.BackupName(other.runner.Host), Image: "docker/dtr:2.6.8", Args: []string{"backup"}, Node: other.bootstrapNode(obs),
+		Name: other.runner.ContainerName(), Image: "docker/dtr:2.6.8", Args: []string{"backup"}, Node: other.bootstrapNode(obs),
 		Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup, cluster.LabelFrom: "2.6.8", cluster.LabelTo: "2.6.9", cluster.LabelBackup: "b.tar"},
 	}))
 	patient := joining

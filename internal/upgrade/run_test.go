@@ -508,7 +508,6 @@ func TestRunOutlastsOutagesBesideItsWaits(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ method, path string }{
 		"bootstrapper looked for": {http.MethodGet, "/containers/dtr-upgrade-*/json"},
-		"backup looked for":       {http.MethodGet, "/containers/dtr-backup-*/json"},
 		"containers removed":      {http.MethodDelete, "/containers/*"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,11 +32,12 @@ func TestBackupContainerStuckInRemoval(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	spec.Name = r.runner.ContainerName()
 	if _, err := r.runner.Create(t.Context(), spec); err != nil {
 		t.Fatal(err)
 	}
 	sim.Inject(simulator.Fault{
-		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/dtr-backup-*/json",
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/dtr-upgrade-*/json",
 		Rewrite: func(status int, body []byte) (int, []byte) {
 			return status, []byte(strings.ReplaceAll(string(body), `"created"`, `"removing"`))
 		},

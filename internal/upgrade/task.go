@@ -41,15 +41,10 @@ func (r *run) upgraded(hop transition.Hop) func(context.Context) (bool, error) {
 func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop) error {
 	_, err := r.runner.Perform(ctx, runner.Task{
 		Step: stepUpgrade, Name: hopName(hop),
-		Spec: func(ctx context.Context) (ucp.CreateSpec, error) { return r.upgradeSpec(ctx, obs, hop) },
-		Owns: func(c runner.Container) bool { return isForHop(c.Labels, hop) },
-		Keep: func(c runner.Container) bool { return isForHop(c.Labels, hop) && migration.TellsOfBefore(c.Labels) },
-		Conflict: func(c runner.Container) error {
-			if !c.Running() {
-				return nil
-			}
-			return &ClusterChangedError{Hop: hop, Bootstrapper: cluster.Purpose(c.Labels)}
-		},
+		Spec:     func(ctx context.Context) (ucp.CreateSpec, error) { return r.upgradeSpec(ctx, obs, hop) },
+		Owns:     func(c runner.Container) bool { return isForHop(c.Labels, hop) },
+		Keep:     func(c runner.Container) bool { return isForHop(c.Labels, hop) && migration.TellsOfBefore(c.Labels) },
+		Conflict: func(c runner.Container) error { return r.conflict(hop, c) },
 		BeforeStart: func(ctx context.Context) error {
 			if err := r.migrations.Await(ctx, &obs.Seen, hop); err != nil { // DTR may have started one since
 				return err
@@ -65,6 +60,15 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 		},
 	})
 	return err
+}
+
+// conflict is the error of another task that is at work where a hop was to be begun. A
+// backup is waited for.
+func (r *run) conflict(hop transition.Hop, c runner.Container) error {
+	if !c.Running() || cluster.IsBackup(c.Labels) {
+		return nil
+	}
+	return &ClusterChangedError{Hop: hop, Bootstrapper: cluster.Purpose(c.Labels)}
 }
 
 func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.Hop) (ucp.CreateSpec, error) {

@@ -26,6 +26,13 @@ func TestPreflightSaysWhatIsUnfinished(t *testing.T) {
 			o.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer(from, "2.6.15", state)}
 		}
 	}
+	backupLeft := func(state string) func(*Observation) {
+		return func(o *Observation) {
+			o.Bootstrappers = []ucp.Container{{Name: "worker1/" + name, Image: "docker/dtr:2.5.6", State: state, Labels: map[string]string{
+				cluster.LabelCluster: clustertest.Host, cluster.LabelCommand: cluster.CommandBackup, cluster.LabelBackup: "/b.tar",
+			}}}
+		}
+	}
 	for title, tt := range map[string]struct {
 		replicas []string
 		change   func(*Observation)
@@ -69,6 +76,14 @@ func TestPreflightSaysWhatIsUnfinished(t *testing.T) {
 		"a migration that left no trace": {
 			replicas: []string{"2.6.15"}, change: func(o *Observation) { o.Features.OnlineGCEnabled = false },
 			summary: "The migration to 2.6 is waited for", seen: "The cluster runs 2.6.15, and DTR lists no job " + migration.MetadataStore + ".",
+		},
+		"a backup at work": {
+			replicas: []string{"2.5.6"}, change: backupLeft("running"),
+			summary: "A backup of the cluster is being taken", seen: "Container: worker1/" + name + "\nIt writes /b.tar.",
+		},
+		"a backup that was broken off": {
+			replicas: []string{"2.5.6"}, change: backupLeft("exited"),
+			summary: "A backup was broken off", seen: "Container: worker1/" + name + "\nStatus: exited\nIt was to write /b.tar.",
 		},
 	} {
 		t.Run(title, func(t *testing.T) {

@@ -30,6 +30,7 @@ type Event struct {
 	Action          string // "create", "start", "die", "destroy", ...
 	Node, ID, Name  string
 	Image, ExitCode string
+	Command         string // that the provider's label names, "" of an upgrade
 	At              time.Time
 }
 
@@ -186,6 +187,7 @@ func (w *watch) happened(n *Node, m events.Message) {
 	e := Event{
 		Action: string(m.Action), Node: n.Name, ID: m.Actor.ID, Name: about["name"],
 		Image: about["image"], ExitCode: about["exitCode"], At: time.Unix(0, m.TimeNano),
+		Command: about["com.github.dtr-upgrade.command"],
 	}
 	w.mu.Lock()
 	if !e.At.Before(w.watched) { // an engine tells a little late
