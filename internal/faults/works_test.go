@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
@@ -24,6 +25,7 @@ type work struct {
 	run     func(context.Context, cluster.Cluster, *scene, wait.Pace) (claim, error)
 	want    want
 	once    bool     // it is not asked for again once it succeeded
+	fails   string   // the beginning of the requests for whose lost answer it may fail; "" is none
 	goes    []string // how the cluster can go wrong, see circumstances
 }
 
@@ -71,7 +73,8 @@ var works = []work{
 			o.Backup = &upgrade.Backup{File: s.file}
 			return runUpgrade(ctx, c, o)
 		},
-		want: want{target: "2.6.15", members: 1, runs: map[string]int{"upgrade": 1}, backup: "2.6.8"},
+		want:  want{target: "2.6.15", members: 1, runs: map[string]int{"upgrade": 1}, backup: "2.6.8"},
+		fails: "/containers/*/start", // of the backup, which is taken anew
 	},
 	{
 		name: "join", once: true, options: simulator.Options{Version: "2.6.8", Replicas: 3, Workers: 5}, goes: bootstrapperGoes,
@@ -102,7 +105,13 @@ var works = []work{
 		prepare: func(s *scene) { s.sim.AddCacheContainer("dtr-cache", cacheBefore, "worker1") },
 		run:     caching(contentcache.Options{Container: "dtr-cache"}),
 		want:    want{target: "2.6.15", members: 1, cache: true},
+		fails:   "/containers/", // the container from before is put back
 	},
+}
+
+// mayFail reports whether the work may fail for a lost answer.
+func (w work) mayFail(s step) bool {
+	return w.fails != "" && strings.HasPrefix(s.path, w.fails)
 }
 
 func upgradeOptions(pace wait.Pace, target string, via ...string) upgrade.Options {
