@@ -128,7 +128,7 @@ func half(status int, body []byte) (int, []byte) {
 
 var (
 	version = regexp.MustCompile(`^/v1\.\d+/`)
-	changes = regexp.MustCompile(`^[0-9a-z]{12,}$|^[0-9a-f]{8}-[0-9a-f-]+$|dtr-upgrade|dtr-backup`) // from one run to the next
+	changes = regexp.MustCompile(`^[0-9a-z]{12,}$|^[0-9a-f]{8}-[0-9a-f-]+$|dtr-(upgrade|backup|migration)`) // from one run to the next
 )
 
 const listPath = "/containers/json"
