@@ -198,6 +198,7 @@ func (b *backupStep) take(ctx context.Context) (bool, error) {
 			}
 			return b.upgrade.conflict(b.hop, c)
 		},
+		CheckImage:  b.upgrade.checkImage(b.obs, b.hop.From),
 		StillNeeded: b.stillNeeded,
 		Run:         b.write,
 	})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
@@ -53,6 +54,13 @@ func (r *run) bringImages(ctx context.Context, obs *Observation, hop transition.
 func (r *run) bootstrapNode(obs *Observation) string {
 	replica, _ := obs.ExistingReplica(r.o.ExistingReplicaID)
 	return r.cluster.BootstrapNode(replica)
+}
+
+// checkImage looks at the image of a container of the bootstrapper of a version.
+func (r *run) checkImage(obs *Observation, version *semver.Version) func(context.Context, runner.Container) error {
+	return func(ctx context.Context, c runner.Container) error {
+		return r.o.Images.CheckContainer(ctx, r.cluster, c.ID, r.bootstrapNode(obs), version)
+	}
 }
 
 // checkArchives reads the archives of all hops whose images are not all there yet:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -371,36 +372,44 @@ func TestRunRefusesAnotherDigestOnTheNode(t *testing.T) {
 // check of the digest and the container that is made by the tag.
 func TestRunRefusesAnImageThatIsMoved(t *testing.T) {
 	t.Parallel()
-	sim, c := clustertest.Start(t, "2.5.6")
 	const (
-		image    = "mirantis/dtr:2.6.15"
 		good     = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 		tampered = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
 	)
-	sim.SetDigest(image, good)
-	moved := sim.Inject(simulator.Fault{Matches: func(r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, "/containers/create") {
-			for _, node := range []string{"worker1", "worker2", "worker3"} {
-				sim.TagImage(node, image, tampered)
+	for name, version := range map[string]string{"of the hop": "2.6.15", "of the backup": "2.5.6"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			image := bootstrap.Image("", clustertest.Version(version))
+			sim.AddImage(image)
+			sim.SetDigest(image, good)
+			tag := func(digest string) {
+				for _, node := range []string{"worker1", "worker2", "worker3"} {
+					sim.TagImage(node, image, digest)
+				}
 			}
-		}
-		return false
-	}})
-	o := to("2.6.15")
-	o.Images.Digests = map[string]string{"2.6.15": good}
-	_, err := runUpgrade(t, c, o)
-	failure := clustertest.AsError[*images.DigestError](t, err)
-	if !slices.Equal(failure.Got, []string{tampered}) || failure.Node != "worker1" {
-		t.Errorf("got digests %v on %s", failure.Got, failure.Node)
-	}
-	clustertest.WantNoBootstrapper(t, sim)
-	clustertest.WantAt(t, sim, "2.5.6")
-	moved()
-	for _, node := range []string{"worker1", "worker2", "worker3"} {
-		sim.TagImage(node, image, good)
-	}
-	if _, err := runUpgrade(t, c, o); err != nil {
-		t.Fatal(err)
+			stop := sim.Inject(simulator.Fault{Matches: func(r *http.Request) bool {
+				if strings.HasSuffix(r.URL.Path, "/containers/create") {
+					tag(tampered)
+				}
+				return false
+			}})
+			o := to("2.6.15")
+			o.Backup = &Backup{File: filepath.Join(t.TempDir(), "backup.tar")}
+			o.Images.Digests = map[string]string{version: good}
+			_, err := runUpgrade(t, c, o)
+			failure := clustertest.AsError[*images.DigestError](t, err)
+			if !slices.Equal(failure.Got, []string{tampered}) || failure.Node != "worker1" {
+				t.Errorf("got digests %v on %s", failure.Got, failure.Node)
+			}
+			clustertest.WantNoBootstrapper(t, sim)
+			clustertest.WantAt(t, sim, "2.5.6")
+			stop()
+			tag(good)
+			if _, err := runUpgrade(t, c, o); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

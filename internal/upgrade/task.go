@@ -51,9 +51,7 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 			}
 			return r.checkWindowBeforeStart(ctx, hop)
 		},
-		CheckImage: func(ctx context.Context, c runner.Container) error {
-			return r.o.Images.CheckContainer(ctx, r.cluster, c.ID, r.bootstrapNode(obs), hop.To)
-		},
+		CheckImage:  r.checkImage(obs, hop.To),
 		StillNeeded: func(ctx context.Context, retry bool) (bool, error) { return r.stillNeeded(ctx, hop, retry) },
 		Problems: func(c runner.Container, i *cluster.Inventory) []cluster.Problem {
 			return i.Problems(cluster.LabelledVersion(c.Labels, cluster.LabelTo))
