@@ -13,8 +13,8 @@ import (
 	"regexp"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
@@ -92,7 +92,7 @@ func (c *counter) Read(p []byte) (int, error) {
 func CheckVersion(ctx context.Context, named, version *semver.Version) error {
 	switch {
 	case named == nil:
-		tflog.Warn(ctx, "The backup does not name the version that it is of", map[string]any{"expected": version.String()})
+		log.Warn(ctx, "The backup does not name the version that it is of", map[string]any{"expected": version.String()})
 	case !named.Equal(version):
 		return fmt.Errorf("it is a backup of %s, and the cluster runs %s", named, version)
 	}

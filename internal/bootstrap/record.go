@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-logfmt/logfmt"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Record is one line of the bootstrapper's output.
@@ -42,13 +44,13 @@ func (r Record) text() string {
 
 // ParseRecord reads one line: a record of logrus's text format, which the
 // bootstrapper writes because it never has a terminal, or anything else, which is
-// all message. The texts are valid UTF-8, whatever the line is.
+// all message. The texts can be shown, whatever the line is.
 func ParseRecord(line string) Record {
 	line = plain(strings.ToValidUTF8(strings.TrimRight(line, "\r\n"), "\ufffd"))
 	if r, ok := parseText(line); ok {
 		return r
 	}
-	return Record{Message: line}
+	return Record{Message: scrub.Line(line)}
 }
 
 // escapeSequence is what a terminal takes for a command, a colour for instance; or
@@ -61,6 +63,8 @@ func plain(s string) string {
 	}
 	return escapeSequence.ReplaceAllString(s, "")
 }
+
+func shown(s string) string { return scrub.Line(plain(s)) }
 
 // parseText reads time="..." level=info msg="..." key=value.
 func parseText(line string) (Record, bool) {
@@ -75,16 +79,16 @@ func parseText(line string) (Record, bool) {
 		for _, p := range decode(text) {
 			switch {
 			case p.key == "level" && r.Level == "":
-				r.Level = strings.ToLower(plain(p.value))
+				r.Level = strings.ToLower(shown(p.value))
 			case p.key == "msg" && !hasMessage:
-				r.Message, hasMessage = plain(p.value), true
+				r.Message, hasMessage = shown(p.value), true
 			case p.key == "time" && r.Time.IsZero():
 				r.Time, _ = time.Parse(time.RFC3339Nano, p.value)
 			default:
 				if r.Fields == nil {
 					r.Fields = map[string]string{}
 				}
-				r.Fields[p.key] = plain(p.value)
+				r.Fields[shown(p.key)] = shown(p.value)
 			}
 		}
 		// What follows the message may be damaged; the message counts all the same.

@@ -53,7 +53,7 @@ func TestParseRecord(t *testing.T) {
 		},
 		{
 			"quotes and line ends in the message", `time="2018-04-21T09:45:01Z" level=error msg="Failed:\n\t\"dtr-ol\" \\ not found"`,
-			Record{Time: at, Level: "error", Message: "Failed:\n\t\"dtr-ol\" \\ not found"},
+			Record{Time: at, Level: "error", Message: `Failed:\n` + "\t" + `"dtr-ol" \ not found`},
 		},
 		{
 			"equals sign and key in the message", `time="2018-04-21T09:45:01Z" level=info msg="level=fatal msg=no"`,
@@ -70,7 +70,7 @@ func TestParseRecord(t *testing.T) {
 		{
 			"colours in the message", `time="2018-04-21T09:45:01Z" level=info msg="\x1b[31mred\x1b[0m and \\x1b and \a\v\U000e0001." key="\x1b[1mbold\x1b[0m"`,
 			Record{
-				Time: at, Level: "info", Message: "red and \\x1b and \a\v\ufffd.",
+				Time: at, Level: "info", Message: `red and \x1b and \x07\x0b` + "\ufffd.",
 				Fields: map[string]string{"key": "bold"},
 			},
 		},

@@ -33,7 +33,7 @@ func TestScanner(t *testing.T) {
 		{Level: "info", Message: "one"},
 		{Level: "info", Message: "two"},
 		{Message: "three"},
-		{Level: "info", Message: "fo\nur"},
+		{Level: "info", Message: `fo\nur`},
 		{Message: "five"},
 	}
 	for name, r := range map[string]io.Reader{

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
@@ -342,7 +342,7 @@ func (p *Progress) Report(ctx context.Context, inventory *Inventory, target *sem
 			p.reported = map[string]bool{}
 		}
 		p.reported[key] = true
-		tflog.Info(ctx, "Replica runs the target version", map[string]any{
+		log.Info(ctx, "Replica runs the target version", map[string]any{
 			"replica_id": replica.ID, "node": replica.Node, "version": target.String(),
 			"replicas_at_target": arrived, "replicas": len(inventory.Replicas),
 		})

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -169,7 +169,7 @@ func (r *run) updateContainer(ctx context.Context, engine *ucp.Engine) error {
 	if err := engine.RemoveKeepingVolumes(ctx, p.old.ID); err != nil && !errdefs.IsNotFound(err) {
 		return err
 	}
-	tflog.Info(ctx, "Container was replaced", map[string]any{"container": r.o.Container, "node": p.current.Node, "image": image})
+	log.Info(ctx, "Container was replaced", map[string]any{"container": r.o.Container, "node": p.current.Node, "image": image})
 	return nil
 }
 
@@ -180,7 +180,7 @@ func (r *run) swap(ctx context.Context, engine *ucp.Engine, old ucp.Container, i
 		return pair{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	tflog.Info(ctx, "Container is being replaced", map[string]any{"container": r.o.Container, "node": old.Node, "image": image, "image_before": old.Image})
+	log.Info(ctx, "Container is being replaced", map[string]any{"container": r.o.Container, "node": old.Node, "image": image, "image_before": old.Image})
 	if err := rename(ctx, engine, old.ID, r.o.Container+replacedSuffix); err != nil {
 		return pair{}, err
 	}
@@ -280,7 +280,7 @@ func (r *run) undo(ctx context.Context, engine *ucp.Engine, err error) error {
 	if err == nil || errors.As(err, &detached) || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return err
 	}
-	tflog.Warn(ctx, "The old container is put back", map[string]any{"container": r.o.Container, "error": err.Error()})
+	log.Warn(ctx, "The old container is put back", map[string]any{"container": r.o.Container, "error": err.Error()})
 	back := &PutBack{Container: r.o.Container, Err: r.putBack(ctx, engine)}
 	var update *UpdateError
 	var probe *ProbeError

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -168,7 +168,7 @@ func Run(ctx context.Context, c cluster.Cluster, o Options, id string) (*Report,
 	defer cancel()
 	state, lookErr := Look(lookCtx, c, o)
 	if lookErr != nil {
-		tflog.Warn(ctx, "The content cache could not be looked at afterwards", map[string]any{"error": lookErr.Error()})
+		log.Warn(ctx, "The content cache could not be looked at afterwards", map[string]any{"error": lookErr.Error()})
 	}
 	report.State = state
 	return report, err
@@ -235,7 +235,7 @@ func (r *run) outOfStep(ctx context.Context) preflight.Findings {
 	}
 	text, err := r.cluster.DTR.Version(ctx)
 	if err != nil {
-		tflog.Warn(ctx, "DTR's version could not be read", map[string]any{"error": err.Error()})
+		log.Warn(ctx, "DTR's version could not be read", map[string]any{"error": err.Error()})
 		return nil
 	}
 	v, err := transition.ParseWire(text)

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
-
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 )
 
 // CheckName reports whether the registration that is wanted can be made: a
@@ -28,7 +27,7 @@ func CheckName(registered []dtr.ContentCache, o Options, id string) error {
 func (r *run) register(ctx context.Context, all []dtr.ContentCache, ours dtr.ContentCache, registered bool) (id string, err error) {
 	for _, c := range all { // made by a run that was cut short, or by hand
 		if c.Name == r.o.Name && SameHost(c.Host, r.o.Host) {
-			tflog.Info(ctx, "Content cache is registered already", map[string]any{"cache": c.Name, "cache_id": c.ID})
+			log.Info(ctx, "Content cache is registered already", map[string]any{"cache": c.Name, "cache_id": c.ID})
 			id = c.ID
 		}
 	}
@@ -41,13 +40,13 @@ func (r *run) register(ctx context.Context, all []dtr.ContentCache, ours dtr.Con
 			return ours.ID, err
 		}
 		id = added.ID
-		tflog.Info(ctx, "Content cache was registered", map[string]any{"cache": r.o.Name, "cache_id": id})
+		log.Info(ctx, "Content cache was registered", map[string]any{"cache": r.o.Name, "cache_id": id})
 	}
 	if registered {
 		if err := r.cluster.DTR.Caches().Remove(ctx, ours.ID); err != nil {
 			return ours.ID, err
 		}
-		tflog.Info(ctx, "Content cache is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
+		log.Info(ctx, "Content cache is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
 	}
 	return id, nil
 }
@@ -58,7 +57,7 @@ func (r *run) registerAnew(ctx context.Context, ours dtr.ContentCache) (id strin
 	if err := r.cluster.DTR.Caches().Remove(ctx, ours.ID); err != nil {
 		return ours.ID, err
 	}
-	tflog.Info(ctx, "Content cache is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
+	log.Info(ctx, "Content cache is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
 	// Not even an interrupt may come between the two.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()

@@ -8,8 +8,8 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/containerd/errdefs"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -60,7 +60,7 @@ func (r *run) service(ctx context.Context, engine *ucp.Engine) (serviceView, err
 	}
 	nodes, err := engine.Nodes(ctx)
 	if err != nil { // not every user may ask
-		tflog.Debug(ctx, "The nodes could not be listed", map[string]any{"error": err.Error()})
+		log.Debug(ctx, "The nodes could not be listed", map[string]any{"error": err.Error()})
 	}
 	return viewOf(s, tasks, nodes), nil
 }
@@ -187,7 +187,7 @@ func (r *run) updateService(ctx context.Context, engine *ucp.Engine) error {
 			waiting = []string{"service " + s.Name + " is being rolled back"}
 			return false, nil
 		}
-		tflog.Info(ctx, "Service is being updated", map[string]any{"service": s.Name, "image": image, "image_before": s.Image})
+		log.Info(ctx, "Service is being updated", map[string]any{"service": s.Name, "image": image, "image_before": s.Image})
 		if err = engine.Services().SetImage(ctx, s.Service, image); err == nil {
 			return true, nil
 		}
@@ -195,7 +195,7 @@ func (r *run) updateService(ctx context.Context, engine *ucp.Engine) error {
 			return false, wait.Fail(err)
 		}
 		// Also how the engine reports that another client was faster.
-		tflog.Info(ctx, "The service's update was not confirmed; it is looked at again", map[string]any{"service": s.Name, "error": err.Error()})
+		log.Info(ctx, "The service's update was not confirmed; it is looked at again", map[string]any{"service": s.Name, "error": err.Error()})
 		return false, nil
 	})
 	if err != nil {

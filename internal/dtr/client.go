@@ -1,15 +1,18 @@
 // Package dtr is a client of the HTTP API of Docker Trusted Registry 2.x and of its successor, Mirantis Secure Registry.
 // It reads the cluster and starts jobs; it decides nothing.
-// Of this module's packages it may import endpoint alone.
+// Of this module's packages it may import endpoint and scrub alone.
 package dtr
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Config says where a DTR is and who asks.
@@ -24,6 +27,8 @@ type Config struct {
 	InsecureSkipVerify bool
 	UserAgent          string
 	Retry              endpoint.Retry
+	// Secrets are masked in errors and in the log, and the password becomes one of them; nil means no others.
+	Secrets *scrub.Secrets
 }
 
 // Client talks to one DTR. It is safe for concurrent use.
@@ -37,13 +42,15 @@ type Client struct {
 
 // New checks the configuration. It makes no request.
 func New(c Config) (*Client, error) {
+	secrets := cmp.Or(c.Secrets, scrub.NewSecrets())
+	secrets.Add(c.Password)
 	e, err := endpoint.New(endpoint.Config{
 		Service:            "DTR",
 		URL:                c.URL,
 		CACert:             c.CACert,
 		InsecureSkipVerify: c.InsecureSkipVerify,
 		UserAgent:          c.UserAgent,
-		Secrets:            []string{c.Password},
+		Secrets:            secrets,
 		Retry:              c.Retry,
 	})
 	if err != nil {
@@ -52,6 +59,7 @@ func New(c Config) (*Client, error) {
 	client := &Client{endpoint: e}
 	if c.Username != "" {
 		client.authorization = endpoint.Basic(c.Username, c.Password)
+		secrets.Add(strings.TrimPrefix(client.authorization, "Basic "))
 	}
 	return client, nil
 }
@@ -90,7 +98,7 @@ func (c *Client) readVersion(a *endpoint.Answer) (string, error) {
 		return "", c.endpoint.Decode(a, &struct{}{})
 	}
 	var docs apiDocs
-	if err := json.Unmarshal(a.Body, &docs); err != nil || !docs.ofDTR() {
+	if err := c.endpoint.Decode(a, &docs); err != nil || !docs.ofDTR() {
 		return "", notDTR(docsPath+" is not DTR's description of its API", c.endpoint.Unusable(a, errNotDocs))
 	}
 	return docs.Info.Version, nil
@@ -169,12 +177,15 @@ func (c *Client) check(a *endpoint.Answer) *APIError {
 	if a.OK() {
 		return nil
 	}
-	err := &APIError{StatusCode: a.StatusCode, Method: a.Method, Path: a.Path}
+	err := &APIError{StatusCode: a.StatusCode, Method: a.Method, Path: c.endpoint.Secrets().Mask(a.Path)}
 	var body struct {
 		Errors []struct{ Code, Message string } `json:"errors"`
 	}
 	if json.Unmarshal(a.Body, &body) == nil && len(body.Errors) > 0 {
 		err.Code, err.Message = body.Errors[0].Code, c.endpoint.Quote(body.Errors[0].Message)
+		if !isCode(err.Code) { // one that is known says nothing but what it says
+			err.Code = c.endpoint.Quote(err.Code)
+		}
 	}
 	return err
 }

@@ -16,6 +16,14 @@ const (
 	CodeScanningNotReady = "SCANNING_DB_NOT_READY"
 )
 
+func isCode(s string) bool {
+	switch s {
+	case CodeNotAuthenticated, CodeNotAuthorized, CodeNoSuchJob, CodeNoSuchContentCache, CodeScanningNotEnabled, CodeScanningNotReady:
+		return true
+	}
+	return false
+}
+
 // APIError is an answer of DTR, or of something in front of it, that is not a success.
 type APIError struct {
 	StatusCode int

@@ -153,7 +153,7 @@ func (c *Client) JobLogs(ctx context.Context, id string, last int) ([]string, er
 	slices.SortStableFunc(log, func(a, b logLine) int { return cmp.Compare(a.LineNum, b.LineNum) })
 	lines := make([]string, len(log))
 	for i, l := range log {
-		lines[i] = l.Data
+		lines[i] = c.endpoint.Secrets().Hide(l.Data)
 	}
 	if last > 0 {
 		lines = lines[max(0, len(lines)-last):]

@@ -1,14 +1,24 @@
 package endpoint
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint/endpointtest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 func TestNewURL(t *testing.T) {
@@ -123,6 +133,47 @@ func TestCertificate(t *testing.T) {
 	})
 	if n := s.requests.Load(); n != 1 {
 		t.Errorf("%d requests arrived, want the insecure one", n)
+	}
+}
+
+// TestCertificateNames holds that a certificate, which anybody in the place of a service can make, shows nothing that a terminal takes for a command.
+func TestCertificateNames(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"\x1b]0;gone\a\x1b[31m", "a\nError: forged\n", "pa55word.example.com"}
+	for i := range 90 { // of a hundred or more Go names none
+		names = append(names, fmt.Sprintf("name%d.example.com", i))
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: names}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(nil)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	s.StartTLS()
+	defer s.Close()
+	e, err := New(Config{Service: "Test", URL: s.URL, CACert: endpointtest.CA(s), Retry: Retry{Max: -1}, Secrets: scrub.NewSecrets("pa55word")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "https://"), ":")
+	e.base.Host = "localhost:" + port // which it does not name
+	err = e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{}))
+	untrusted, ok := errors.AsType[*CertificateError](err)
+	if !ok {
+		t.Fatalf("error %v", err)
+	}
+	for _, text := range []string{untrusted.Err.Error(), err.Error()} {
+		if text != scrub.Line(text) || strings.Contains(text, "pa55word") || len(text) > 800 || !strings.Contains(text, `\x1b]0;gone\x07`) {
+			t.Errorf("%d bytes: %q", len(text), text)
+		}
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); !ok {
+		t.Error("it lost its type")
 	}
 }
 

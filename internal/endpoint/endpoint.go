@@ -1,5 +1,5 @@
 // Package endpoint is the HTTP side that the clients of DTR, UCP and the Docker Engine share: TLS, redirects, retries, limits, and a log line a request.
-// It knows none of their APIs and imports no other package of this module.
+// It knows none of their APIs, and of this module's packages it imports log and scrub alone.
 package endpoint
 
 import (
@@ -12,11 +12,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Config describes an endpoint that speaks HTTPS.
@@ -30,8 +29,8 @@ type Config struct {
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
 	UserAgent          string
-	// Secrets are masked in the log and in whatever the service says.
-	Secrets []string
+	// Secrets are masked in the log and in whatever the service says. They may be shared with other endpoints; nil means none.
+	Secrets *scrub.Secrets
 	Retry   Retry
 	// MaxBody bounds an answer, in bytes: 16 MiB when it is zero.
 	MaxBody int64
@@ -70,7 +69,6 @@ func New(c Config) (*Endpoint, error) {
 // The URL and the TLS fields of c are not used. The transport must stay as it is from now on.
 func Over(transport *http.Transport, base *url.URL, c Config) *Endpoint {
 	c.Retry, c.MaxBody = c.Retry.withDefaults(), cmp.Or(c.MaxBody, defaultMaxBody)
-	c.Secrets = slices.DeleteFunc(slices.Clone(c.Secrets), func(s string) bool { return s == "" })
 	return &Endpoint{
 		config:    c,
 		base:      base,
@@ -161,12 +159,24 @@ type Answer struct {
 // OK reports a status of success.
 func (a *Answer) OK() bool { return a.StatusCode >= 200 && a.StatusCode < 300 }
 
-// Decode reads a JSON answer into v; anything else is a *ResponseError.
-func (e *Endpoint) Decode(a *Answer, v any) error {
-	if err := checkJSON(a.Body); err != nil {
-		return e.Unusable(a, err)
+// Decode reads a JSON answer into v; anything else is a *ResponseError. Every text in it is made one line that can be shown, see [scrub.Line].
+func (e *Endpoint) Decode(a *Answer, v any) error { return e.decode(a, v, scrubJSON) }
+
+// DecodeAsWritten is Decode for what is to be sent back: its texts stay as they are, and are not for showing.
+func (e *Endpoint) DecodeAsWritten(a *Answer, v any) error {
+	return e.decode(a, v, func(text []byte) ([]byte, error) { return text, nil })
+}
+
+func (e *Endpoint) decode(a *Answer, v any, texts func([]byte) ([]byte, error)) error {
+	err := checkJSON(a.Body)
+	var text []byte
+	if err == nil {
+		text, err = texts(a.Body)
 	}
-	if err := json.Unmarshal(a.Body, v); err != nil {
+	if err == nil {
+		err = json.Unmarshal(text, v)
+	}
+	if err != nil {
 		return e.Unusable(a, err)
 	}
 	return nil
@@ -203,7 +213,7 @@ func (e *Endpoint) build(ctx context.Context, r Request) (*http.Request, error) 
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, u, bytes.NewReader(r.JSON))
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: not a valid request", r.Method, r.Path)
+		return nil, fmt.Errorf("%s %s: not a valid request", r.Method, e.config.Secrets.Mask(r.Path))
 	}
 	req.Header.Set("Accept", "application/json")
 	if r.JSON != nil {
@@ -222,20 +232,10 @@ func (e *Endpoint) build(ctx context.Context, r Request) (*http.Request, error) 
 }
 
 // Mask returns a context whose log lines never show the endpoint's secrets.
-func (e *Endpoint) Mask(ctx context.Context) context.Context {
-	if len(e.config.Secrets) == 0 {
-		return ctx
-	}
-	return tflog.MaskLogStrings(ctx, e.config.Secrets...)
-}
+func (e *Endpoint) Mask(ctx context.Context) context.Context { return e.config.Secrets.With(ctx) }
 
-// maxQuote bounds what an error repeats of an answer, in bytes.
-const maxQuote = 500
+// Secrets are the endpoint's, nil for none.
+func (e *Endpoint) Secrets() *scrub.Secrets { return e.config.Secrets }
 
 // Quote is the beginning of a text that the service wrote, without the endpoint's secrets.
-func (e *Endpoint) Quote(text string) string {
-	for _, s := range e.config.Secrets {
-		text = strings.ReplaceAll(text, s, "***")
-	}
-	return strings.ToValidUTF8(text[:min(len(text), maxQuote)], "")
-}
+func (e *Endpoint) Quote(text string) string { return e.config.Secrets.Quote(text) }

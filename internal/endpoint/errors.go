@@ -42,8 +42,12 @@ func (e *CertificateError) Error() string {
 
 func (e *CertificateError) Unwrap() error { return e.Err }
 
-// RedirectError says that the service sent the client to another host, where it does not go: the credentials are not for that one.
+// RedirectError says that the service sent the client elsewhere, where it does not go: the credentials are not for another host, and what changes something is not sent again.
+// Neither address has a user or a query, which may hold secrets.
 type RedirectError struct{ From, To string }
+
+// SameHost reports whether only the page is another one.
+func (e *RedirectError) SameHost() bool { return hostOf(e.From) == hostOf(e.To) }
 
 func (e *RedirectError) Error() string {
 	return fmt.Sprintf("%s redirects to %s, which was not followed: configure the address that answers itself", e.From, e.To)
@@ -67,18 +71,21 @@ var errTooLarge = errors.New("it is too long")
 
 // Unusable is the *ResponseError for an answer.
 func (e *Endpoint) Unusable(a *Answer, err error) error {
-	return &ResponseError{Service: e.config.Service, Method: a.Method, Path: a.Path, StatusCode: a.StatusCode, Err: err}
+	return &ResponseError{Service: e.config.Service, Method: a.Method, Path: e.config.Secrets.Mask(a.Path), StatusCode: a.StatusCode, Err: e.config.Secrets.OwnError(err)}
 }
 
 // explain types an error of the transport.
 func (e *Endpoint) explain(method, url string, attempts int, err error) error {
 	if redirect, ok := errors.AsType[*RedirectError](err); ok {
-		return redirect
+		return e.redirect(redirect)
 	}
+	err = stripURL(err)
+	// A certificate, a proxy or a line that is no HTTP may be quoted.
+	shown := e.config.Secrets.OwnError(err)
 	if unverified, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return &CertificateError{Service: e.config.Service, Host: hostOf(url), Roots: e.roots, Err: unverified.Err}
+		return &CertificateError{Service: e.config.Service, Host: hostOf(url), Roots: e.roots, Err: e.config.Secrets.OwnError(unverified.Err)}
 	}
-	return &UnreachableError{Service: e.config.Service, Method: method, URL: url, Attempts: attempts, Err: stripURL(err)}
+	return &UnreachableError{Service: e.config.Service, Method: method, URL: e.config.Secrets.Mask(url), Attempts: attempts, Err: shown}
 }
 
 // stripURL drops the outer words of net/http, which repeat the URL, its query included.

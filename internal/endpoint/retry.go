@@ -82,15 +82,16 @@ func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error
 		return nil
 	}
 	if err := context.Cause(caller); err != nil {
-		return interrupted(e.config.Service, req, attempts, err, last)
+		return e.interrupted(req, attempts, err, last)
 	}
 	return last
 }
 
 // interrupted is the error of a call that its caller ended. A deadline leaves the last failure visible, since it is the reason.
-func interrupted(service string, req *http.Request, attempts int, cause, last error) error {
+func (e *Endpoint) interrupted(req *http.Request, attempts int, cause, last error) error {
+	asked := e.config.Secrets.Mask(address(req))
 	if errors.Is(req.Context().Err(), context.Canceled) {
-		return fmt.Errorf("%s %s: %w", req.Method, address(req), cause)
+		return fmt.Errorf("%s %s: %w", req.Method, asked, cause)
 	}
 	if u, ok := errors.AsType[*UnreachableError](last); ok {
 		last = u.Err
@@ -98,12 +99,15 @@ func interrupted(service string, req *http.Request, attempts int, cause, last er
 	if !errors.Is(last, context.DeadlineExceeded) && !errors.Is(last, cause) {
 		cause = fmt.Errorf("%w (before that: %w)", cause, last)
 	}
-	return &UnreachableError{Service: service, Method: req.Method, URL: address(req), Attempts: attempts, Err: cause}
+	return &UnreachableError{Service: e.config.Service, Method: req.Method, URL: asked, Attempts: attempts, Err: cause}
 }
 
 // take reads a whole answer and hands it on.
 func (e *Endpoint) take(req *http.Request, resp *http.Response, read func(*Answer) error) error {
 	defer resp.Body.Close()
+	if err := e.elsewhere(req, resp); err != nil {
+		return err
+	}
 	a := &Answer{Method: req.Method, Path: req.URL.Path, StatusCode: resp.StatusCode, Header: resp.Header}
 	var err error
 	if !a.OK() { // its beginning is enough
@@ -145,9 +149,5 @@ func passedOn(ctx context.Context, resp *http.Response) bool {
 	return resp != nil && resp.StatusCode == http.StatusInternalServerError && ctx.Value(passedOnKey{}) != nil
 }
 
-// address is the request's URL without what does not belong into errors.
-func address(req *http.Request) string {
-	u := *req.URL
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
-}
+// address is the request's URL for errors.
+func address(req *http.Request) string { return place(req.URL) }

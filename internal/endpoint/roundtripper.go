@@ -23,6 +23,12 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil && req.Context().Err() == nil {
 			err = rt.e.explain(req.Method, address(req), 1, err)
 		}
+		if err == nil {
+			if err = rt.e.elsewhere(req, resp); err != nil {
+				_ = resp.Body.Close()
+				resp = nil
+			}
+		}
 		if err == nil && req.Context().Value(streamKey{}) == nil {
 			resp.Body = &bounded{resp.Body, min(maxOutcome, rt.e.config.MaxBody)}
 		}

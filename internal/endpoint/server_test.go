@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint/endpointtest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // quick keeps the pauses of tests out of sight.
@@ -40,7 +41,7 @@ func serve(t *testing.T, h http.HandlerFunc) *server {
 
 func (s *server) endpoint(t *testing.T, change ...func(*Config)) *Endpoint {
 	t.Helper()
-	c := Config{Service: "Test", URL: s.URL, CACert: s.ca, Retry: quick, Secrets: []string{"pa55word"}}
+	c := Config{Service: "Test", URL: s.URL, CACert: s.ca, Retry: quick, Secrets: scrub.NewSecrets("pa55word")}
 	for _, f := range change {
 		f(&c)
 	}

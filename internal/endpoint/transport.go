@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 )
 
 // maxRedirects is plenty within one host.
@@ -19,12 +19,32 @@ func sameHost(req *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	if origin(req.URL) != origin(first.URL) || len(via) > maxRedirects {
-		return &RedirectError{
-			From: first.URL.Scheme + "://" + first.URL.Host + first.URL.Path,
-			To:   req.URL.Scheme + "://" + req.URL.Host + req.URL.Path,
-		}
+		return &RedirectError{From: place(first.URL), To: place(req.URL)}
 	}
 	return nil
+}
+
+// elsewhere is a *RedirectError for an answer that sends what is not sent twice to another place, and nil for every other answer.
+func (e *Endpoint) elsewhere(req *http.Request, resp *http.Response) error {
+	if resp.StatusCode < 300 || resp.StatusCode > 399 {
+		return nil
+	}
+	to, err := resp.Location()
+	if err != nil {
+		return nil //nolint:nilerr // an answer like others, which says no more than its status
+	}
+	return e.redirect(&RedirectError{From: place(req.URL), To: place(to)})
+}
+
+// redirect cleans what the service says.
+func (e *Endpoint) redirect(r *RedirectError) error {
+	return &RedirectError{From: e.config.Secrets.Mask(r.From), To: e.config.Secrets.Shown(r.To)}
+}
+
+// place is a URL without what does not belong into errors.
+func place(u *url.URL) string {
+	p := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return p.String()
 }
 
 // origin is scheme, host and port, the default port spelled out.
@@ -61,5 +81,5 @@ func (e *Endpoint) LogResponse(resp *http.Response) {
 }
 
 func logRequest(service string, req *http.Request, fields map[string]any) {
-	tflog.Debug(req.Context(), "Request", fields, map[string]any{"service": service, "method": req.Method, "path": req.URL.Path})
+	log.Debug(req.Context(), "Request", fields, map[string]any{"service": service, "method": req.Method, "path": req.URL.Path})
 }

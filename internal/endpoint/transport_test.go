@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-log/tflogtest"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 func TestRedirects(t *testing.T) {
@@ -54,17 +57,49 @@ func TestRedirects(t *testing.T) {
 	t.Run("POST", func(t *testing.T) {
 		s := serve(t, redirect("/final"))
 		e := s.endpoint(t)
-		var status int
-		err := e.Once(t.Context(), Request{Method: http.MethodPost, Path: "/", JSON: []byte("{}")}, func(a *Answer) error {
-			status = a.StatusCode
-			return nil
-		})
-		if err != nil || status != http.StatusTemporaryRedirect || s.requests.Load() != 1 {
-			t.Errorf("status %d, error %v, %d requests", status, err, s.requests.Load())
+		err := e.Once(t.Context(), Request{Method: http.MethodPost, Path: "/", JSON: []byte("{}")}, func(*Answer) error { return nil })
+		redirected, ok := errors.AsType[*RedirectError](err)
+		if !ok || redirected.To != s.URL+"/final" || s.requests.Load() != 1 {
+			t.Errorf("error %v, %d requests", err, s.requests.Load())
 		}
 	})
 	if n := elsewhere.requests.Load(); n != 0 {
 		t.Errorf("the other host got %d requests", n)
+	}
+}
+
+// TestRedirectSaysWhere holds that what is not followed is said, for each way to send a request, and nothing that could be a secret.
+func TestRedirectSaysWhere(t *testing.T) {
+	const to = "https://user:in-the-user@login.example.com/p%1B[31m/pa55word/x?token=in-the-query#in-the-fragment"
+	const want = "https://login.example.com/p%1B[31m/***/x"
+	for name, ask := range map[string]func(context.Context, *Endpoint) error{
+		"GET": func(ctx context.Context, e *Endpoint) error {
+			return e.Repeat(ctx, Request{Path: "/"}, reader(e, &answer{}))
+		},
+		"POST": func(ctx context.Context, e *Endpoint) error {
+			return e.Once(ctx, Request{Method: http.MethodPost, Path: "/", JSON: []byte("{}")}, reader(e, &answer{}))
+		},
+		"upload": func(ctx context.Context, e *Endpoint) error {
+			return send(e, ctx, strings.NewReader("x"), 1, &answer{})
+		},
+		"connection": func(ctx context.Context, e *Endpoint) error {
+			_, err := e.Upgrade(ctx, Request{Method: http.MethodPost, Path: "/"}, "tcp", func(*Answer) error { return nil }) //nolint:bodyclose // it is refused
+			return err
+		},
+		"client library": func(ctx context.Context, e *Endpoint) error {
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL(), http.NoBody)
+			if err != nil {
+				return err
+			}
+			_, err = e.RoundTripper().RoundTrip(req) //nolint:bodyclose // it is refused
+			return err
+		},
+	} {
+		s := serve(t, redirect(to))
+		err := ask(t.Context(), s.endpoint(t))
+		if redirected, ok := errors.AsType[*RedirectError](err); !ok || redirected.To != want {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }
 
@@ -92,9 +127,47 @@ func TestLog(t *testing.T) {
 }
 
 func TestQuote(t *testing.T) {
-	e := Over(NewTransport(), nil, Config{Secrets: []string{"", "pa55word"}})
+	e := Over(NewTransport(), nil, Config{Secrets: scrub.NewSecrets("", "pa55word")})
 	if got := e.Quote("no user admin:pa55word"); got != "no user admin:***" {
 		t.Error(got)
+	}
+}
+
+// TestErrorsHideSecrets holds that no error of a request shows a secret, a command to a terminal or a second line, whoever says it.
+func TestErrorsHideSecrets(t *testing.T) {
+	const hostile = "pa55word\x1b[31m\u202e\u009b\nforged"
+	raw := func(answer string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		}
+	}
+	for name, h := range map[string]http.HandlerFunc{
+		"no HTTP":  raw(hostile + strings.Repeat("x", 5000) + "\r\n\r\n"),
+		"a header": raw("HTTP/1.1 200 OK\r\npa55word\x1b[31m\u202e" + strings.Repeat("x", 2000) + "\r\n\r\n"),
+		"a chunk":  raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + hostile + "\r\n"),
+		"not JSON": text(200, hostile),
+		"a place":  redirect("https://pa55word.example.com/%1B\u202e"),
+		"a place, invalid": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "https://pa55word.example.com:\u202e/")
+			w.WriteHeader(302)
+		},
+	} {
+		s := serve(t, h)
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		err := s.endpoint(t, func(c *Config) { c.Retry.Max = -1 }).Repeat(t.Context(), Request{Path: "/pa55word"}, reader(s.endpoint(t), &answer{}))
+		if err == nil {
+			t.Errorf("%s: no error", name)
+			continue
+		}
+		text := err.Error()
+		if strings.Contains(text, "pa55word") || strings.ContainsAny(text, "\x1b\u202e\u009b\n") || len(text) > 1000 {
+			t.Errorf("%s: %d bytes: %q", name, len(text), text)
+		}
 	}
 }
 

@@ -22,10 +22,11 @@ func (e *Endpoint) Upgrade(ctx context.Context, r Request, protocol string, refu
 	defer transport.CloseIdleConnections()
 	resp, err := logged{service: e.config.Service, next: transport}.RoundTrip(req)
 	if err != nil {
+		err = e.explain(req.Method, address(req), 1, err)
 		if cause := context.Cause(ctx); cause != nil {
-			return nil, interrupted(e.config.Service, req, 1, cause, err)
+			return nil, e.interrupted(req, 1, cause, err)
 		}
-		return nil, e.explain(req.Method, address(req), 1, err)
+		return nil, err
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return resp.Body, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -165,7 +166,7 @@ func manifestTags(r io.Reader) (map[string]bool, error) {
 	tags := map[string]bool{}
 	for _, image := range manifest {
 		for _, tag := range image.RepoTags {
-			tags[ucp.FamiliarImage(tag)] = true
+			tags[scrub.Line(ucp.FamiliarImage(tag))] = true
 		}
 	}
 	return tags, nil

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -121,7 +121,7 @@ func broughtBy(ctx context.Context, c cluster.Cluster, pace wait.Pace, failure *
 	}
 	for _, t := range transfers {
 		if t.err != nil {
-			tflog.Warn(ctx, "UCP could not bring images to every node; those that need them have them", map[string]any{"error": t.err.Error()})
+			log.Warn(ctx, "UCP could not bring images to every node; those that need them have them", map[string]any{"error": t.err.Error()})
 		}
 	}
 	return nil

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -22,12 +22,12 @@ func load(archive string, v *semver.Version) func(context.Context, *ucp.Engine, 
 		if err != nil {
 			return err
 		}
-		tflog.Info(ctx, "Images are being loaded", fields, map[string]any{"bytes": info.Size()})
+		log.Info(ctx, "Images are being loaded", fields, map[string]any{"bytes": info.Size()})
 		sent := &wait.Transfer{Report: func(n int64) {
-			tflog.Info(ctx, "Archive is being sent", fields, map[string]any{"sent": n, "bytes": info.Size()})
+			log.Info(ctx, "Archive is being sent", fields, map[string]any{"sent": n, "bytes": info.Size()})
 		}}
 		return engine.Load(ctx, sent.Reader(f), func(line string) {
-			tflog.Info(ctx, "Engine loads images", fields, map[string]any{"progress": line})
+			log.Info(ctx, "Engine loads images", fields, map[string]any{"progress": line})
 			progress(line)
 		})
 	}

@@ -2,13 +2,13 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
@@ -213,7 +213,7 @@ func (s Source) askRegistry(ctx context.Context, engine *ucp.Engine, image strin
 		return nil
 	}
 	_, err := engine.RemoteImage(ctx, image)
-	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "page not found") {
+	if errors.Is(err, ucp.ErrNoPage) {
 		return nil
 	}
 	return err

@@ -8,9 +8,9 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/containerd/errdefs"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -31,9 +31,9 @@ func pulls(locations []Location, always bool) []*transfer {
 
 func pull(image string) func(context.Context, *ucp.Engine, func(string)) error {
 	return func(ctx context.Context, engine *ucp.Engine, progress func(string)) error {
-		tflog.Info(ctx, "Image is being pulled", map[string]any{"image": image})
+		log.Info(ctx, "Image is being pulled", map[string]any{"image": image})
 		return engine.Pull(ctx, image, func(line string) {
-			tflog.Debug(ctx, "Pull progress", map[string]any{"image": image, "progress": line})
+			log.Debug(ctx, "Pull progress", map[string]any{"image": image, "progress": line})
 			progress(line)
 		})
 	}

@@ -9,9 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
-
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
@@ -194,7 +193,7 @@ func (u *databaseUpdate) waiter() *Waiter {
 // waitForOther waits for the end of an update that this run did not start, successful
 // or not. If no file is to be uploaded, it waits only until the update has a worker.
 func (u *databaseUpdate) waitForOther(ctx context.Context) error {
-	tflog.Info(ctx, "Another update of the vulnerability database is waited for", map[string]any{"job_id": u.first})
+	log.Info(ctx, "Another update of the vulnerability database is waited for", map[string]any{"job_id": u.first})
 	w := u.waiter()
 	return u.failed(ctx, w.Wait(ctx, func(context.Context) (bool, error) {
 		orphaned, late := w.State.Job.Status.Orphaned(), w.Waited() > u.pace.MigrationStart

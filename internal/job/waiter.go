@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
-
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
@@ -88,7 +87,7 @@ func (w *Waiter) note(ctx context.Context, s State) {
 		return
 	}
 	w.Job = s.Job
-	tflog.Info(ctx, "Job of DTR changed", map[string]any{
+	log.Info(ctx, "Job of DTR changed", map[string]any{
 		"action": w.Action, "job_id": s.Job.ID, "status": string(s.Job.Status), "attempt": s.Attempts,
 	})
 	if w.Changed != nil {
@@ -134,7 +133,7 @@ func tailOfLog(ctx context.Context, client *dtr.Client, id string) []string {
 	}
 	lines, err := client.JobLogs(ctx, id, logTail)
 	if err != nil {
-		tflog.Warn(ctx, "The job's log could not be read", map[string]any{"job_id": id, "error": err.Error()})
+		log.Warn(ctx, "The job's log could not be read", map[string]any{"job_id": id, "error": err.Error()})
 	}
 	return lines
 }

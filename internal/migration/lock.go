@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -96,7 +96,7 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 		l.id = found.ID
 		return true, nil
 	case found.ID != l.other:
-		tflog.Info(ctx, "Another apply is about to start the migration job", map[string]any{"container": name})
+		log.Info(ctx, "Another apply is about to start the migration job", map[string]any{"container": name})
 		l.other, l.since = found.ID, time.Now()
 	case time.Since(l.since) > l.run.Pace.MigrationStart+l.run.Pace.Consistent:
 		if err := engine.Remove(ctx, found.ID); err != nil && !errdefs.IsNotFound(err) {
@@ -118,7 +118,7 @@ func (l *postLock) release(ctx context.Context) {
 		err = engine.Remove(ctx, l.id)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
-		tflog.Warn(ctx, "A container could not be removed", map[string]any{"container": LockName(l.run.Host), "error": err.Error()})
+		log.Warn(ctx, "A container could not be removed", map[string]any{"container": LockName(l.run.Host), "error": err.Error()})
 	}
 	l.id = ""
 }

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/job"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -366,12 +366,12 @@ func (m *migration) retrigger(ctx context.Context) error {
 	var lost *dtr.LostJobError
 	switch {
 	case err == nil:
-		tflog.Info(ctx, "Migration job is started again", map[string]any{"action": m.Action, "job_id": started.ID, "retriggers_left": m.retriggers})
+		log.Info(ctx, "Migration job is started again", map[string]any{"action": m.Action, "job_id": started.ID, "retriggers_left": m.retriggers})
 		return nil
 	case ctx.Err() != nil:
 		return m.Detached(context.Cause(ctx))
 	case errors.As(err, &lost):
-		tflog.Warn(ctx, "The answer to the start of a migration job was lost; the job is looked for", map[string]any{"action": m.Action, "error": err.Error()})
+		log.Warn(ctx, "The answer to the start of a migration job was lost; the job is looked for", map[string]any{"action": m.Action, "error": err.Error()})
 		m.unsure = err
 		return nil
 	}

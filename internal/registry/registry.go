@@ -1,9 +1,10 @@
 // Package registry lists the tags of a repository in an image registry, over the
 // distribution API that they all speak. Of this module's packages it may import
-// endpoint alone.
+// endpoint and scrub alone.
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Config says how to reach a registry.
@@ -29,6 +31,8 @@ type Config struct {
 	Username, Password string
 	UserAgent          string
 	Retry              endpoint.Retry
+	// Secrets are masked in errors and in the log, and the password and the tokens become some of them; nil means no others.
+	Secrets *scrub.Secrets
 }
 
 // Error says why there is no list of tags.
@@ -52,6 +56,9 @@ const maxPages = 1000
 
 // maxTags and maxTag bound what is kept of a list: its tags, and the bytes of each, for which the distribution specification has 128.
 const maxTags, maxTag = 100_000, 128
+
+// maxToken bounds a token, in bytes: no registry takes a header that is longer.
+const maxToken = 16 << 10
 
 // Host is the registry that a repository is in, with its port if it has one.
 func Host(repository string) (string, error) {
@@ -82,6 +89,8 @@ func Tags(ctx context.Context, repository string, c Config) ([]string, error) {
 	if err != nil {
 		return nil, &Error{Repository: repository, Err: err}
 	}
+	c.Secrets = cmp.Or(c.Secrets, scrub.NewSecrets())
+	c.Secrets.Add(c.Password)
 	e, err := c.endpoint("the registry "+host, "https://"+host)
 	if err != nil {
 		return nil, err
@@ -109,7 +118,7 @@ func Tags(ctx context.Context, repository string, c Config) ([]string, error) {
 func (c Config) endpoint(service, address string) (*endpoint.Endpoint, error) {
 	return endpoint.New(endpoint.Config{
 		Service: service, URL: address, CACert: c.CACert, InsecureSkipVerify: c.InsecureSkipVerify,
-		UserAgent: c.UserAgent, Secrets: []string{c.Password}, Retry: c.Retry,
+		UserAgent: c.UserAgent, Secrets: c.Secrets, Retry: c.Retry,
 	})
 }
 
@@ -168,7 +177,7 @@ func (l *lister) link(header string, at *url.URL) (*url.URL, error) {
 	}
 	u, err := at.Parse(m[1])
 	if err != nil || u.Host != "" && "https://"+u.Host != l.endpoint.URL() {
-		return nil, l.fail(0, fmt.Errorf("the next page is said to be at %q", m[1]))
+		return nil, l.fail(0, fmt.Errorf("the next page is said to be at %q", l.endpoint.Quote(m[1])))
 	}
 	return &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}, nil
 }
@@ -180,6 +189,7 @@ func (l *lister) login(ctx context.Context, challenge string) (string, error) {
 	basic := ""
 	if l.config.Username != "" {
 		basic = endpoint.Basic(l.config.Username, l.config.Password)
+		l.config.Secrets.Add(strings.TrimPrefix(basic, "Basic "))
 	}
 	scheme, rest, _ := strings.Cut(challenge, " ")
 	switch strings.ToLower(scheme) {
@@ -190,7 +200,7 @@ func (l *lister) login(ctx context.Context, challenge string) (string, error) {
 		return basic, nil
 	case "bearer":
 	default:
-		return "", l.fail(0, fmt.Errorf("the registry wants a login of kind %q", scheme))
+		return "", l.fail(0, fmt.Errorf("the registry wants a login of kind %q", l.endpoint.Quote(scheme)))
 	}
 	parameters := map[string]string{}
 	for _, m := range parameter.FindAllStringSubmatch(rest, -1) {
@@ -198,13 +208,13 @@ func (l *lister) login(ctx context.Context, challenge string) (string, error) {
 	}
 	realm, err := url.Parse(parameters["realm"])
 	if err != nil || realm.Scheme != "https" || realm.Host == "" {
-		return "", l.fail(0, fmt.Errorf("the registry's token service %q has no https address", parameters["realm"]))
+		return "", l.fail(0, fmt.Errorf("the registry's token service %q has no https address", l.endpoint.Quote(parameters["realm"])))
 	}
 	config := l.config
 	if "https://"+realm.Host != l.endpoint.URL() { // the login is for the registry alone
 		basic, config.InsecureSkipVerify = "", false
 	}
-	e, err := config.endpoint("the token service "+realm.Host, "https://"+realm.Host)
+	e, err := config.endpoint("the token service "+l.endpoint.Quote(realm.Host), "https://"+realm.Host)
 	if err != nil {
 		return "", err
 	}
@@ -228,9 +238,10 @@ func (l *lister) login(ctx context.Context, challenge string) (string, error) {
 		if token = body.Token; token == "" {
 			token = body.AccessToken
 		}
-		if token == "" {
+		if token == "" || len(token) > maxToken {
 			return e.Unusable(a, errors.New("it holds no token"))
 		}
+		l.config.Secrets.AddToken(token)
 		return nil
 	})
 	return "Bearer " + token, err

@@ -8,10 +8,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
-
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -148,7 +147,7 @@ func (c *change) rollBackJoin(ctx context.Context, s runner.Container) (kept boo
 	if err != nil || kept || replica.ID == "" {
 		return kept, err
 	}
-	tflog.Warn(ctx, "A replica that was left half done is removed", map[string]any{"replica_id": id, "node": c.o.Node})
+	log.Warn(ctx, "A replica that was left half done is removed", map[string]any{"replica_id": id, "node": c.o.Node})
 	if _, err := c.runner.SetAside(ctx, s); err != nil {
 		return false, err
 	}

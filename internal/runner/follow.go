@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -76,11 +76,11 @@ func (p *taskRun) resultAfterRemoval(ctx context.Context, c Container) (result, 
 // If the context ends first, it is a *wait.DetachedError. Now is the time by the clock
 // of the container's node, zero if its log could not be read.
 func (p *taskRun) exitError(ctx context.Context, c Container) (now time.Time, failure error) {
-	var summary LogSummary
+	summary := p.Summary()
 	pace := p.Pace
 	pace.Outage = pace.Consistent // the exit status alone will do
 	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
-		summary = LogSummary{}
+		summary = p.Summary()
 		var err error
 		now, err = p.readLog(ctx, c, nil, false, summary.Add)
 		if errdefs.IsNotFound(err) || errdefs.IsNotImplemented(err) {
@@ -92,7 +92,7 @@ func (p *taskRun) exitError(ctx context.Context, c Container) (now time.Time, fa
 		return now, &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: context.Cause(ctx)}
 	}
 	if err != nil {
-		tflog.Warn(ctx, "The bootstrapper's log could not be read to its end", map[string]any{"container": c.Name, "error": err.Error()})
+		log.Warn(ctx, "The bootstrapper's log could not be read to its end", map[string]any{"container": c.Name, "error": err.Error()})
 	}
 	if failure := summary.Failure(c); failure != nil {
 		return now, failure
@@ -106,9 +106,9 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 	var read ucp.LogMark
 	pause := wait.NewPause(r.Pace.Poll)
 	for ctx.Err() == nil {
-		_, err := r.readLog(ctx, c, &read, true, func(record bootstrap.Record) { LogRecord(ctx, record) })
+		_, err := r.readLog(ctx, c, &read, true, func(record bootstrap.Record) { r.LogRecord(ctx, record) })
 		if err != nil && ctx.Err() == nil {
-			tflog.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
+			log.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
 		}
 		select {
 		case ended <- struct{}{}:
@@ -123,13 +123,12 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 	}
 }
 
-// readLog reads the log record by record, from the mark on, the password masked. Now is
-// the time by the clock of the container's node.
+// readLog reads the log record by record, from the mark on. Now is the time by the clock of the container's node.
 func (r *Runner) readLog(ctx context.Context, c Container, from *ucp.LogMark, follow bool, each func(bootstrap.Record)) (now time.Time, err error) {
 	log, err := c.engine.Logs(ctx, c.ID, from, follow)
 	if err != nil {
 		return now, err
 	}
 	defer func() { _ = log.Close() }()
-	return log.Now, r.Scan(log, each)
+	return log.Now, Scan(log, each)
 }

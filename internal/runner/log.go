@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
-
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 const (
@@ -39,43 +38,48 @@ func (e *BootstrapperError) Error() string {
 }
 
 // LogRecord writes a record of the bootstrapper into Terraform's log.
-func LogRecord(ctx context.Context, record bootstrap.Record) {
-	tflog.Info(ctx, "Bootstrapper says", map[string]any{"level": record.Level, "message": record.Message})
+func (r *Runner) LogRecord(ctx context.Context, record bootstrap.Record) {
+	log.Info(ctx, "Bootstrapper says", map[string]any{"level": record.Level, "message": r.Cluster.UCP.Secrets().Hide(record.Message)})
 }
 
-// Scan reads a bootstrapper's log record by record. UCP's password is masked in every
-// record: the bootstrapper was given it, and may log it.
-func (r *Runner) Scan(log io.Reader, each func(bootstrap.Record)) error {
-	scanner := bootstrap.NewScanner(log)
+// Scan reads a bootstrapper's log record by record. The bootstrapper was given UCP's
+// password, and may log it: the records are for LogRecord and for a LogSummary.
+func Scan(from io.Reader, each func(bootstrap.Record)) error {
+	scanner := bootstrap.NewScanner(from)
 	for scanner.Scan() {
-		each(r.mask(scanner.Record()))
+		each(scanner.Record())
 	}
 	return scanner.Err()
 }
 
-func (r *Runner) mask(record bootstrap.Record) bootstrap.Record {
-	if password := r.Cluster.Login.Password; password != "" {
-		record.Message = strings.ReplaceAll(record.Message, password, "***")
-		for name, value := range record.Fields {
-			record.Fields[name] = strings.ReplaceAll(value, password, "***")
-		}
-	}
-	return record
-}
-
-// LogSummary collects what a bootstrapper's records say about a failure. The zero
-// value is ready to use.
+// LogSummary collects what a bootstrapper's records say about a failure, without the
+// secrets.
 type LogSummary struct {
+	secrets *scrub.Secrets
 	fatal   string
-	records []bootstrap.Record // the last ones
+	records []summarized // the last ones
 }
 
-// Add adds the next record.
+type summarized struct {
+	message string
+	failure *bootstrap.Failure // nil if the record tells of none that is known
+}
+
+// Summary is an empty LogSummary.
+func (r *Runner) Summary() LogSummary { return LogSummary{secrets: r.Cluster.UCP.Secrets()} }
+
+// Add adds the next record. It is read as it was written: what hides a password may
+// hide the cause of the failure, too.
 func (s *LogSummary) Add(record bootstrap.Record) {
+	last := summarized{message: s.secrets.Quote(record.Message)}
 	if record.Fatal() {
-		s.fatal = record.Message
+		s.fatal = last.message
 	}
-	s.records = append(s.records, record)
+	if known, ok := bootstrap.Diagnose([]bootstrap.Record{record}); ok {
+		known.Message = s.secrets.Quote(known.Message)
+		last.failure = &known
+	}
+	s.records = append(s.records, last)
 	if len(s.records) > 2*recentLines {
 		s.records = append(s.records[:0], s.records[len(s.records)-recentLines:]...)
 	}
@@ -87,11 +91,13 @@ func (s *LogSummary) Failure(c Container) *BootstrapperError {
 		return nil
 	}
 	failure := &BootstrapperError{Image: c.Image, Container: c.Name, ExitCode: c.ExitCode, Fatal: s.fatal}
-	if known, ok := bootstrap.Diagnose(s.records); ok {
-		failure.Failure = &known
+	for _, record := range s.records {
+		if record.failure != nil { // the latest counts
+			failure.Failure = record.failure
+		}
 	}
 	for _, record := range s.records[max(0, len(s.records)-tailLines):] {
-		failure.Log = append(failure.Log, record.Message)
+		failure.Log = append(failure.Log, record.message)
 	}
 	return failure
 }

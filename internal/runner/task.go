@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -132,7 +132,7 @@ func (p *taskRun) next(ctx context.Context) (done bool, err error) {
 		if p.blockedBy = blocked.reason; p.blocked.Seen(true) {
 			return false, wait.Fail(blocked.error)
 		}
-		tflog.Info(ctx, "The bootstrapper's container cannot be made yet", map[string]any{"reason": blocked.Error()})
+		log.Info(ctx, "The bootstrapper's container cannot be made yet", map[string]any{"reason": blocked.Error()})
 		return false, nil
 	case err != nil && !MayPass(err):
 		return false, wait.Fail(err)
@@ -232,7 +232,7 @@ func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error
 		return false, err
 	}
 	p.Runs++
-	tflog.Info(ctx, "Bootstrapper is started", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "hop": p.task.Name})
+	log.Info(ctx, "Bootstrapper is started", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "hop": p.task.Name})
 	p.container = c
 	if err := p.follow(ctx, c); err != nil {
 		return false, wait.Fail(err)
@@ -245,7 +245,7 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 	c, owned := p.container, p.task.Owns(p.container)
 	switch {
 	case c.Running() && owned:
-		tflog.Info(ctx, "Bootstrapper is adopted", map[string]any{"container": c.Name, "id": c.ID, "hop": p.task.Name})
+		log.Info(ctx, "Bootstrapper is adopted", map[string]any{"container": c.Name, "id": c.ID, "hop": p.task.Name})
 		p.Runs++
 		if err := p.follow(ctx, c); err != nil {
 			return false, wait.Fail(err)
@@ -267,7 +267,7 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 		return settled, err
 	}
 	if cluster.IsBackup(c.Labels) {
-		tflog.Warn(ctx, "A backup was broken off; its container is removed", map[string]any{"container": c.Name, "file": c.Labels[cluster.LabelBackup]})
+		log.Warn(ctx, "A backup was broken off; its container is removed", map[string]any{"container": c.Name, "file": c.Labels[cluster.LabelBackup]})
 	}
 	// The check comes before the removal, since the container shows what is left to do.
 	if err := p.task.checkBeforeStart(ctx); err != nil {
@@ -302,7 +302,7 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 		if ctx.Err() != nil {
 			return false, &wait.DetachedError{Step: p.task.Step, Cause: context.Cause(ctx)}
 		}
-		tflog.Warn(ctx, "An earlier bootstrapper failed", map[string]any{"container": c.Name, "error": failure.Error()})
+		log.Warn(ctx, "An earlier bootstrapper failed", map[string]any{"container": c.Name, "error": failure.Error()})
 		if !p.task.SkipIfDone {
 			return false, nil
 		}
@@ -322,7 +322,7 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 		return false, wait.Fail(wait.Detached(ctx, p.task.Step, err))
 	}
 	if len(problems) > 0 {
-		tflog.Warn(ctx, "An earlier bootstrapper did not do all of its work", map[string]any{
+		log.Warn(ctx, "An earlier bootstrapper did not do all of its work", map[string]any{
 			"container": c.Name, "problems": cluster.ProblemsText(problems),
 		})
 		return false, nil
@@ -468,7 +468,7 @@ func (p *taskRun) waitForPhase2(ctx context.Context, unseen time.Duration) error
 		case err != nil:
 			return false, failUnlessOutage(err)
 		}
-		tflog.Info(ctx, "The second phase of an earlier bootstrapper is still at work", map[string]any{"container": cluster.Phase2Name})
+		log.Info(ctx, "The second phase of an earlier bootstrapper is still at work", map[string]any{"container": cluster.Phase2Name})
 		return false, nil
 	})
 	if err != nil && ctx.Err() != nil && orphaned {

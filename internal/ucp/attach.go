@@ -50,6 +50,9 @@ func (a *Attachment) Copy(ctx context.Context, stdout, stderr io.Writer) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	if err != nil {
+		err = a.engine.connection.endpoint.Secrets().OwnError(err)
+	}
 	return a.engine.connection.failed(ctx, "read what container "+a.id+" writes", err)
 }
 

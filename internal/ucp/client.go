@@ -1,6 +1,6 @@
 // Package ucp is the way to the cluster's containers: UCP's login and settings, and the Docker Engine API, through UCP or of a single engine.
 // It reads, and it starts what it is told to; it decides nothing.
-// Of this module's packages it may import endpoint alone.
+// Of this module's packages it may import endpoint and scrub alone.
 package ucp
 
 import (
@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Config says where a UCP is and who asks.
@@ -33,6 +34,8 @@ type Config struct {
 	Retry              endpoint.Retry
 	// Patience is how long a request may wait for a session while others of the same user end each one: 10 min when it is zero.
 	Patience time.Duration
+	// Secrets are masked in errors and in the log, and the password and the tokens become some of them; nil means no others.
+	Secrets *scrub.Secrets
 }
 
 // Client talks to one UCP. It is safe for concurrent use.
@@ -48,13 +51,15 @@ type Client struct {
 
 // New checks the configuration. It makes no request.
 func New(c Config) (*Client, error) {
+	secrets := cmp.Or(c.Secrets, scrub.NewSecrets())
+	secrets.Add(c.Password)
 	e, err := endpoint.New(endpoint.Config{
 		Service:            "UCP",
 		URL:                c.URL,
 		CACert:             c.CACert,
 		InsecureSkipVerify: c.InsecureSkipVerify,
 		UserAgent:          c.UserAgent,
-		Secrets:            []string{c.Password},
+		Secrets:            secrets,
 		Retry:              c.Retry,
 		MaxBody:            maxBody,
 	})
@@ -71,6 +76,9 @@ func New(c Config) (*Client, error) {
 
 // URL is the address that is asked, without a trailing slash.
 func (c *Client) URL() string { return c.endpoint.URL() }
+
+// Secrets are what is masked in the client's errors.
+func (c *Client) Secrets() *scrub.Secrets { return c.endpoint.Secrets() }
 
 // Engine is the Docker Engine API of the whole cluster, under the login's token.
 // The first call logs in and agrees on the API's version; the engine is kept after that.
@@ -151,6 +159,9 @@ func (c *Client) Login(ctx context.Context) error {
 	return err
 }
 
+// maxToken bounds a token, in bytes: no server takes a header that is longer.
+const maxToken = 16 << 10
+
 // login asks for a new token. A second token for the same user does no harm, so a lost answer is asked for again.
 func (c *Client) login(ctx context.Context) (token string, err error) {
 	body, err := json.Marshal(map[string]string{"username": c.config.Username, "password": c.config.Password})
@@ -165,13 +176,14 @@ func (c *Client) login(ctx context.Context) (token string, err error) {
 		var answer struct {
 			Token string `json:"auth_token"`
 		}
-		if err := c.endpoint.Decode(a, &answer); err != nil {
+		if err := c.endpoint.DecodeAsWritten(a, &answer); err != nil {
 			return err
 		}
-		if answer.Token == "" {
+		if answer.Token == "" || len(answer.Token) > maxToken {
 			return c.endpoint.Unusable(a, errors.New("it holds no token"))
 		}
 		token = answer.Token
+		c.endpoint.Secrets().AddToken(token)
 		return nil
 	})
 	return token, err

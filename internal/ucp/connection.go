@@ -56,7 +56,7 @@ type clients struct {
 func (c *connection) negotiate(ctx context.Context) error {
 	var newest string
 	err := c.endpoint.Repeat(ctx, endpoint.Request{Path: "/_ping"}, func(a *endpoint.Answer) error {
-		newest = a.Header.Get("Api-Version")
+		newest = c.endpoint.Quote(a.Header.Get("Api-Version"))
 		return check(c.endpoint, a)
 	})
 	if err != nil {
@@ -189,11 +189,31 @@ func ask[T any](ctx context.Context, c *connection, token string, f func(context
 	switch {
 	case err != nil && failure() != nil:
 		return result, failure() // the same, with its type
+	case err != nil:
+		err = c.quoted(err)
+	}
+	switch {
 	case err != nil && (head.status == http.StatusBadGateway || head.status == http.StatusGatewayTimeout):
 		return result, gatewayError{err}
 	}
 	return result, err
 }
+
+// quoted is an error of moby/client, which repeats all that the engine says.
+func (c *connection) quoted(err error) error {
+	if cerrdefs.IsNotFound(err) && strings.Contains(err.Error(), "page not found") {
+		err = noPageError{err}
+	}
+	return c.endpoint.Secrets().Error(err)
+}
+
+// noPageError is the answer of an engine, or of UCP, to a question that it does not know.
+type noPageError struct{ error }
+
+func (e noPageError) Unwrap() []error { return []error{e.error, ErrNoPage} }
+
+// ErrNoPage says that an engine, or UCP, does not know the question. What was asked for may well be there.
+var ErrNoPage = errors.New("there is no such page")
 
 // do calls f under a session's token, again under another one when the session ends. The limit is that of each call of f, and not of the wait for a session.
 func (c *connection) do(ctx context.Context, limit time.Duration, what string, f func(ctx context.Context, token string) error) error {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Containers lists the containers that carry all the labels, running and stopped; nil means all.
@@ -48,16 +50,28 @@ func summary(s container.Summary) Container {
 		node = before
 	}
 	return Container{
-		ID:      s.ID,
-		Name:    name,
-		Node:    node,
-		Image:   s.Image,
-		Command: s.Command,
-		State:   string(s.State),
-		Status:  s.Status,
-		Labels:  s.Labels,
+		ID:      scrub.Line(s.ID),
+		Name:    scrub.Line(name),
+		Node:    scrub.Line(node),
+		Image:   scrub.Line(s.Image),
+		Command: scrub.Line(s.Command),
+		State:   scrub.Line(string(s.State)),
+		Status:  scrub.Line(s.Status),
+		Labels:  lines(s.Labels),
 		Created: time.Unix(s.Created, 0),
 	}
+}
+
+// lines are labels that can be shown.
+func lines(labels map[string]string) map[string]string {
+	if labels == nil {
+		return nil
+	}
+	shown := make(map[string]string, len(labels))
+	for name, value := range labels {
+		shown[scrub.Line(name)] = scrub.Line(value)
+	}
+	return shown
 }
 
 // ownName picks a container's own name: links give it others, each below the name of the container that links to it.
@@ -77,17 +91,17 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 	if err != nil {
 		return ContainerState{}, err
 	}
-	s := ContainerState{ID: r.ID, Name: strings.TrimPrefix(r.Name, "/"), ImageID: r.Image}
+	s := ContainerState{ID: scrub.Line(r.ID), Name: scrub.Line(strings.TrimPrefix(r.Name, "/")), ImageID: scrub.Line(r.Image)}
 	if r.State != nil {
-		s.Status = string(r.State.Status)
+		s.Status = scrub.Line(string(r.State.Status))
 		if h := r.State.Health; h != nil && h.Status != container.NoHealthcheck {
-			s.Health = string(h.Status)
+			s.Health = scrub.Line(string(h.Status))
 		}
-		s.ExitCode, s.Error = r.State.ExitCode, r.State.Error
+		s.ExitCode, s.Error = r.State.ExitCode, e.connection.endpoint.Quote(r.State.Error)
 		s.StartedAt, s.FinishedAt = parseTime(r.State.StartedAt), parseTime(r.State.FinishedAt)
 	}
 	if r.Config != nil {
-		s.Labels, s.Env, s.Image, s.Args = r.Config.Labels, r.Config.Env, r.Config.Image, r.Config.Cmd
+		s.Labels, s.Env, s.Image, s.Args = lines(r.Config.Labels), r.Config.Env, scrub.Line(r.Config.Image), r.Config.Cmd
 	}
 	if r.HostConfig != nil {
 		s.AutoRemove = r.HostConfig.AutoRemove

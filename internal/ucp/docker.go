@@ -17,6 +17,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // DockerConfig says which Docker Engine to use beside UCP.
@@ -30,6 +31,8 @@ type DockerConfig struct {
 	UseEnv    bool
 	UserAgent string
 	Retry     endpoint.Retry
+	// Secrets are masked in errors and in the log; nil means none.
+	Secrets *scrub.Secrets
 }
 
 // NewEngine connects to a single engine and agrees on the version of its API.
@@ -97,6 +100,7 @@ func (c DockerConfig) connection() (*connection, error) {
 	if _, ok := u.User.Password(); ok {
 		return nil, errors.New("the host of the Docker Engine holds a password, which ssh does not take from there")
 	}
+	c.Secrets.Add(c.ClientKey)
 	transport := endpoint.NewTransport()
 	base := &url.URL{Scheme: "http", Host: client.DummyHost}
 	to := &connection{host: c.Host}
@@ -119,6 +123,7 @@ func (c DockerConfig) connection() (*connection, error) {
 		UserAgent: c.UserAgent,
 		Retry:     c.Retry,
 		MaxBody:   maxBody,
+		Secrets:   c.Secrets,
 	})
 	return to, nil
 }

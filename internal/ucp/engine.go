@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Engine is the Docker Engine API, 1.30 (Engine 17.06) to the newest. It is safe for concurrent use.
@@ -37,16 +39,16 @@ func (e *Engine) Version(ctx context.Context) (Version, error) {
 	}
 	var v Version
 	if ucp, ok := strings.CutPrefix(r.Version, ucpPrefix); ok {
-		v.UCP = ucp
+		v.UCP = scrub.Line(ucp)
 	} else {
-		v.Engine = r.Version
+		v.Engine = scrub.Line(r.Version)
 	}
 	for _, c := range r.Components {
 		switch c.Name {
 		case ucpComponent:
-			v.UCP = c.Version
+			v.UCP = scrub.Line(c.Version)
 		case engineComponent:
-			v.Engine = c.Version
+			v.Engine = scrub.Line(c.Version)
 		}
 	}
 	return v, nil

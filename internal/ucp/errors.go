@@ -83,6 +83,6 @@ func check(e *endpoint.Endpoint, a *endpoint.Answer) error {
 		StatusCode: a.StatusCode,
 		Message:    e.Quote(message),
 		Method:     a.Method,
-		Path:       a.Path,
+		Path:       e.Secrets().Mask(a.Path),
 	}
 }

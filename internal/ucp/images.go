@@ -16,6 +16,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Images returns the tags and digests of the images that are present.
@@ -49,10 +50,10 @@ func (e *Engine) list(ctx context.Context, node string) ([]image.Summary, error)
 	})
 	for _, image := range list.Items { // an engine may show its own registry
 		for i, ref := range image.RepoTags {
-			image.RepoTags[i] = FamiliarImage(ref)
+			image.RepoTags[i] = scrub.Line(FamiliarImage(ref))
 		}
 		for i, ref := range image.RepoDigests {
-			image.RepoDigests[i] = FamiliarImage(ref)
+			image.RepoDigests[i] = scrub.Line(FamiliarImage(ref))
 		}
 	}
 	return list.Items, err

@@ -52,8 +52,9 @@ func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool
 		reading, answer = keepHead(reading)
 		if body, err = c.stream.ContainerLogs(e.connection.endpoint.Mask(reading), id, options); err != nil {
 			cancel()
+			return e.connection.quoted(err)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, e.connection.failed(ctx, "read the log of container "+id, err)
@@ -62,6 +63,9 @@ func (e *Engine) Logs(ctx context.Context, id string, from *LogMark, follow bool
 	go func() {
 		lines := &lineWriter{to: w, mark: from, known: *from}
 		_, err := stdcopy.StdCopy(lines, lines, &frames{r: body})
+		if err != nil {
+			err = e.connection.endpoint.Secrets().OwnError(err)
+		}
 		w.CloseWithError(err)
 	}()
 	return &Log{PipeReader: r, Now: answer.date, body: body, cancel: cancel}, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/moby/moby/client"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Nodes lists the nodes of the swarm.
@@ -17,14 +19,14 @@ func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
 	nodes := make([]Node, len(list.Items))
 	for i, n := range list.Items {
 		nodes[i] = Node{
-			ID:            n.ID,
-			Hostname:      n.Description.Hostname,
-			Addr:          n.Status.Addr,
-			State:         string(n.Status.State),
-			Availability:  string(n.Spec.Availability),
-			Role:          string(n.Spec.Role),
-			OS:            n.Description.Platform.OS,
-			EngineVersion: n.Description.Engine.EngineVersion,
+			ID:            scrub.Line(n.ID),
+			Hostname:      scrub.Line(n.Description.Hostname),
+			Addr:          scrub.Line(n.Status.Addr),
+			State:         scrub.Line(string(n.Status.State)),
+			Availability:  scrub.Line(string(n.Spec.Availability)),
+			Role:          scrub.Line(string(n.Spec.Role)),
+			OS:            scrub.Line(n.Description.Platform.OS),
+			EngineVersion: scrub.Line(n.Description.Engine.EngineVersion),
 			MemoryBytes:   n.Description.Resources.MemoryBytes,
 		}
 	}

@@ -34,7 +34,7 @@ func (c *connection) exchange(ctx context.Context, what string, r endpoint.Reque
 			if err := check(c.endpoint, a); err != nil || into == nil {
 				return err
 			}
-			return c.endpoint.Decode(a, into)
+			return c.endpoint.DecodeAsWritten(a, into)
 		})
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	cerrdefs "github.com/containerd/errdefs"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // UpdateState says how far the update of a service is; it is empty when there was none.
@@ -77,8 +79,8 @@ func (s Services) Inspect(ctx context.Context, name string) (Service, error) {
 		return Service{}, s.connection.failed(ctx, what, fmt.Errorf("%w: no service has that name", cerrdefs.ErrNotFound))
 	}
 	service := Service{
-		ID: w.ID, Name: w.Spec.Name, Image: w.Spec.TaskTemplate.ContainerSpec.Image, Replicas: -1,
-		UpdateState: UpdateState(w.UpdateStatus.State), UpdateMessage: w.UpdateStatus.Message, version: w.Version.Index, raw: raw,
+		ID: scrub.Line(w.ID), Name: scrub.Line(w.Spec.Name), Image: scrub.Line(w.Spec.TaskTemplate.ContainerSpec.Image), Replicas: -1,
+		UpdateState: UpdateState(scrub.Line(w.UpdateStatus.State)), UpdateMessage: s.connection.endpoint.Quote(w.UpdateStatus.Message), version: w.Version.Index, raw: raw,
 	}
 	if m := w.Spec.Mode.Replicated; m != nil {
 		service.Replicas = 1
@@ -159,7 +161,10 @@ func (s Services) Tasks(ctx context.Context, service Service) ([]Task, error) {
 	for _, t := range list {
 		// The filter is the engine's; the match is ours.
 		if t.ServiceID == service.ID {
-			tasks = append(tasks, Task{ID: t.ID, Image: t.Spec.ContainerSpec.Image, Desired: t.DesiredState, State: t.Status.State, Error: t.Status.Err, NodeID: t.NodeID})
+			tasks = append(tasks, Task{
+				ID: scrub.Line(t.ID), Image: scrub.Line(t.Spec.ContainerSpec.Image), NodeID: scrub.Line(t.NodeID),
+				Desired: scrub.Line(t.DesiredState), State: scrub.Line(t.Status.State), Error: s.connection.endpoint.Quote(t.Status.Err),
+			})
 		}
 	}
 	return tasks, nil

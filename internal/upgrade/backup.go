@@ -11,11 +11,11 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/containerd/errdefs"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/backup"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -134,7 +134,7 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 			"remove container %s to have a backup of the database as it is", b.tried)}
 	case progress != hopNotBegun:
 		if !file.Exists {
-			tflog.Warn(ctx, "No backup is taken of an upgrade that is under way", map[string]any{"file": name, "hop": hopName(b.hop)})
+			log.Warn(ctx, "No backup is taken of an upgrade that is under way", map[string]any{"file": name, "hop": hopName(b.hop)})
 		}
 		return true, nil
 	case file.Exists:
@@ -148,7 +148,7 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 		if err != nil {
 			return false, &BackupError{File: name, Cause: err}
 		}
-		tflog.Info(ctx, "Backup of an earlier apply is kept", map[string]any{"file": name, "modified": file.Modified.UTC().Format(time.RFC3339)})
+		log.Info(ctx, "Backup of an earlier apply is kept", map[string]any{"file": name, "modified": file.Modified.UTC().Format(time.RFC3339)})
 		b.upgrade.backedUp = true
 		return true, nil
 	case file.Problem != nil:
@@ -257,7 +257,7 @@ func (b *backupStep) write(ctx context.Context, c runner.Container) (err error) 
 		return &BackupError{File: name, Cause: err}
 	}
 	b.upgrade.backedUp = true
-	tflog.Info(ctx, "Backup is taken", map[string]any{"file": name, "bytes": out.Size, "version": b.hop.From.String()})
+	log.Info(ctx, "Backup is taken", map[string]any{"file": name, "bytes": out.Size, "version": b.hop.From.String()})
 	return nil
 }
 
@@ -294,15 +294,15 @@ func (b *backupStep) stream(ctx context.Context, c runner.Container, out *backup
 	if err := b.upgrade.runner.Start(ctx, c); err != nil {
 		return err
 	}
-	tflog.Info(ctx, "Backup is being taken", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "file": out.Target})
+	log.Info(ctx, "Backup is being taken", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "file": out.Target})
 
-	var summary runner.LogSummary
+	summary := b.upgrade.runner.Summary()
 	var named *semver.Version
 	var unreadable error
-	log := backup.Consume(func(stderr io.Reader) error {
-		return b.upgrade.runner.Scan(stderr, func(record bootstrap.Record) {
+	records := backup.Consume(func(stderr io.Reader) error {
+		return runner.Scan(stderr, func(record bootstrap.Record) {
 			summary.Add(record)
-			runner.LogRecord(ctx, record)
+			b.upgrade.runner.LogRecord(ctx, record)
 		})
 	})
 	content := backup.Consume(func(stdout io.Reader) error {
@@ -314,11 +314,11 @@ func (b *backupStep) stream(ctx context.Context, c runner.Container, out *backup
 	var received byteCount
 	go b.stopWhenSilent(copyCtx, stop, c, &received)
 	progress := &wait.Transfer{Report: func(n int64) {
-		tflog.Info(ctx, "Backup is being written", map[string]any{"file": out.Target, "bytes": n})
+		log.Info(ctx, "Backup is being written", map[string]any{"file": out.Target, "bytes": n})
 	}}
-	err = attached.Copy(copyCtx, io.MultiWriter(&received, out, content, progress), log)
+	err = attached.Copy(copyCtx, io.MultiWriter(&received, out, content, progress), records)
 	content.Finish()
-	log.Finish()
+	records.Finish()
 	if ctx.Err() != nil {
 		return &wait.DetachedError{Step: StepBackup, Cause: context.Cause(ctx)}
 	}

@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -40,7 +40,7 @@ func (r *run) bringImages(ctx context.Context, obs *Observation, hop transition.
 	source, pace := r.o.Images, r.runner.Pace
 	err := source.BringComponents(ctx, r.cluster, pace, obs.ReplicaNodes(), hop.To)
 	if failed, ok := errors.AsType[*images.BringError](err); ok && failed.Archive == "" && r.o.SkipChecks[preflight.Image] {
-		tflog.Warn(ctx, "Images could not be pulled, and the check of images is skipped", map[string]any{"error": err.Error()})
+		log.Warn(ctx, "Images could not be pulled, and the check of images is skipped", map[string]any{"error": err.Error()})
 		err = nil
 	}
 	if err != nil {

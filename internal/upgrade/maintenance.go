@@ -6,9 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
-
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -100,7 +99,7 @@ func (r *run) checkWindowBeforeStart(ctx context.Context, hop transition.Hop) er
 		return err
 	}
 	if leftHalfDone(inventory, hop) {
-		tflog.Info(ctx, "The maintenance window is closed, and a half-done replica is finished all the same", map[string]any{"hop": hopName(hop)})
+		log.Info(ctx, "The maintenance window is closed, and a half-done replica is finished all the same", map[string]any{"hop": hopName(hop)})
 		return nil
 	}
 	return closed
@@ -118,13 +117,13 @@ func (r *run) waitForWindow(ctx context.Context, closed *ClosedWindowError) erro
 		return closed
 	}
 	fields := map[string]any{"hop": hopName(closed.Hop), "window": closed.Window, "opens": closed.Opens.Format(time.RFC3339)}
-	tflog.Info(ctx, "Waiting for the maintenance window", fields)
+	log.Info(ctx, "Waiting for the maintenance window", fields)
 	err := wait.Until(ctx, r.runner.Pace, func(context.Context) (bool, error) {
 		return r.o.windowError(r.o.now(), closed.Hop) == nil, nil
 	})
 	if err != nil {
 		return &wait.DetachedError{Step: stepWindow, Opens: closed.Opens, Cause: err}
 	}
-	tflog.Info(ctx, "The maintenance window is open", fields)
+	log.Info(ctx, "The maintenance window is open", fields)
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 )
 
 // probe asks the cluster's external address for its health, over and over, and
@@ -68,14 +68,14 @@ func (p *probe) record(ctx context.Context, asked time.Time, err error) {
 		p.result.failed++
 		if p.failing.IsZero() {
 			p.failing = asked
-			tflog.Info(ctx, "DTR does not answer the availability probe", map[string]any{"error": err.Error()})
+			log.Info(ctx, "DTR does not answer the availability probe", map[string]any{"error": err.Error()})
 		}
 		p.result.longest = max(p.result.longest, time.Since(p.failing))
 	case !p.failing.IsZero():
 		interruption := time.Since(p.failing)
 		p.result.longest = max(p.result.longest, interruption)
 		p.failing = time.Time{}
-		tflog.Info(ctx, "DTR answers the availability probe again", map[string]any{"interruption": interruption.Round(time.Millisecond).String()})
+		log.Info(ctx, "DTR answers the availability probe again", map[string]any{"interruption": interruption.Round(time.Millisecond).String()})
 	}
 }
 

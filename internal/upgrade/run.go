@@ -8,11 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
-
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -45,7 +44,7 @@ func Run(ctx context.Context, c cluster.Cluster, o Options) (*Report, error) {
 		lookErr = cluster.CheckHost(o.Host, inventory.Host)
 	}
 	if lookErr != nil {
-		tflog.Warn(ctx, "The cluster could not be looked at after the run", map[string]any{"error": lookErr.Error()})
+		log.Warn(ctx, "The cluster could not be looked at after the run", map[string]any{"error": lookErr.Error()})
 	} else {
 		r.report.Inventory = inventory
 	}
@@ -236,7 +235,7 @@ func (r *run) followUp(ctx context.Context) {
 func (r *run) notUpgraded(ctx context.Context) (f preflight.Finding, due bool) {
 	var what, seen, todo []string
 	if caches, err := r.cluster.DTR.Caches().List(ctx); err != nil {
-		tflog.Warn(ctx, "The content caches could not be listed", map[string]any{"error": err.Error()})
+		log.Warn(ctx, "The content caches could not be listed", map[string]any{"error": err.Error()})
 	} else if len(caches) > 0 {
 		var names []string
 		for _, c := range caches {
@@ -250,7 +249,7 @@ func (r *run) notUpgraded(ctx context.Context) (f preflight.Finding, due bool) {
 	switch {
 	case refused && api.Code == dtr.CodeScanningNotEnabled, scan.Busy:
 	case err != nil:
-		tflog.Warn(ctx, "The state of the vulnerability database could not be read", map[string]any{"error": err.Error()})
+		log.Warn(ctx, "The state of the vulnerability database could not be read", map[string]any{"error": err.Error()})
 	case r.began.IsZero() || scan.DBUpdatedAt.Before(r.began):
 		what = append(what, "the vulnerability database")
 		seen = append(seen, "Vulnerability database: of "+scan.DBUpdatedAt.UTC().Format(time.RFC3339)+", before the upgrade")

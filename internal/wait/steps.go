@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 )
 
 // Step is one unit of work that leaves the cluster serving when it returns.
@@ -28,16 +28,16 @@ func Steps(ctx context.Context, name string, steps []Step) error {
 				return Detached(ctx, s.Name, err)
 			}
 			if done {
-				tflog.Info(ctx, "Step has nothing left to do", fields)
+				log.Info(ctx, "Step has nothing left to do", fields)
 				continue
 			}
 		}
-		tflog.Info(ctx, "Step begins", fields)
+		log.Info(ctx, "Step begins", fields)
 		started := time.Now()
 		if err := s.Run(ctx); err != nil {
 			return Detached(ctx, s.Name, err)
 		}
-		tflog.Info(ctx, "Step ended", fields, map[string]any{"elapsed": time.Since(started).Round(time.Millisecond).String()})
+		log.Info(ctx, "Step ended", fields, map[string]any{"elapsed": time.Since(started).Round(time.Millisecond).String()})
 	}
 	return nil
 }

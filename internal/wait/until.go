@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
@@ -105,7 +105,7 @@ func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(c
 		case refused(err), outage.Seen(err != nil):
 			return err
 		case err != nil:
-			tflog.Debug(ctx, "A look failed and is repeated", map[string]any{"error": err.Error()})
+			log.Debug(ctx, "A look failed and is repeated", map[string]any{"error": err.Error()})
 		}
 		last = err
 		if pause.WaitOr(ctx, signal) != nil {

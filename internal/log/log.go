@@ -1,0 +1,78 @@
+// Package log writes into Terraform's log, which people read in terminals: nothing in a line is a command to one, no line is long, and the secrets of the
+// context are masked. It is the only way there. Of this module's packages it imports scrub alone.
+package log
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
+)
+
+// Debug writes a line for whoever looks for a fault.
+func Debug(ctx context.Context, message string, fields ...map[string]any) {
+	tflog.Debug(ctx, message, clean(ctx, fields))
+}
+
+// Info writes a line about the progress of a run.
+func Info(ctx context.Context, message string, fields ...map[string]any) {
+	tflog.Info(ctx, message, clean(ctx, fields))
+}
+
+// Warn writes a line about what went wrong and did not end the run.
+func Warn(ctx context.Context, message string, fields ...map[string]any) {
+	tflog.Warn(ctx, message, clean(ctx, fields))
+}
+
+// maxFields bounds the values of a line, in bytes as they are written. The rest of a line is what Terraform and tflog put there.
+const maxFields = 3 << 10
+
+// clean is a map of the line's own. The masks of tflog would not do: lines of several goroutines would write to one map.
+func clean(ctx context.Context, fields []map[string]any) map[string]any {
+	type field struct{ name, value string }
+	line := map[string]any{}
+	var texts []field
+	secrets := scrub.From(ctx)
+	for _, m := range fields {
+		for name, value := range m {
+			switch value.(type) {
+			case bool, int, int64, float64:
+				line[name] = value
+			default:
+				texts = append(texts, field{name, scrub.Line(secrets.Mask(fmt.Sprint(value)))})
+			}
+		}
+	}
+	// What is short stays whole.
+	slices.SortFunc(texts, func(a, b field) int {
+		return cmp.Or(cmp.Compare(len(a.value), len(b.value)), cmp.Compare(a.name, b.name))
+	})
+	left := maxFields
+	for _, f := range texts {
+		line[f.name] = fit(f.value, left)
+		left -= written(line[f.name])
+	}
+	return line
+}
+
+// fit cuts a text so that it takes no more than so many bytes as JSON, which needs up to six for one.
+func fit(text string, limit int) string {
+	text = scrub.Cut(text, limit)
+	for text != "" && written(text) > limit {
+		text = scrub.Cut(text, len(text)-max((written(text)-limit)/6, 4)) // 4 is more than the mark of a cut takes
+	}
+	return text
+}
+
+func written(value any) int {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return maxFields
+	}
+	return len(b)
+}
