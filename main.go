@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime/debug"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/provider"
@@ -30,12 +29,11 @@ func main() {
 	attach := flag.Bool("debug", false, "run until interrupted, for a debugger to attach to")
 	flag.Parse()
 
-	// What providerserver.Serve does for protocol 6; it would link protocol 5 too.
 	var options []tf6server.ServeOpt
 	if *attach {
 		options = append(options, tf6server.WithManagedDebug())
 	}
-	err := tf6server.Serve(address, providerserver.NewProtocol6(provider.New(version)()), options...)
+	err := tf6server.Serve(address, provider.NewServer(version), options...)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/config"
 
@@ -50,7 +49,7 @@ func brief() Option {
 // factories serve the provider to Terraform.
 func factories(opts ...Option) map[string]func() (tfprotov6.ProviderServer, error) {
 	return map[string]func() (tfprotov6.ProviderServer, error){
-		"dtr": providerserver.NewProtocol6WithError(New("test", append(quick(), opts...)...)()),
+		"dtr": func() (tfprotov6.ProviderServer, error) { return NewServer("test", append(quick(), opts...)...)(), nil },
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // What stands under most failures: a run is continued by running it again, and
@@ -39,11 +40,17 @@ func (m message) diagnostic(d diag.Diagnostic) diag.Diagnostic {
 }
 
 func (m message) detail() string {
-	detail := strings.TrimSpace(shortIDs(m.Seen) + "\n\n" + m.Todo)
+	end := ""
 	if len(m.Log) > 0 {
-		detail += "\n\nThe last lines of its log:\n  " + strings.Join(m.Log, "\n  ")
+		lines := make([]string, len(m.Log))
+		for i, line := range m.Log {
+			lines[i] = scrub.Cut(scrub.Line(line), scrub.MaxQuote)
+		}
+		end = "\n\nThe last lines of its log:\n  " + strings.Join(lines, "\n  ")
 	}
-	return detail
+	// What was seen may be long, and what to do about it is not to be cut off for it.
+	seen := scrub.Cut(shortIDs(m.Seen), max(scrub.MaxError/4, scrub.MaxError-scrub.MaxLine/4-len(m.Todo)-len(end)))
+	return strings.TrimSpace(seen+"\n\n"+m.Todo) + end
 }
 
 var longID = regexp.MustCompile(`(^|[^:0-9a-f])([0-9a-f]{12})[0-9a-f]{52}\b`)

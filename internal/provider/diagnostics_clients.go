@@ -80,6 +80,9 @@ func clientDiagnostics(err error) diag.Diagnostics {
 		return clientFailure(fmt.Sprintf("The certificate of %s is not trusted", certificate.Service),
 			fmt.Sprintf("Host: %s\nTrusted: %s\nError: %v", certificate.Host, certificate.Roots, certificate.Err),
 			fmt.Sprintf("Set %s of the provider to the PEM text of the CA that signed it.", caAttribute(certificate.Service)))
+	case errors.As(err, &redirect) && redirect.SameHost():
+		return clientFailure("The address redirects to another page", preflight.Sentence(err),
+			"What holds a password, or changes something, is not sent to another page. Check that the address leads to the service itself, and not to a login page in front of it.")
 	case errors.As(err, &redirect):
 		return clientFailure("The address redirects to another host", preflight.Sentence(err),
 			"The password is sent to no other host than the configured one.")

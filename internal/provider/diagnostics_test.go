@@ -229,6 +229,7 @@ func TestDiagnostics(t *testing.T) {
 		{"database file", &dtr.FileError{Err: errors.New("open db.tar: no such file or directory")}},
 		{"no tags", &registry.Error{Repository: "registry.example.com/mirror/dtr", StatusCode: 404}},
 		{"certificate", &endpoint.CertificateError{Service: "UCP", Host: "ucp.example.com", Roots: "the system's root certificates", Err: errors.New("x509: certificate signed by unknown authority")}},
+		{"redirect to another page", &endpoint.RedirectError{From: "https://ucp.example.com/auth/login", To: "https://ucp.example.com/login/"}},
 		{"redirect", &endpoint.RedirectError{From: "https://dtr.example.com/api/v0/meta/settings", To: "https://login.example.com/"}},
 		{"unreachable", &endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused}},
 		{"no such host", &endpoint.UnreachableError{Service: "UCP", Method: "POST", URL: "https://upc.example.com/auth/login", Attempts: 6, Err: noHost}},

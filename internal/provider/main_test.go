@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 )
 
@@ -19,7 +18,7 @@ const providerProgram = "terraform-provider-dtr"
 // Terraform runs the program as a provider, there are no tests to run.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == providerProgram {
-		if err := tf6server.Serve("registry.terraform.io/dtr-upgrade/dtr", providerserver.NewProtocol6(New("test", quick()...)())); err != nil {
+		if err := tf6server.Serve("registry.terraform.io/dtr-upgrade/dtr", NewServer("test", quick()...)); err != nil {
 			log.Fatal(err)
 		}
 		return

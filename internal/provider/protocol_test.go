@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
@@ -84,7 +83,7 @@ type protocol struct {
 
 func newProtocol(t testing.TB, opts ...Option) *protocol {
 	t.Helper()
-	p := &protocol{t: t, ctx: t.Context(), server: providerserver.NewProtocol6(New("test", opts...)())()}
+	p := &protocol{t: t, ctx: t.Context(), server: NewServer("test", opts...)()}
 	schema, err := p.server.GetProviderSchema(p.ctx, &tfprotov6.GetProviderSchemaRequest{})
 	p.ok(err, schema.Diagnostics)
 	p.provider, p.schemas = schema.Provider.ValueType(), schema

@@ -20,6 +20,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
@@ -34,6 +35,7 @@ type dtrProvider struct {
 	pace    wait.Pace
 	now     func() time.Time
 	retry   endpoint.Retry
+	secrets *scrub.Secrets
 }
 
 // Option changes how a provider works; for tests.
@@ -54,11 +56,11 @@ func WithRetry(r endpoint.Retry) Option {
 	return func(d *dtrProvider) { d.retry = r }
 }
 
-// New returns the constructor that the plugin server asks for. The version goes
+// New returns the constructor that the plugin server asks for; [NewServer] is that server. The version goes
 // into the user agent and onto the bootstrapper's container.
 func New(version string, opts ...Option) func() provider.Provider {
 	return func() provider.Provider {
-		p := &dtrProvider{version: version}
+		p := &dtrProvider{version: version, secrets: scrub.NewSecrets()}
 		for _, o := range opts {
 			o(p)
 		}
@@ -200,11 +202,13 @@ func (p *dtrProvider) Configure(ctx context.Context, req provider.ConfigureReque
 	conn, diags := m.connection(ctx)
 	resp.Diagnostics.Append(diags...)
 	conn.version, conn.pace, conn.now = p.version, p.pace, p.now
+	p.secrets.Add(conn.dtr.Password, conn.ucp.Password)
+	conn.dtr.Secrets, conn.ucp.Secrets = p.secrets, p.secrets
 	conn.dtr.UserAgent, conn.dtr.Retry = p.userAgent(), p.retry
 	conn.ucp.UserAgent, conn.ucp.Retry = p.userAgent(), p.retry
 	conn.ucp.Patience = p.pace.Outage
 	if conn.docker != nil {
-		conn.docker.UserAgent, conn.docker.Retry = p.userAgent(), p.retry
+		conn.docker.UserAgent, conn.docker.Retry, conn.docker.Secrets = p.userAgent(), p.retry, p.secrets
 	}
 	resp.ResourceData, resp.DataSourceData, resp.ActionData = conn, conn, conn
 }

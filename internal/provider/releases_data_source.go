@@ -140,7 +140,7 @@ func (m *releasesModel) versionsAmong(tags []string) []*semver.Version {
 // registry is how the repository's registry is reached. The login and the CA of
 // the provider are for its own DTR.
 func (d *releasesDataSource) registry(m releasesModel) registry.Config {
-	c := registry.Config{CACert: m.CACert.ValueString(), UserAgent: d.conn.dtr.UserAgent, Retry: d.conn.dtr.Retry}
+	c := registry.Config{CACert: m.CACert.ValueString(), UserAgent: d.conn.dtr.UserAgent, Retry: d.conn.dtr.Retry, Secrets: d.conn.dtr.Secrets}
 	host, err := registry.Host(m.Repository.ValueString())
 	if err != nil || len(d.conn.unknown) > 0 || !sameAddress(d.conn.dtr.URL, host) {
 		return c

@@ -142,10 +142,6 @@ func withLimit(ctx context.Context, from source, operation string, otherwise tim
 }
 
 // withTimeout bounds an operation. The cause tells a time-out from an interrupt.
-//
-// The context masks no secrets: with tflog's masks on a context, log lines of
-// several goroutines write to one map. They are masked where they would come
-// from instead, for each request by its client.
 func withTimeout(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, limit, limitPassed(name, limit))
 }
