@@ -73,7 +73,7 @@ var calls = map[string]struct {
 		"GET /containers/x/json",
 		func(ctx context.Context, e *Engine) (any, error) { return e.Container(ctx, "x") },
 		ContainerState{
-			ID: "4fa6e0f0c6786287e131c3852c58a2e01cc697a68231826813597e4994f1d6e2", Name: "dtr-upgrade", Status: "exited", ExitCode: 3,
+			ID: "4fa6e0f0c6786287e131c3852c58a2e01cc697a68231826813597e4994f1d6e2", Name: "dtr-upgrade", Status: "exited", ExitCode: 3, ImageID: cacheImageID,
 			Labels: map[string]string{"com.example.hop": "2.5.6-2.6.15"}, Env: []string{"UCP_URL=https://ucp.example.com", "constraint:node==worker1"},
 			Image:     "docker/dtr:2.6.15",
 			Args:      []string{"upgrade"},
