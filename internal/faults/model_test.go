@@ -108,10 +108,10 @@ func (m *model) atWork() (ours, foreign, backups []simulator.Container) {
 	for _, c := range m.scene.sim.Containers() {
 		switch {
 		case !c.Running():
+		case strings.HasPrefix(c.Name, "dtr-") && slices.Contains(c.Args, "backup"):
+			backups = append(backups, c)
 		case strings.HasPrefix(c.Name, "dtr-upgrade-"), c.Name == cluster.Phase2Name:
 			ours = append(ours, c)
-		case strings.HasPrefix(c.Name, "dtr-backup-"):
-			backups = append(backups, c)
 		case strings.HasPrefix(c.Name, "foreign_"):
 			foreign = append(foreign, c)
 		}
@@ -384,7 +384,10 @@ func (m *model) lookAtFiles(t *testing.T, a attempt) {
 			t.Errorf("file %s is left over", e.Name())
 		}
 	}
-	if a.err == nil && m.want.backup != "" {
+	m.mu.Lock()
+	ours := m.scene.sim.Runs("upgrade") > m.foreign // else others have upgraded, and there was nothing to back up for
+	m.mu.Unlock()
+	if a.err == nil && m.want.backup != "" && ours {
 		m.lookAtBackup()
 	}
 }

@@ -114,6 +114,9 @@ var together = []struct {
 // TestTogether has several applies at work on one cluster. Each may give way with an
 // error; one after the other they then end well.
 func TestTogether(t *testing.T) {
+	if *oneCase != "" {
+		return // of the walk
+	}
 	before := runtime.NumGoroutine()
 	t.Run("cases", func(t *testing.T) {
 		for _, c := range together {
@@ -157,7 +160,8 @@ func (p part) apply(t *testing.T, s *scene) attempt {
 	if p.process {
 		return p.applyInProcess(t, s)
 	}
-	ctx := clustertest.Limited(t)
+	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
+	defer cancel()
 	c := connect(t, s.sim, endpoint.Retry{Max: 3})
 	if p.docker {
 		c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: s.sim.DockerHost()})
@@ -179,7 +183,8 @@ type processWork struct {
 func (p part) applyInProcess(t *testing.T, s *scene) attempt {
 	t.Helper()
 	told := clustertest.Must[[]byte](t)(json.Marshal(processWork{s.sim.Info(), p.name, p.docker}))
-	ctx := clustertest.Limited(t)
+	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, clustertest.Must[string](t)(os.Executable()))
 	cmd.Env, cmd.Dir = append(os.Environ(), processEnv+"="+string(told)), t.TempDir()
 	var log strings.Builder

@@ -178,8 +178,13 @@ type scene struct {
 	file  string // of the backup
 }
 
+// speed leaves a bootstrapper two seconds of the ten minutes for which it waits for a
+// database, so that it fails on no busy machine.
+const speed = 300
+
 func start(t *testing.T, w work) *scene {
 	t.Helper()
+	w.options.Speed = speed
 	s := &scene{sim: simulatortest.Start(t, simulatortest.Weathered(w.options)), file: filepath.Join(t.TempDir(), "dtr-backup.tar")}
 	if w.prepare != nil {
 		w.prepare(s)
