@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -15,6 +16,8 @@ const (
 	// maxValues bounds the values of a JSON text, and maxElements those objects and lists that are elements of a list.
 	// An empty object takes two bytes of an answer and some hundred in memory: the length alone bounds nothing.
 	maxValues, maxElements = 1_000_000, 100_000
+	// maxElement bounds one element of a list that is read as it comes, in bytes of its text; maxKept bounds what is kept of all of them, in bytes of memory.
+	maxElement, maxKept = 1 << 20, 48 << 20
 )
 
 var errTooMany = fmt.Errorf("%w: it has more than %d values or more than %d entries", errTooLarge, maxValues, maxElements)
@@ -55,6 +58,50 @@ func checkJSON(text []byte) error {
 	}
 	if !json.Valid(text) {
 		return json.Unmarshal(text, new(any)) // which says where
+	}
+	return nil
+}
+
+// Elements reads a JSON list element by element, however many there are; null is an empty list.
+// The function each takes one, and says about how many bytes of memory it keeps of it. It is for [Request.Stream].
+func Elements[T any](r io.Reader, each func(T) (kept int)) error {
+	bounded := &io.LimitedReader{R: r, N: maxElement}
+	dec := json.NewDecoder(bounded)
+	fail := func(err error) error {
+		switch {
+		case bounded.N <= 0:
+			return fmt.Errorf("%w: one of its entries has more than %d bytes", errTooLarge, maxElement)
+		case errors.Is(err, io.EOF):
+			return io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	begin, err := dec.Token()
+	if err != nil {
+		return fail(err)
+	}
+	if begin != nil {
+		if begin != json.Delim('[') {
+			return errors.New("it is no list")
+		}
+		kept := 0
+		for dec.More() {
+			var element T
+			bounded.N = maxElement
+			if err := dec.Decode(&element); err != nil {
+				return fail(err)
+			}
+			if kept += each(element); kept > maxKept {
+				return fmt.Errorf("%w: more than %d MiB of it would have to be kept", errTooLarge, maxKept>>20)
+			}
+		}
+		if _, err := dec.Token(); err != nil { // the end of the list
+			return fail(err)
+		}
+	}
+	bounded.N = maxElement
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more after its end")
 	}
 	return nil
 }

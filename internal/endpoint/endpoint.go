@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -141,6 +142,8 @@ type Request struct {
 	NewConnection bool
 	// Limit takes the place of the limits on an attempt and on the call, for what takes its time; zero leaves them.
 	Limit time.Duration
+	// Stream reads the body of a success as it comes, in every attempt from its beginning, and bounds what it keeps of it: the limit on an answer's length is not applied. The Answer has no body then.
+	Stream func(io.Reader) error
 }
 
 // Basic is the Authorization of HTTP basic authentication.
@@ -189,7 +192,7 @@ func (e *Endpoint) Repeat(ctx context.Context, r Request, read func(*Answer) err
 	if err != nil {
 		return err
 	}
-	return e.send(req, e.config.Retry.Max, read)
+	return e.send(req, e.config.Retry.Max, r.Stream, read)
 }
 
 // Once asks exactly once.
@@ -203,7 +206,7 @@ func (e *Endpoint) Once(ctx context.Context, r Request, read func(*Answer) error
 		client.Timeout, patient.config.Retry.Total, patient.client = r.Limit, r.Limit, &client
 		e = &patient
 	}
-	return e.send(req, 0, read)
+	return e.send(req, 0, r.Stream, read)
 }
 
 func (e *Endpoint) build(ctx context.Context, r Request) (*http.Request, error) {

@@ -44,8 +44,8 @@ func (r Retry) Pause(attempt int, resp *http.Response) time.Duration {
 	return min(retryablehttp.DefaultBackoff(r.WaitMin, r.WaitMax, attempt, resp), r.WaitMax)
 }
 
-// send makes the request, repeats it at most so often, and returns what became of the last attempt.
-func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error) error {
+// send makes the request, repeats it at most so often, and returns what became of the last attempt. The body of a success goes to stream, unless that is nil.
+func (e *Endpoint) send(req *http.Request, repeats int, stream func(io.Reader) error, read func(*Answer) error) error {
 	caller := req.Context()
 	ctx, cancel := context.WithTimeout(e.Mask(caller), e.config.Retry.Total)
 	defer cancel()
@@ -68,7 +68,7 @@ func (e *Endpoint) send(req *http.Request, repeats int, read func(*Answer) error
 			if err != nil {
 				last = e.explain(req.Method, address(req), attempts, err)
 			} else {
-				last = e.take(req, resp, read)
+				last = e.take(req, resp, stream, read)
 			}
 			return worthRepeating(resp, last) && (attempts == 1 || !passedOn(caller, resp)), nil
 		},
@@ -103,7 +103,7 @@ func (e *Endpoint) interrupted(req *http.Request, attempts int, cause, last erro
 }
 
 // take reads a whole answer and hands it on.
-func (e *Endpoint) take(req *http.Request, resp *http.Response, read func(*Answer) error) error {
+func (e *Endpoint) take(req *http.Request, resp *http.Response, stream func(io.Reader) error, read func(*Answer) error) error {
 	defer resp.Body.Close()
 	if err := e.elsewhere(req, resp); err != nil {
 		return err
@@ -112,6 +112,12 @@ func (e *Endpoint) take(req *http.Request, resp *http.Response, read func(*Answe
 	var err error
 	if !a.OK() { // its beginning is enough
 		a.Body, err = io.ReadAll(io.LimitReader(resp.Body, min(maxRefusal, e.config.MaxBody)))
+	} else if stream != nil {
+		cut := &cutBody{Reader: resp.Body}
+		if err := stream(cut); err != nil && cut.err == nil {
+			return e.Unusable(a, err)
+		}
+		err = cut.err
 	} else if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, e.config.MaxBody+1)); int64(len(a.Body)) > e.config.MaxBody {
 		return e.Unusable(a, errTooLarge)
 	}
@@ -119,6 +125,20 @@ func (e *Endpoint) take(req *http.Request, resp *http.Response, read func(*Answe
 		return e.Unusable(a, fmt.Errorf("it was cut short: %w", stripURL(err)))
 	}
 	return read(a)
+}
+
+// cutBody keeps the error with which a body broke off, of which whoever reads it makes another one.
+type cutBody struct {
+	io.Reader
+	err error
+}
+
+func (c *cutBody) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
+	return n, err
 }
 
 // worthRepeating decides by the status and by the type of the error, either of which may be missing.

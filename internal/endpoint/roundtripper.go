@@ -35,7 +35,7 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, record(req.Context(), err)
 	}
 	var answer *http.Response
-	err := rt.e.send(req, rt.e.config.Retry.Max, func(a *Answer) error {
+	err := rt.e.send(req, rt.e.config.Retry.Max, nil, func(a *Answer) error {
 		if a.OK() && !strings.HasSuffix(a.Path, "/_ping") {
 			if err := checkJSON(a.Body); err != nil {
 				return rt.e.Unusable(a, err)

@@ -31,7 +31,7 @@ func (e *Endpoint) Upgrade(ctx context.Context, r Request, protocol string, refu
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return resp.Body, nil
 	}
-	return nil, e.take(req, resp, func(a *Answer) error {
+	return nil, e.take(req, resp, nil, func(a *Answer) error {
 		if err := refused(a); err != nil {
 			return err
 		}

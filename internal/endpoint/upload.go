@@ -36,7 +36,7 @@ func (e *Endpoint) Send(ctx context.Context, r Request, u Upload, read func(*Ans
 	resp, err := client.Do(req)
 	if err == nil {
 		defer resp.Body.Close()
-		err = e.take(req, resp, read)
+		err = e.take(req, resp, nil, read)
 	} else {
 		err = e.explain(req.Method, address(req), 1, err)
 	}

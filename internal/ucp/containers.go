@@ -2,6 +2,9 @@ package ucp
 
 import (
 	"context"
+	"encoding/json"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,24 +17,72 @@ import (
 
 // Containers lists the containers that carry all the labels, running and stopped; nil means all.
 func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]Container, error) {
-	options := client.ContainerListOptions{All: true, Filters: client.Filters{}}
+	filters := client.Filters{}
 	for k, v := range labels {
-		options.Filters.Add("label", k+"="+v)
+		filters.Add("label", k+"="+v)
 	}
-	list, err := call(ctx, e.connection, callLimit, "list containers", func(ctx context.Context, c *client.Client) (client.ContainerListResult, error) {
-		return c.ContainerList(ctx, options)
+	// The filter is the engine's; the match is ours.
+	return e.containers(ctx, filters, func(c Container) bool { return matches(c.Labels, labels) })
+}
+
+// ContainersNamed lists the containers in whose own names the text occurs, running and stopped.
+// The engine is asked for no others. What it looks at is the name without the node that UCP puts before it, and it takes the text for a regular expression.
+func (e *Engine) ContainersNamed(ctx context.Context, text string) ([]Container, error) {
+	return e.containers(ctx, client.Filters{}.Add("name", regexp.QuoteMeta(text)), func(c Container) bool {
+		return strings.Contains(c.Name[strings.LastIndexByte(c.Name, '/')+1:], text)
+	})
+}
+
+// SelectContainers lists the containers that keep picks out of all, running and stopped. It takes no more memory where there are many others.
+func (e *Engine) SelectContainers(ctx context.Context, keep func(Container) bool) ([]Container, error) {
+	return e.containers(ctx, nil, keep)
+}
+
+// listed is as much of an entry of the list as is looked at.
+type listed struct {
+	ID             string `json:"Id"`
+	Names          []string
+	Image, Command string
+	State          string
+	Status         string
+	Labels         map[string]string
+	Created        int64
+}
+
+func (e *Engine) containers(ctx context.Context, filters client.Filters, keep func(Container) bool) ([]Container, error) {
+	query := url.Values{"all": {"1"}}
+	if len(filters) > 0 {
+		text, err := json.Marshal(filters)
+		if err != nil {
+			return nil, err
+		}
+		query.Set("filters", string(text))
+	}
+	var containers []Container
+	begin := func() { containers = []Container{} }
+	err := each(ctx, e.connection, "list containers", "/containers/json", query, begin, func(l listed) (kept int) {
+		c := l.container()
+		if !keep(c) {
+			return 0
+		}
+		c.Labels = lines(c.Labels)
+		containers = append(containers, c)
+		return c.size()
 	})
 	if err != nil {
 		return nil, err
 	}
-	containers := make([]Container, 0, len(list.Items))
-	for _, s := range list.Items {
-		// The filter is the engine's; the match is ours.
-		if matches(s.Labels, labels) {
-			containers = append(containers, summary(s))
-		}
-	}
 	return containers, nil
+}
+
+// size is about how many bytes of memory the container takes.
+func (c Container) size() int {
+	const itself, label = 512, 96
+	n := itself + len(c.ID) + len(c.Name) + len(c.Image) + len(c.Command) + len(c.State) + len(c.Status)
+	for k, v := range c.Labels {
+		n += label + len(k) + len(v)
+	}
+	return n
 }
 
 func matches(labels, want map[string]string) bool {
@@ -43,22 +94,22 @@ func matches(labels, want map[string]string) bool {
 	return true
 }
 
-func summary(s container.Summary) Container {
-	name := ownName(s.Names)
+func (l listed) container() Container {
+	name := ownName(l.Names)
 	node := ""
 	if before, _, ok := strings.Cut(name, "/"); ok {
 		node = before
 	}
 	return Container{
-		ID:      scrub.Line(s.ID),
+		ID:      scrub.Line(l.ID),
 		Name:    scrub.Line(name),
 		Node:    scrub.Line(node),
-		Image:   scrub.Line(s.Image),
-		Command: scrub.Line(s.Command),
-		State:   scrub.Line(string(s.State)),
-		Status:  scrub.Line(s.Status),
-		Labels:  lines(s.Labels),
-		Created: time.Unix(s.Created, 0),
+		Image:   scrub.Line(l.Image),
+		Command: scrub.Line(l.Command),
+		State:   scrub.Line(l.State),
+		Status:  scrub.Line(l.Status),
+		Labels:  l.Labels, // those of a container that is kept become lines
+		Created: time.Unix(l.Created, 0),
 	}
 }
 

@@ -1,15 +1,24 @@
 package ucp
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
 func TestContainersByLabel(t *testing.T) {
@@ -173,4 +182,131 @@ func TestFollowEnds(t *testing.T) {
 			<-gone // the engine is not asked any more either
 		})
 	}
+}
+
+func TestContainersNamed(t *testing.T) {
+	// UCP looks for the text in the name without the node; one that does not understand the filter lists everything.
+	list := `[{"Id":"1","Names":["/worker1/dtr-api-0"]},{"Id":"2","Names":["/dtr-node/web"]},{"Id":"3","Names":["/worker1/web/dtr-x","/worker1/web"]},{"Id":"4","Names":["/my-dtr-x"]},{"Id":"5"}]`
+	s := serveUCP(t, "1.37", handlers{"GET /containers/json": always(200, list)})
+	got, err := s.engine().ContainersNamed(t.Context(), "dtr-")
+	if err != nil || len(got) != 2 || got[0].ID != "1" || got[1].ID != "4" {
+		t.Errorf("%+v, error %v", got, err)
+	}
+	if len(s.asked(`GET /v1.37/containers/json?all=1&filters=%7B%22name%22%3A%7B%22dtr-%22%3Atrue%7D%7D`)) != 1 {
+		t.Errorf("asked %q", s.requests)
+	}
+	if _, err := s.engine().ContainersNamed(t.Context(), "a.b"); err != nil || len(s.asked(`GET /v1.37/containers/json?all=1&filters=%7B%22name%22%3A%7B%22a%5C%5C.b%22%3Atrue%7D%7D`)) != 1 {
+		t.Errorf("error %v, asked %q", err, s.requests)
+	}
+}
+
+// TestListCutShort holds that the beginning of a list that broke off is not shown beside the whole one.
+func TestListCutShort(t *testing.T) {
+	whole := `[{"Id":"1","Names":["/a"]},{"Id":"2","Names":["/b"]}]`
+	for name, first := range map[string]string{
+		"between two": `[{"Id":"1","Names":["/a"]}`, "within one": `[{"Id":"1","Names":["/a"]},{"Id":"2"`,
+		"more after it": whole + "1", "no list": `{"Id":"1"}`, "nothing": "",
+	} {
+		s := serveUCP(t, "1.37", handlers{"GET /containers/json": inTurn(always(200, first), always(200, whole))})
+		got, err := s.engine().Containers(t.Context(), nil)
+		if err != nil || len(got) != 2 || len(s.asked("GET /v1.37/containers/json")) != 2 {
+			t.Errorf("%s: %+v, error %v, asked %q", name, got, err, s.requests)
+		}
+	}
+}
+
+// others writes a list of so many containers, as a large UCP shows them.
+func others(n int, name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		out := bufio.NewWriterSize(w, 1<<16)
+		defer out.Flush()
+		_, _ = out.WriteString("[")
+		for i := range n {
+			if i > 0 {
+				_, _ = out.WriteString(",")
+			}
+			_, err := fmt.Fprintf(out, `{"Id":"%064x","Names":["/worker%d/%s-%d"],"Image":"example/web:1.2","Command":"web --port 80","Created":1577934245,`+
+				`"Ports":[{"PrivatePort":80,"Type":"tcp"}],"Labels":{"com.docker.stack.namespace":"web","com.docker.swarm.node.id":"%025x","com.docker.swarm.task":"","com.example.note":"%0400d"},`+
+				`"State":"running","Status":"Up 3 hours","HostConfig":{"NetworkMode":"web"},"NetworkSettings":{"Networks":{"web":{"IPAddress":"10.0.0.1"}}},"Mounts":[]}`, i, i%40, name, i, i, i)
+			if err != nil {
+				return
+			}
+		}
+		_, _ = out.WriteString("]")
+	}
+}
+
+// peak is how many MiB of memory are in use at most while f runs, above what was before.
+func peak(f func()) int64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
+	var before, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	most, stop := before.HeapAlloc, make(chan struct{})
+	var g sync.WaitGroup
+	g.Go(func() {
+		for {
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc)
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})
+	f()
+	close(stop)
+	g.Wait()
+	return int64(most-before.HeapAlloc) >> 20
+}
+
+// TestLongLists holds that a list takes the memory of what is kept of it: 60 MB of it are nothing, and what would have to be kept is bounded.
+//
+//nolint:paralleltest // it measures memory
+func TestLongLists(t *testing.T) {
+	none := func(Container) bool { return false }
+	all := func(Container) bool { return true }
+	for name, c := range map[string]struct {
+		list http.HandlerFunc
+		keep func(Container) bool
+		most int64
+		err  string
+	}{
+		"of others":        {others(60_000, "web"), none, 16, ""},
+		"of ours":          {others(200_000, "dtr"), all, 150, "too long"},
+		"one endless":      {always(200, `[{"Id":"`+strings.Repeat("0", 20<<20)+`"}]`), none, 100, "one of its entries has more than 1048576 bytes"},
+		"of empty objects": {always(200, "["+strings.Repeat("{},", 1_000_000)+"{}]"), all, 200, "too long"},
+		"of labels":        {always(200, "["+strings.Repeat(`{"Labels":{`+strings.Repeat(`"a":"",`, 10_000)+`"b":""}},`, 200)+"{}]"), none, 100, ""},
+	} {
+		s := serveUCP(t, "1.37", handlers{"GET /containers/json": c.list})
+		engine := s.engine()
+		var err error
+		mib := peak(func() { _, err = engine.SelectContainers(t.Context(), c.keep) })
+		if mib > c.most || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %d MiB, error %v", name, mib, err)
+		}
+		if asked := s.asked("GET /v1.37/containers/json"); len(asked) != 1 {
+			t.Errorf("%s: asked %d times", name, len(asked))
+		}
+	}
+}
+
+// TestAllocationsOfAContainer is a gate: what one container of others' costs does not grow unseen.
+//
+//nolint:paralleltest // it counts allocations
+func TestAllocationsOfAContainer(t *testing.T) {
+	const n = 1000
+	w := httptest.NewRecorder()
+	others(n, "web")(w, nil)
+	list := w.Body.String()
+	got := testing.AllocsPerRun(5, func() {
+		if err := endpoint.Elements(strings.NewReader(list), func(l listed) int { _ = l.container(); return 0 }); err != nil {
+			t.Fatal(err)
+		}
+	}) / n
+	if got > 32 {
+		t.Errorf("%.0f allocations", got)
+	}
+	t.Logf("%.1f allocations", got)
 }

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/distribution/reference"
-	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
 
@@ -22,41 +22,46 @@ import (
 // Images returns the tags and digests of the images that are present.
 // A node narrows it to that node, through UCP only; "" means anywhere.
 func (e *Engine) Images(ctx context.Context, node string) (map[string]bool, error) {
-	list, err := e.list(ctx, node)
+	var images map[string]bool
+	begin := func() { images = map[string]bool{} }
+	err := e.list(ctx, node, begin, func(image imageWire) (kept int) {
+		for _, ref := range slices.Concat(image.RepoTags, image.RepoDigests) {
+			images[ref] = true
+			kept += 96 + len(ref)
+		}
+		return kept
+	})
 	if err != nil {
 		return nil, err
-	}
-	images := map[string]bool{}
-	for _, image := range list {
-		for _, ref := range image.RepoTags {
-			images[ref] = true
-		}
-		for _, ref := range image.RepoDigests {
-			images[ref] = true
-		}
 	}
 	delete(images, "<none>:<none>")
 	delete(images, "<none>@<none>")
 	return images, nil
 }
 
-func (e *Engine) list(ctx context.Context, node string) ([]image.Summary, error) {
-	options := client.ImageListOptions{}
+// imageWire is as much of an image in a list as is looked at.
+type imageWire struct{ RepoTags, RepoDigests []string }
+
+// list reads the list of images as each does.
+func (e *Engine) list(ctx context.Context, node string, begin func(), take func(imageWire) (kept int)) error {
+	var query url.Values
 	if node != "" {
-		options.Filters = client.Filters{}.Add("node", node)
+		text, err := json.Marshal(client.Filters{}.Add("node", node))
+		if err != nil {
+			return err
+		}
+		query = url.Values{"filters": {string(text)}}
 	}
-	list, err := call(ctx, e.connection, callLimit, "list images", func(ctx context.Context, c *client.Client) (client.ImageListResult, error) {
-		return c.ImageList(ctx, options)
-	})
-	for _, image := range list.Items { // an engine may show its own registry
+	return each(ctx, e.connection, "list images", "/images/json", query, begin, func(image imageWire) (kept int) {
+		// An engine may show its own registry.
 		for i, ref := range image.RepoTags {
 			image.RepoTags[i] = scrub.Line(FamiliarImage(ref))
 		}
 		for i, ref := range image.RepoDigests {
 			image.RepoDigests[i] = scrub.Line(FamiliarImage(ref))
 		}
-	}
-	return list.Items, err
+		return take(image)
+	})
 }
 
 // FamiliarImage is the one form of a reference that this module compares: Docker's own registry is left out, however it was written.
@@ -84,16 +89,22 @@ func (e *Engine) ImageDigests(ctx context.Context, ref, node string) ([]string, 
 
 // imageDigestsOn finds the image in the node's list: UCP inspects an image on any node that has it.
 func (e *Engine) imageDigestsOn(ctx context.Context, ref, node string) ([]string, error) {
-	list, err := e.list(ctx, node)
-	if err != nil {
-		return nil, err
-	}
-	for _, image := range list {
-		if slices.Contains(image.RepoTags, ref) {
-			return image.RepoDigests, nil
+	var digests []string
+	found := false
+	begin := func() { digests, found = nil, false }
+	err := e.list(ctx, node, begin, func(image imageWire) (kept int) {
+		if !found && slices.Contains(image.RepoTags, ref) {
+			digests, found = image.RepoDigests, true
+			for _, d := range digests {
+				kept += 16 + len(d)
+			}
 		}
+		return kept
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("image %s on node %s: %w", ref, node, cerrdefs.ErrNotFound)
 	}
-	return nil, fmt.Errorf("image %s on node %s: %w", ref, node, cerrdefs.ErrNotFound)
+	return digests, err
 }
 
 // RemoteImage asks the image's registry, through the engine, for its digest ("sha256:...").

@@ -3,32 +3,49 @@ package ucp
 import (
 	"context"
 
-	"github.com/moby/moby/client"
-
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
+// nodeWire is as much of a node as is looked at.
+type nodeWire struct {
+	ID          string
+	Spec        struct{ Role, Availability string }
+	Description struct {
+		Hostname  string
+		Platform  struct{ OS string }
+		Resources struct{ MemoryBytes int64 }
+		Engine    struct{ EngineVersion string }
+	}
+	Status struct{ State, Addr string }
+}
+
 // Nodes lists the nodes of the swarm.
 func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
-	list, err := call(ctx, e.connection, callLimit, "list nodes", func(ctx context.Context, c *client.Client) (client.NodeListResult, error) {
-		return c.NodeList(ctx, client.NodeListOptions{})
-	})
-	if err != nil {
-		return nil, err
-	}
-	nodes := make([]Node, len(list.Items))
-	for i, n := range list.Items {
-		nodes[i] = Node{
+	var nodes []Node
+	begin := func() { nodes = []Node{} }
+	err := each(ctx, e.connection, "list nodes", "/nodes", nil, begin, func(n nodeWire) (kept int) {
+		node := Node{
 			ID:            scrub.Line(n.ID),
 			Hostname:      scrub.Line(n.Description.Hostname),
 			Addr:          scrub.Line(n.Status.Addr),
-			State:         scrub.Line(string(n.Status.State)),
-			Availability:  scrub.Line(string(n.Spec.Availability)),
-			Role:          scrub.Line(string(n.Spec.Role)),
+			State:         scrub.Line(n.Status.State),
+			Availability:  scrub.Line(n.Spec.Availability),
+			Role:          scrub.Line(n.Spec.Role),
 			OS:            scrub.Line(n.Description.Platform.OS),
 			EngineVersion: scrub.Line(n.Description.Engine.EngineVersion),
 			MemoryBytes:   n.Description.Resources.MemoryBytes,
 		}
+		nodes = append(nodes, node)
+		return node.size()
+	})
+	if err != nil {
+		return nil, err
 	}
 	return nodes, nil
+}
+
+// size is about how many bytes of memory the node takes.
+func (n Node) size() int {
+	const itself = 512
+	return itself + len(n.ID) + len(n.Hostname) + len(n.Addr) + len(n.State) + len(n.Availability) + len(n.Role) + len(n.OS) + len(n.EngineVersion)
 }

@@ -3,6 +3,7 @@ package ucp
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 
@@ -37,4 +38,12 @@ func (c *connection) exchange(ctx context.Context, what string, r endpoint.Reque
 			return c.endpoint.DecodeAsWritten(a, into)
 		})
 	})
+}
+
+// each reads a list, element by element, and never the whole of it. The function begin is called before the first one, in every attempt; take says about how many bytes it keeps of one.
+func each[T any](ctx context.Context, c *connection, what, path string, query url.Values, begin func(), take func(T) (kept int)) error {
+	return c.exchange(ctx, what, endpoint.Request{Path: path, Query: query, Stream: func(r io.Reader) error {
+		begin()
+		return endpoint.Elements(r, take)
+	}}, nil)
 }
