@@ -80,10 +80,41 @@ func (c Container) notRunning() string {
 	return "is " + c.State
 }
 
-// Inspect reads the inventory: the replicas from DTR, their containers from UCP. The
-// errors are a *NoReplicasError, with which the inventory is returned as well, and
-// those of the two clients.
+// namePart is in the names of all containers of replicas, of the second phase, and of
+// this provider.
+const namePart = "dtr-"
+
+// Inspect reads the inventory: the replicas from DTR, their containers from UCP, which
+// is asked by name. Of the bootstrappers there are those of this provider, and second
+// phases; InspectAll has the others. The errors are a *NoReplicasError, with which the
+// inventory is returned as well, and those of the two clients.
 func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
+	return inspect(ctx, c, func(ctx context.Context, engine *ucp.Engine) ([]ucp.Container, error) {
+		found, err := engine.ContainersNamed(ctx, namePart)
+		if err == nil && len(found) == 0 { // perhaps it is the filter that finds nothing
+			return listAll(ctx, c, engine)
+		}
+		return found, err
+	})
+}
+
+// InspectAll is Inspect that has all bootstrappers, whatever their names: for that, UCP
+// has to list all containers there are.
+func InspectAll(ctx context.Context, c Cluster) (*Inventory, error) {
+	return inspect(ctx, c, func(ctx context.Context, engine *ucp.Engine) ([]ucp.Container, error) {
+		return listAll(ctx, c, engine)
+	})
+}
+
+// listAll reads the list of all containers, and keeps what an inventory is made of.
+func listAll(ctx context.Context, c Cluster, engine *ucp.Engine) ([]ucp.Container, error) {
+	return engine.SelectContainers(ctx, func(found ucp.Container) bool {
+		_, part := bootstrap.ParseContainerName(found.Name)
+		return part || isBootstrapper(found, c.Mirror)
+	})
+}
+
+func inspect(ctx context.Context, c Cluster, list func(context.Context, *ucp.Engine) ([]ucp.Container, error)) (*Inventory, error) {
 	var settings dtr.Settings
 	var containers []ucp.Container
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -96,7 +127,7 @@ func Inspect(ctx context.Context, c Cluster) (*Inventory, error) {
 		if err != nil {
 			return err
 		}
-		containers, err = engine.Containers(groupCtx, nil)
+		containers, err = list(groupCtx, engine)
 		return err
 	})
 	if err := group.Wait(); err != nil {

@@ -28,7 +28,7 @@ func Look(ctx context.Context, c Cluster) (*Snapshot, error) {
 	s := &Snapshot{}
 	var direct []ucp.Container
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { s.Inventory, err = Inspect(groupCtx, c); return err })
+	group.Go(func() (err error) { s.Inventory, err = InspectAll(groupCtx, c); return err })
 	group.Go(func() (err error) { s.Status, err = c.DTR.ClusterStatus(groupCtx); return err })
 	group.Go(func() error {
 		engine, err := c.UCP.Engine(groupCtx)
@@ -44,7 +44,7 @@ func Look(ctx context.Context, c Cluster) (*Snapshot, error) {
 			if err != nil {
 				return err
 			}
-			direct, err = engine.Containers(groupCtx, nil)
+			direct, err = engine.SelectContainers(groupCtx, func(found ucp.Container) bool { return isBootstrapper(found, c.Mirror) })
 			return err
 		})
 	}

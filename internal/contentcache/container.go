@@ -51,7 +51,7 @@ type pair struct {
 
 // findPair looks for them on all nodes, or on the one that is asked for.
 func (r *run) findPair(ctx context.Context, engine *ucp.Engine) (pair, error) {
-	all, err := engine.Containers(ctx, nil)
+	all, err := engine.ContainersNamed(ctx, r.o.Container) // the names of both
 	if err != nil {
 		return pair{}, err
 	}

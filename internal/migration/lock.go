@@ -51,7 +51,7 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	all, err := engine.Containers(ctx, nil)
+	all, err := engine.ContainersNamed(ctx, "dtr-")
 	if err != nil {
 		return false, err
 	}

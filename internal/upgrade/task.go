@@ -96,7 +96,7 @@ func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (
 	began := time.Now()
 	err = wait.Until(ctx, r.runner.Pace, func(ctx context.Context) (bool, error) {
 		late := time.Since(began) >= r.runner.Pace.Consistent
-		inventory, err := cluster.Inspect(ctx, r.cluster)
+		inventory, err := cluster.InspectAll(ctx, r.cluster)
 		if _, hidden := errors.AsType[*cluster.NoReplicasError](err); hidden && late {
 			return false, wait.Fail(err)
 		}
