@@ -41,6 +41,8 @@ type Inventory struct {
 	Unlisted []Replica
 	// Bootstrappers are the containers of a bootstrapper image, running or not.
 	Bootstrappers []ucp.Container
+
+	settings dtr.Settings // that the replicas are from
 }
 
 // Replica is one replica and the containers of it that UCP shows.
@@ -150,7 +152,7 @@ func newInventory(host, mirror string, settings dtr.Settings, containers []ucp.C
 			ID: id, Node: s.Node, Listed: true, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Containers: map[string]Container{},
 		}
 	}
-	inventory := &Inventory{Host: host}
+	inventory := &Inventory{Host: host, settings: settings}
 	for _, c := range containers {
 		of, ok := bootstrap.ParseContainerName(c.Name)
 		if !ok {

@@ -25,10 +25,31 @@ type Snapshot struct {
 // The errors are a *NoReplicasError, with which the inventory is returned to tell
 // which cluster it is, and those of the clients.
 func Look(ctx context.Context, c Cluster) (*Snapshot, error) {
+	return look(ctx, c, func(ctx context.Context) (*Inventory, error) { return InspectAll(ctx, c) })
+}
+
+// LookFurther is Look of a cluster whose settings were read just now, with an inventory:
+// they are not asked for again.
+func LookFurther(ctx context.Context, c Cluster, seen *Inventory) (*Snapshot, error) {
+	return look(ctx, c, func(ctx context.Context) (*Inventory, error) {
+		engine, err := c.UCP.Engine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		containers, err := listAll(ctx, c, engine)
+		if err != nil {
+			return nil, err
+		}
+		inventory := newInventory(seen.Host, c.Mirror, seen.settings, containers)
+		return inventory, inventory.Check(seen.settings)
+	})
+}
+
+func look(ctx context.Context, c Cluster, inspect func(context.Context) (*Inventory, error)) (*Snapshot, error) {
 	s := &Snapshot{}
 	var direct []ucp.Container
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { s.Inventory, err = InspectAll(groupCtx, c); return err })
+	group.Go(func() (err error) { s.Inventory, err = inspect(groupCtx); return err })
 	group.Go(func() (err error) { s.Status, err = c.DTR.ClusterStatus(groupCtx); return err })
 	group.Go(func() error {
 		engine, err := c.UCP.Engine(groupCtx)
@@ -53,4 +74,22 @@ func Look(ctx context.Context, c Cluster) (*Snapshot, error) {
 		s.addBootstrappers(direct, c.Mirror)
 	}
 	return s, err
+}
+
+// AddOwn adds to an inventory this provider's containers on the engine that runs the
+// bootstrapper, if UCP does not show them.
+func (i *Inventory) AddOwn(ctx context.Context, c Cluster) error {
+	if c.Docker == nil {
+		return nil
+	}
+	engine, err := c.Docker.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	own, err := engine.ContainersNamed(ctx, namePart)
+	if err != nil {
+		return err
+	}
+	i.addBootstrappers(own, c.Mirror)
+	return nil
 }

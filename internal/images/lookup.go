@@ -69,11 +69,14 @@ func (l *Lookup) set(image string, s State) {
 }
 
 // AskBootstrappers asks the engine that runs the bootstrapper for its image at the
-// versions. Through UCP that is any node: see AskNodes.
-func (l *Lookup) AskBootstrappers(ctx context.Context, engine *ucp.Engine, versions []*semver.Version) error {
+// versions. Which of them are on an engine outside UCP is asked as well; of UCP's nodes
+// AskNodes tells that, where it matters.
+func (l *Lookup) AskBootstrappers(ctx context.Context, engine *ucp.Engine, outside bool, versions []*semver.Version) error {
 	var present map[string]bool
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { present, err = engine.Images(ctx, ""); return err })
+	if outside && len(versions) > 0 {
+		group.Go(func() (err error) { present, err = engine.Images(ctx, ""); return err })
+	}
 	remote := make([]error, len(versions))
 	for i, v := range versions {
 		group.Go(func() error {
@@ -134,8 +137,11 @@ func (l *Lookup) AskNodes(ctx context.Context, c cluster.Cluster, nodes []string
 	for _, image := range wanted {
 		state := l.States[image]
 		state.Nodes = onNodes[image]
-		if slices.Contains(nodes, l.Node) { // else another engine runs the bootstrapper
+		switch {
+		case slices.Contains(nodes, l.Node):
 			state.Present = state.Nodes[l.Node]
+		case c.Docker == nil: // else another engine runs the bootstrapper
+			state.Present = len(state.Nodes) > 0
 		}
 		l.States[image] = state
 	}

@@ -86,7 +86,7 @@ func TestLookup(t *testing.T) {
 			l.Node = "worker1"
 			for _, err := range []error{
 				l.AskComponents(t.Context(), engine, versions),
-				l.AskBootstrappers(t.Context(), engine, versions),
+				l.AskBootstrappers(t.Context(), engine, false, versions),
 				l.AskNodes(t.Context(), c, nodes, versions),
 			} {
 				if err != nil {
@@ -132,7 +132,7 @@ func TestLookupMissing(t *testing.T) {
 	if err := l.Archives[target]; err != nil {
 		t.Error(err)
 	}
-	if err := l.AskBootstrappers(t.Context(), engine, versions); err != nil {
+	if err := l.AskBootstrappers(t.Context(), engine, false, versions); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.AskNodes(t.Context(), c, nodes, versions); err != nil {

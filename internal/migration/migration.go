@@ -71,6 +71,22 @@ func Actions() []string {
 	return actions
 }
 
+// ActionsAt are the actions of the migrations that may be under way, or have failed for
+// good, on a cluster of the versions: those that lead to one of them, and the metadata
+// store's, which is opted in to a version before and may go on a version after.
+func ActionsAt(versions []*semver.Version) []string {
+	at := func(lines ...string) bool {
+		return slices.ContainsFunc(versions, func(v *semver.Version) bool { return slices.Contains(lines, minor(v)) })
+	}
+	var actions []string
+	for _, migration := range jobs {
+		if at(migration.leadsTo) || migration.action == MetadataStore && at("2.5", "2.7") {
+			actions = append(actions, migration.action)
+		}
+	}
+	return actions
+}
+
 // Latest are the latest jobs of an action.
 func Latest(ctx context.Context, c *dtr.Client, action string) ([]dtr.Job, error) {
 	return c.Jobs(ctx, dtr.JobFilter{Action: action, Limit: job.Recent})

@@ -58,7 +58,7 @@ func (r *upgradeResource) observe(ctx context.Context, o upgrade.Options) (*upgr
 	if err != nil {
 		return nil, err
 	}
-	seen, err := upgrade.Observe(ctx, cluster, o)
+	seen, err := upgrade.ObserveForPlan(ctx, cluster, o, nil)
 	if err != nil {
 		return nil, notDTRError(ctx, cluster, err)
 	}

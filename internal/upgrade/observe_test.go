@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,9 +42,11 @@ func (b *barrier) raise() (count int) {
 	return count
 }
 
-// pass waits at the barrier. The login, and what goes out beside it, may pass.
+// pass waits at the barrier. The login and what goes out beside it may pass, as may the
+// first look, which tells whether there is anything more to ask.
 func (b *barrier) pass(r *http.Request) {
-	if r.URL.Path == "/auth/login" || r.URL.Path == "/_ping" {
+	byName := strings.HasSuffix(r.URL.Path, "/containers/json") && r.URL.Query().Has("filters")
+	if r.URL.Path == "/auth/login" || r.URL.Path == "/_ping" || r.URL.Path == "/api/v0/meta/settings" || byName {
 		return
 	}
 	b.mu.Lock()
@@ -112,6 +115,59 @@ func TestObserveAsksSideBySide(t *testing.T) {
 	}
 	if _, err := Observe(ctx, c, o); err != nil {
 		t.Errorf("of %d requests, %d were under way at once: %v", count, b.raise(), err)
+	}
+}
+
+// TestObserveAtRest holds what a cluster is asked on which nothing is due, and that what
+// the first look cannot exclude is looked into.
+func TestObserveAtRest(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		version string
+		prepare func(*simulator.Cluster)
+		options func(*Options)
+		atRest  bool
+	}{
+		"at the target":          {version: "2.7.8", atRest: true},
+		"on 2.6":                 {version: "2.6.15", atRest: true},
+		"not verified yet":       {version: "2.7.8", options: func(o *Options) { o.Applied = nil }},
+		"below the target":       {version: "2.7.5", options: func(o *Options) { o.Target = clustertest.Version("2.7.8") }},
+		"another target applied": {version: "2.7.8", options: func(o *Options) { o.Applied = clustertest.Version("2.7.5") }},
+		"a container is not there": {version: "2.7.8", prepare: func(s *simulator.Cluster) {
+			s.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+				return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return strings.HasSuffix(l.Name(), "dtr-nginx-"+s.ReplicaIDs()[1]) })
+			}))
+		}},
+		"a migration at work": {version: "2.6.15", prepare: func(s *simulator.Cluster) {
+			s.Inject(simulator.Fault{Path: "/api/v0/jobs", Status: http.StatusOK, Body: `{"jobs":[{"id":"1","retryFromID":"1","action":"metadatastoremigration","status":"running"}]}`})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, cl := clustertest.Start(t, c.version)
+			o := to(c.version)
+			o.Applied = o.Target
+			if c.prepare != nil {
+				c.prepare(sim)
+			}
+			if c.options != nil {
+				c.options(&o)
+			}
+			obs, err := ObserveForPlan(t.Context(), cl, o, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plan, found := Preflight(obs, o); c.atRest && (plan.Due() || plan.Verify || len(found) > 0) {
+				t.Errorf("plan %+v, findings %s", plan, summaries(found))
+			}
+			var paths []string
+			for _, r := range sim.Requests() {
+				paths = append(paths, r.Path)
+			}
+			if few := len(paths) <= 5; few != c.atRest {
+				t.Errorf("at rest: %t, want %t; asked %q", few, c.atRest, paths)
+			}
+		})
 	}
 }
 
