@@ -66,6 +66,8 @@ type connection struct {
 	turn    chan struct{}    // of the joins and removals of replicas, one at a time
 	session *sharedUCP       // of all operations
 
+	refreshed *refreshed // what the last refresh has read
+
 	replaced *sync.Map // ids of replicas in the state, by the node that is configured for them
 }
 
@@ -79,6 +81,36 @@ type sharedUCP struct {
 func (s *sharedUCP) of(c ucp.Config) (*ucp.Client, error) {
 	s.once.Do(func() { s.client, s.err = ucp.New(c) })
 	return s.client, s.err
+}
+
+// refreshed is the inventory that a refresh has read, for the plan that follows it in
+// the same process. An apply is of another process, and looks for itself.
+type refreshed struct {
+	mu   sync.Mutex
+	seen *cluster.Inventory
+	at   time.Time
+}
+
+// refreshedLimit is how old an inventory may be when a plan takes it. Terraform plans a
+// resource right after its refresh.
+const refreshedLimit = 5 * time.Second
+
+func (r *refreshed) keep(seen *cluster.Inventory) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen, r.at = seen, time.Now()
+}
+
+// take returns the inventory once, and nil if there is none or it is too old.
+func (r *refreshed) take() *cluster.Inventory {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := r.seen
+	r.seen = nil
+	if time.Since(r.at) > refreshedLimit {
+		return nil
+	}
+	return seen
 }
 
 // connectionOf is what Configure of the provider has handed to a resource, a data
@@ -180,7 +212,7 @@ func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagno
 		conn.networkMode = r.text(at.AtName("network_mode"), d.NetworkMode, "", nil)
 	}
 
-	conn.unknown, conn.turn, conn.session, conn.replaced = r.unknown, make(chan struct{}, 1), &sharedUCP{}, &sync.Map{}
+	conn.unknown, conn.turn, conn.session, conn.refreshed, conn.replaced = r.unknown, make(chan struct{}, 1), &sharedUCP{}, &refreshed{}, &sync.Map{}
 	return &conn, r.diags
 }
 

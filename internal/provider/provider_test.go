@@ -32,7 +32,7 @@ func resolve(t *testing.T, config values) (*connection, []string) {
 	if conn.turn == nil {
 		t.Error("there is no turn to wait for")
 	}
-	conn.turn, conn.session, conn.replaced = nil, nil, nil // every connection has its own
+	conn.turn, conn.session, conn.refreshed, conn.replaced = nil, nil, nil, nil // every connection has its own
 	return conn, problems
 }
 

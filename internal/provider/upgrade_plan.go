@@ -52,13 +52,14 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, &p.model)...)
 }
 
-// observe looks at all that a plan depends on.
+// observe looks at all that a plan depends on. What a refresh of this process has read
+// just now is not read again.
 func (r *upgradeResource) observe(ctx context.Context, o upgrade.Options) (*upgrade.Observation, error) {
 	cluster, err := r.conn.cluster()
 	if err != nil {
 		return nil, err
 	}
-	seen, err := upgrade.ObserveForPlan(ctx, cluster, o, nil)
+	seen, err := upgrade.ObserveForPlan(ctx, cluster, o, r.conn.refreshed.take())
 	if err != nil {
 		return nil, notDTRError(ctx, cluster, err)
 	}

@@ -80,6 +80,7 @@ func (r *upgradeResource) Read(ctx context.Context, req resource.ReadRequest, re
 		}
 		m.ID = types.StringValue(seen.Host)
 		m.observe(seen, m.ReplicaVersions)
+		r.conn.refreshed.keep(seen)
 		return false, nil
 	})
 }
