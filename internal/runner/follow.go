@@ -3,6 +3,8 @@ package runner
 import (
 	"context"
 	"errors"
+	"regexp"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -22,7 +24,8 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 	logCtx, stopLog := context.WithCancel(ctx)
 	defer stopLog()
 	logEnded := make(chan struct{}, 1)
-	go p.passLog(logCtx, c, logEnded)
+	var turn turns
+	go p.passLog(logCtx, c, logEnded, turn.note)
 
 	target := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
 	missing := wait.Lasting{Limit: p.Pace.Consistent}
@@ -44,8 +47,10 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 			_, result = p.exitError(ctx, now)
 			return true, nil
 		}
-		if inventory, err := cluster.Inspect(ctx, p.Cluster); err == nil {
-			p.Progress.Report(ctx, inventory, target)
+		if turn.isOver(p.Pace.Consistent) {
+			if inventory, err := cluster.Inspect(ctx, p.Cluster); err == nil {
+				p.Progress.Report(ctx, inventory, target)
+			}
 		}
 		return false, nil
 	})
@@ -58,6 +63,40 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 		return down
 	}
 	return &wait.DetachedError{Step: p.task.Step, Container: c.Name, Cause: err}
+}
+
+// turns tells when a look at the replicas may show that one of them has come to the
+// target: once the bootstrapper's log has come to another one. A log that cannot be
+// read, or names none, is made up for by a look now and then. The zero value is ready to
+// use.
+type turns struct {
+	mu      sync.Mutex
+	replica string
+	over    bool
+	looked  time.Time
+}
+
+var replicaID = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
+
+// note notes which replica a record is about.
+func (t *turns) note(r bootstrap.Record) {
+	id := replicaID.FindString(r.Message)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if id != "" && id != t.replica {
+		t.replica, t.over = id, true
+	}
+}
+
+// isOver reports whether a look is due, which is then taken as made.
+func (t *turns) isOver(atLeast time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over && time.Since(t.looked) < atLeast {
+		return false
+	}
+	t.over, t.looked = false, time.Now()
+	return true
 }
 
 // resultAfterRemoval is the result of a run whose container was removed before its
@@ -101,8 +140,9 @@ func (p *taskRun) exitError(ctx context.Context, c Container) (now time.Time, fa
 }
 
 // passLog copies the bootstrapper's log into Terraform's as it is written, each line
-// once. It reconnects when the stream breaks off, and signals each end of it.
-func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}) {
+// once, and has each record noted. It reconnects when the stream breaks off, and signals
+// each end of it.
+func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}, note func(bootstrap.Record)) {
 	var read ucp.LogMark
 	pause := wait.NewPause(r.Pace.Poll)
 	for ctx.Err() == nil {

@@ -433,7 +433,7 @@ func TestLogLinesAreCopiedOnce(t *testing.T) {
 	var out bytes.Buffer
 	ctx, cancel := context.WithCancel(tflogtest.RootLogger(soon(t), &out))
 	ended, done := make(chan struct{}, 1), make(chan struct{})
-	go func() { defer close(done); r.passLog(ctx, c, ended) }()
+	go func() { defer close(done); r.passLog(ctx, c, ended, func(bootstrap.Record) {}) }()
 	for range 5 { // three streams that are cut, the rest, and nothing more
 		select {
 		case <-ended:

@@ -419,3 +419,32 @@ func TestPerformSeesItsContainerRemoved(t *testing.T) {
 		})
 	}
 }
+
+// TestPerformLooksAtReplicasInTurn holds that waiting for a bootstrapper costs a look at its container, and one at the
+// replicas when its log has come to another of them.
+func TestPerformLooksAtReplicasInTurn(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	r.Pace.Consistent = time.Minute // at least so often the replicas are looked at
+	release := sim.Hold(simulator.BootstrapperStarted)
+	go func() {
+		defer release()
+		<-sim.Reached(simulator.BootstrapperStarted)
+		if c, found := named(sim, r.ContainerName()); found {
+			sim.ResetRequests()
+			<-clustertest.Requested(t, sim, 20, c.ID+"/json")
+		}
+	}()
+	if _, err := r.Perform(clustertest.Limited(t), upgrade(sim, r)); err != nil {
+		t.Fatal(err)
+	}
+	looks := 0
+	for _, request := range sim.Requests() {
+		if !request.Bootstrapper() && strings.HasSuffix(request.Path, "/containers/json") {
+			looks++
+		}
+	}
+	if most := len(sim.ReplicaIDs()) + 2; looks > most {
+		t.Errorf("%d looks at the replicas, at most %d are to be", looks, most)
+	}
+}
