@@ -154,7 +154,7 @@ func TestErrorsHideSecrets(t *testing.T) {
 		"a place":  redirect("https://pa55word.example.com/%1B\u202e"),
 		"a place, invalid": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://pa55word.example.com:\u202e/")
-			w.WriteHeader(302)
+			w.WriteHeader(http.StatusFound)
 		},
 	} {
 		s := serve(t, h)

@@ -18,28 +18,28 @@ import (
 func NewServer(version string, opts ...Option) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		p, _ := New(version, opts...)().(*dtrProvider)
-		inner, _ := providerserver.NewProtocol6(p)().(tfprotov6.ProviderServerWithActions)
+		inner, _ := providerserver.NewProtocol6(p)().(providerServer)
 		return &server{inner, p.secrets}
 	}
 }
 
+type providerServer interface {
+	tfprotov6.ProviderServer
+	tfprotov6.ActionServer
+}
+
 // server does not change the answers that hold nothing but schemas.
 type server struct {
-	tfprotov6.ProviderServerWithActions
+	providerServer
 	secrets *scrub.Secrets
 }
 
-// pass makes one call: what is shown of its answer is cleaned.
-func pass[Q, A any](ctx context.Context, s *server, call func(context.Context, Q) (*A, error), request Q, shown func(*A) *[]*tfprotov6.Diagnostic) (*A, error) {
-	answer, err := call(s.secrets.With(ctx), request)
-	if answer != nil {
-		diags := shown(answer)
-		*diags = s.clean(*diags)
+// failure cleans the error of a call that has no answer.
+func (s *server) failure(err error) error {
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		err = errors.New(s.text(err.Error(), scrub.MaxError))
-	}
-	return answer, err
+	return errors.New(s.text(err.Error(), scrub.MaxError))
 }
 
 func (s *server) text(text string, limit int) string {
@@ -76,65 +76,113 @@ func (s *server) clean(diags []*tfprotov6.Diagnostic) []*tfprotov6.Diagnostic {
 }
 
 func (s *server) ValidateProviderConfig(ctx context.Context, req *tfprotov6.ValidateProviderConfigRequest) (*tfprotov6.ValidateProviderConfigResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ValidateProviderConfig, req, func(a *tfprotov6.ValidateProviderConfigResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ValidateProviderConfig(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) ConfigureProvider(ctx context.Context, req *tfprotov6.ConfigureProviderRequest) (*tfprotov6.ConfigureProviderResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ConfigureProvider, req, func(a *tfprotov6.ConfigureProviderResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ConfigureProvider(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ValidateResourceConfig, req, func(a *tfprotov6.ValidateResourceConfigResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ValidateResourceConfig(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.UpgradeResourceState, req, func(a *tfprotov6.UpgradeResourceStateResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.UpgradeResourceState(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ReadResource, req, func(a *tfprotov6.ReadResourceResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ReadResource(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.PlanResourceChange, req, func(a *tfprotov6.PlanResourceChangeResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.PlanResourceChange(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ApplyResourceChange, req, func(a *tfprotov6.ApplyResourceChangeResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ApplyResourceChange(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) ImportResourceState(ctx context.Context, req *tfprotov6.ImportResourceStateRequest) (*tfprotov6.ImportResourceStateResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ImportResourceState, req, func(a *tfprotov6.ImportResourceStateResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ImportResourceState(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) ValidateDataResourceConfig(ctx context.Context, req *tfprotov6.ValidateDataResourceConfigRequest) (*tfprotov6.ValidateDataResourceConfigResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ValidateDataResourceConfig, req, func(a *tfprotov6.ValidateDataResourceConfigResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ValidateDataResourceConfig(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ReadDataSource, req, func(a *tfprotov6.ReadDataSourceResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ReadDataSource(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) ValidateActionConfig(ctx context.Context, req *tfprotov6.ValidateActionConfigRequest) (*tfprotov6.ValidateActionConfigResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.ValidateActionConfig, req, func(a *tfprotov6.ValidateActionConfigResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.ValidateActionConfig(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) PlanAction(ctx context.Context, req *tfprotov6.PlanActionRequest) (*tfprotov6.PlanActionResponse, error) {
-	return pass(ctx, s, s.ProviderServerWithActions.PlanAction, req, func(a *tfprotov6.PlanActionResponse) *[]*tfprotov6.Diagnostic { return &a.Diagnostics })
+	answer, err := s.providerServer.PlanAction(s.secrets.With(ctx), req)
+	if answer != nil {
+		answer.Diagnostics = s.clean(answer.Diagnostics)
+	}
+	return answer, s.failure(err)
 }
 
 func (s *server) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
-	answer, err := s.ProviderServerWithActions.CallFunction(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.CallFunction(s.secrets.With(ctx), req)
 	if answer != nil && answer.Error != nil {
 		answer.Error.Text = s.text(answer.Error.Text, scrub.MaxError)
 	}
-	return answer, err
+	return answer, s.failure(err)
 }
 
 func (s *server) InvokeAction(ctx context.Context, req *tfprotov6.InvokeActionRequest) (*tfprotov6.InvokeActionServerStream, error) {
-	stream, err := s.ProviderServerWithActions.InvokeAction(s.secrets.With(ctx), req)
+	stream, err := s.providerServer.InvokeAction(s.secrets.With(ctx), req)
 	if stream == nil || stream.Events == nil {
-		return stream, err
+		return stream, s.failure(err)
 	}
 	events := stream.Events
 	stream.Events = func(yield func(tfprotov6.InvokeActionEvent) bool) {
@@ -152,5 +200,5 @@ func (s *server) InvokeAction(ctx context.Context, req *tfprotov6.InvokeActionRe
 			}
 		}
 	}
-	return stream, err
+	return stream, s.failure(err)
 }

@@ -12,8 +12,10 @@ import (
 const (
 	// MaxQuote bounds what is repeated of a single text of somebody else, in bytes.
 	MaxQuote = 500
-	// MaxLine bounds a line of an error or of the log, and MaxError an error in all.
-	MaxLine, MaxError = 4 << 10, 16 << 10
+	// MaxLine bounds a line of an error or of the log.
+	MaxLine = 4 << 10
+	// MaxError bounds an error in all.
+	MaxError = 16 << 10
 )
 
 // more stands for what was cut off.

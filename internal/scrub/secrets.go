@@ -81,7 +81,7 @@ func (s *Secrets) build() {
 		}
 	}
 	// The longest first: one may be part of another.
-	slices.SortStableFunc(long, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	slices.SortFunc(long, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	pairs := make([]string, 0, 2*len(long))
 	for _, form := range long {
 		pairs = append(pairs, form, hidden)
@@ -170,7 +170,7 @@ func standsIn(word, text string) bool {
 		at += len(text) - len(rest)
 		before, _ := utf8.DecodeLastRuneInString(text[:at])
 		after, _ := utf8.DecodeRuneInString(text[at+len(word):])
-		if !(inWord(first) && inWord(before)) && !(inWord(last) && inWord(after)) {
+		if (!inWord(first) || !inWord(before)) && (!inWord(last) || !inWord(after)) {
 			return true
 		}
 		_, size := utf8.DecodeRuneInString(text[at:])

@@ -189,14 +189,12 @@ func ask[T any](ctx context.Context, c *connection, token string, f func(context
 	switch {
 	case err != nil && failure() != nil:
 		return result, failure() // the same, with its type
-	case err != nil:
-		err = c.quoted(err)
-	}
-	switch {
 	case err != nil && (head.status == http.StatusBadGateway || head.status == http.StatusGatewayTimeout):
-		return result, gatewayError{err}
+		return result, gatewayError{c.quoted(err)}
+	case err != nil:
+		return result, c.quoted(err)
 	}
-	return result, err
+	return result, nil
 }
 
 // quoted is an error of moby/client, which repeats all that the engine says.
