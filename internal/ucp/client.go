@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
@@ -138,15 +137,10 @@ func (c *Client) RequireContentTrust(ctx context.Context) (required bool, err er
 			if len(a.Body) > maxConfig {
 				return c.endpoint.Unusable(a, fmt.Errorf("it is longer than %d bytes", maxConfig))
 			}
-			var config struct {
-				Trust struct {
-					Required bool `toml:"require_content_trust"`
-				} `toml:"trust_configuration"`
-			}
-			if err := toml.Unmarshal(a.Body, &config); err != nil {
+			required, err = contentTrust(a.Body)
+			if err != nil {
 				return c.endpoint.Unusable(a, err)
 			}
-			required = config.Trust.Required
 			return nil
 		})
 	})

@@ -41,6 +41,9 @@ func TestRequireContentTrust(t *testing.T) {
 		"not required": {"[trust_configuration]\nrequire_content_trust = false\n", false, true},
 		"not said":     {"[auth]\n", false, true},
 		"garbage":      {"<html>", false, false},
+		"dotted":       {"trust_configuration.require_content_trust = true\n", true, true},
+		"inline":       {"trust_configuration = { require_signature_from = [\"a\"], require_content_trust = true }\n", true, true},
+		"elsewhere":    {"require_content_trust = true\n[other.trust_configuration]\nrequire_content_trust = true\n", false, true},
 		"not a bool":   {"[trust_configuration]\nrequire_content_trust = \"yes\"\n", false, false},
 	}
 	for name, tt := range tests {
