@@ -317,7 +317,7 @@ func (m *model) lookAtSuccess(t *testing.T) {
 		}
 	}
 	for _, c := range sim.Containers() {
-		if c.Name == cluster.Phase2Name || strings.HasPrefix(c.Name, "dtr-upgrade-") || strings.HasPrefix(c.Name, "dtr-backup-") {
+		if c.Name == cluster.Phase2Name || slices.ContainsFunc([]string{"dtr-upgrade-", "dtr-backup-", "dtr-migration-"}, func(p string) bool { return strings.HasPrefix(c.Name, p) }) {
 			t.Errorf("container %s (%s) is left over", c.Name, c.State)
 		}
 	}

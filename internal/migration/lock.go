@@ -122,3 +122,25 @@ func (l *postLock) release(ctx context.Context) {
 	}
 	l.id = ""
 }
+
+// RemoveLock removes the lock that an apply has left that was killed. Since the lock's
+// container is never started, one that was is somebody else's.
+func (r *Run) RemoveLock(ctx context.Context) error {
+	engine, err := r.Cluster.UCP.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := engine.Container(ctx, LockName(r.Host))
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	case c.Labels[cluster.LabelCluster] != r.Host, c.Labels[labelPost] == "", c.Status != cluster.StateCreated:
+		return nil
+	}
+	if err := engine.Remove(ctx, c.ID); err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+		return err
+	}
+	return nil
+}

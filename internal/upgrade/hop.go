@@ -52,10 +52,11 @@ func (r *run) tidy(ctx context.Context, hop transition.Hop) error {
 			return err
 		}
 	}
-	for _, name := range []string{migration.LockName(r.runner.Host), r.runner.EarlierName()} {
-		if err := r.removeEnded(ctx, name); err != nil {
-			return err
-		}
+	if err := r.migrations.RemoveLock(ctx); err != nil {
+		return err
+	}
+	if err := r.removeEnded(ctx, r.runner.EarlierName()); err != nil {
+		return err
 	}
 	return r.removeEnded(ctx, r.runner.ContainerName())
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -457,5 +458,39 @@ func TestMigratedStoreIsNotForgottenBetweenContainers(t *testing.T) {
 	clustertest.WantNoBootstrapper(t, sim)
 	if n := clustertest.Posts(sim); n > 0 || len(sim.Jobs()) > 0 {
 		t.Errorf("%d POSTs, jobs %+v", n, sim.Jobs())
+	}
+}
+
+// TestRunEndsAfterAKillThatLeftTheLock is killed right after it has started the
+// migration job again: the lock's container is no bootstrapper's, and must not be taken
+// for somebody else's.
+func TestRunEndsAfterAKillThatLeftTheLock(t *testing.T) {
+	t.Parallel()
+	sim, c := small(t, "2.5.6")
+	sim.SetMigration(simulator.MigrationFaults{Fail: 3})
+	ctx, cancel := context.WithCancel(clustertest.Limited(t))
+	defer cancel()
+	var killed atomic.Bool
+	revive := sim.Inject(simulator.Fault{Matches: func(*http.Request) bool { return killed.Load() }, Reset: true})
+	sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Method: http.MethodPost, Path: "/api/v0/jobs", Times: 1, Rewrite: func(status int, body []byte) (int, []byte) {
+		killed.Store(true)
+		cancel()
+		return status, body
+	}})
+	if _, err := Run(ctx, c, to("2.6.15")); err == nil {
+		t.Fatal("the run was not killed")
+	}
+	revive()
+	lock := migration.LockName(strings.TrimPrefix(sim.DTRURL(), "https://"))
+	left := func(c simulator.Container) bool { return c.Name == lock }
+	if !slices.ContainsFunc(sim.Containers(), left) {
+		t.Fatal("the lock is not left")
+	}
+	finish(t, sim, c, to("2.6.15"), 1)
+	if slices.ContainsFunc(sim.Containers(), left) {
+		t.Error("the lock is left over")
+	}
+	if n := clustertest.Posts(sim); n != 1 {
+		t.Errorf("%d POSTs", n)
 	}
 }
