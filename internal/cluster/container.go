@@ -32,6 +32,8 @@ const (
 	CommandJoin   = "join"
 	CommandRemove = "remove"
 	CommandBackup = "backup"
+	// CommandLock is of a container that is never started: its name alone counts.
+	CommandLock = "lock"
 )
 
 // Phase2Name is the name of the container in which the bootstrapper's second
@@ -108,6 +110,9 @@ var sha256Sum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 // LabelsHold reports whether a container was made for what its labels say, by its image
 // and its arguments. Whoever may create containers can give them any label.
 func LabelsHold(c ucp.ContainerState, mirror string) bool {
+	if c.Labels[LabelCommand] == CommandLock {
+		return c.Status == StateCreated
+	}
 	if repository, _ := ParseImage(c.Image); !bootstrap.IsImage(repository, mirror) {
 		return false
 	}

@@ -2,7 +2,6 @@ package migration
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"slices"
 	"time"
@@ -14,11 +13,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
-
-// labelPost, on the container of a postLock, is whose it is.
-const labelPost = "com.github.dtr-upgrade.migration"
 
 // cleanupLimit bounds what is done after a run, also after one that was cancelled.
 const cleanupLimit = 30 * time.Second
@@ -27,14 +22,11 @@ const cleanupLimit = 30 * time.Second
 // that is never started: UCP refuses a second one of its name. The bootstrapper's own
 // container cannot be that lock, since every apply that follows it has found it.
 type postLock struct {
-	run   *Run
-	nonce string
-	id    string // "" while it is not held
+	run  *Run
+	held *runner.Container // nil while it is not held
 
 	other string // the container that another apply holds it with
 	since time.Time
-
-	denied wait.Lasting // that the name is taken, and by no container
 }
 
 // LockName is the fixed name of a cluster's lock.
@@ -44,7 +36,7 @@ func LockName(host string) string { return "dtr-migration-" + cluster.FileName(h
 // for longer than that may wait for its job is what a killed one has left, and is
 // removed.
 func (l *postLock) take(ctx context.Context) (bool, error) {
-	if l.id != "" {
+	if l.held != nil {
 		return true, nil
 	}
 	engine, err := l.run.Cluster.UCP.Engine(ctx)
@@ -63,43 +55,26 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	if i < 0 {
 		return false, errors.New("UCP shows no container of DTR that runs")
 	}
-	if l.nonce == "" {
-		l.nonce = rand.Text()
-	}
 	name := LockName(l.run.Host)
-	id, err := engine.Create(ctx, ucp.CreateSpec{Name: name, Image: all[i].Image, Node: all[i].Node, Labels: map[string]string{
-		cluster.LabelCluster: l.run.Host, cluster.LabelProvider: l.run.ProviderVersion, labelPost: l.nonce,
-	}})
+	made, err := l.run.CreateThroughUCP(ctx, ucp.CreateSpec{
+		Name: name, Image: all[i].Image, Node: all[i].Node, Labels: map[string]string{cluster.LabelCommand: cluster.CommandLock},
+	})
 	if err == nil {
-		l.id = id
+		l.held = &made
 		return true, nil
 	}
 	if !errdefs.IsConflict(err) {
 		return false, err
 	}
-	taken := err
-	found, err := engine.Container(ctx, name)
-	if err == nil {
-		l.denied.Seen(false)
-	}
+	found, there, err := l.run.FindNamed(ctx, name)
 	switch {
-	case errdefs.IsNotFound(err):
-		if l.denied.Limit = l.run.Pace.Consistent; l.denied.Seen(true) {
-			return false, &runner.BlockedError{Container: name, Err: taken}
-		}
-		return false, nil // given back by now
-	case err != nil:
+	case err != nil || !there: // given back by now
 		return false, err
-	case found.Labels[cluster.LabelCluster] != l.run.Host:
-		return false, &runner.ForeignContainerError{Container: name, Image: found.Image, Status: found.Status}
-	case found.Labels[labelPost] == l.nonce: // the answer was lost
-		l.id = found.ID
-		return true, nil
 	case found.ID != l.other:
 		log.Info(ctx, "Another apply is about to start the migration job", map[string]any{"container": name})
 		l.other, l.since = found.ID, time.Now()
 	case time.Since(l.since) > l.run.Pace.MigrationStart+l.run.Pace.Consistent:
-		if err := engine.Remove(ctx, found.ID); err != nil && !errdefs.IsNotFound(err) {
+		if _, err := l.run.Remove(ctx, found); err != nil {
 			return false, err
 		}
 	}
@@ -108,19 +83,15 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 
 // release gives the lock back.
 func (l *postLock) release(ctx context.Context) {
-	if l.id == "" {
+	if l.held == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	engine, err := l.run.Cluster.UCP.Engine(ctx)
-	if err == nil {
-		err = engine.Remove(ctx, l.id)
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
+	if _, err := l.run.Remove(ctx, *l.held); err != nil {
 		log.Warn(ctx, "A container could not be removed", map[string]any{"container": LockName(l.run.Host), "error": err.Error()})
 	}
-	l.id = ""
+	l.held = nil
 }
 
 // RemoveLock removes the lock that an apply has left that was killed. Since the lock's

@@ -128,6 +128,19 @@ func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, er
 	if r.Cluster.Docker != nil {
 		spec.Node = "" // an engine outside UCP has no nodes
 	}
+	return r.createOn(ctx, engine, spec)
+}
+
+// CreateThroughUCP is Create in UCP, whichever engine runs the bootstrapper.
+func (r *Runner) CreateThroughUCP(ctx context.Context, spec ucp.CreateSpec) (Container, error) {
+	engine, err := r.Cluster.UCP.Engine(ctx)
+	if err != nil {
+		return Container{}, err
+	}
+	return r.createOn(ctx, engine, spec)
+}
+
+func (r *Runner) createOn(ctx context.Context, engine *ucp.Engine, spec ucp.CreateSpec) (Container, error) {
 	spec.Labels[cluster.LabelCluster], spec.Labels[cluster.LabelProvider] = r.Host, r.ProviderVersion
 	spec.Labels[cluster.LabelNonce] = rand.Text()
 	if spec.LogDriver == "" {

@@ -16,6 +16,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 // TestBackupContainerStuckInRemoval has the container of an earlier backup never go:
@@ -128,4 +129,24 @@ func TestOneIncompleteListIsNoRepair(t *testing.T) {
 		return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return strings.HasSuffix(l.Name(), "dtr-nginx-"+sim.ReplicaIDs()[0]) })
 	}))
 	finish(t, sim, c, o, 0)
+}
+
+// TestMigrationLockOfAKilledApplyIsTidied has an apply leave the lock behind that was
+// killed before it could give it back.
+func TestMigrationLockOfAKilledApplyIsTidied(t *testing.T) {
+	t.Parallel()
+	sim, c := small(t, "2.5.6")
+	killed, _, _ := looked(t, c, to("2.5.17"))
+	if _, err := killed.runner.CreateThroughUCP(t.Context(), ucp.CreateSpec{
+		Name: migration.LockName(killed.runner.Host), Image: "docker/dtr-nginx:2.5.6", Node: "worker1",
+		Labels: map[string]string{cluster.LabelCommand: cluster.CommandLock},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, sim, c, to("2.5.17"), 1)
+	for _, container := range sim.Containers() {
+		if container.Name == migration.LockName(killed.runner.Host) {
+			t.Error("the lock is left over")
+		}
+	}
 }
