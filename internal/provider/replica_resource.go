@@ -139,7 +139,7 @@ func (r *replicaResource) find(ctx context.Context, id string) (replica.Member, 
 	if err != nil {
 		return replica.Member{}, err
 	}
-	member, err := replica.Find(ctx, cluster, id)
+	member, err := replica.Find(ctx, cluster, r.conn.pace, id)
 	if err != nil {
 		err = notDTRError(ctx, cluster, err)
 	}

@@ -111,7 +111,10 @@ func (c *change) join(ctx context.Context) (m Member, err error) {
 			return c.verify(ctx, func(i *cluster.Inventory) []cluster.Problem { return notJoined(i, id, c.o.Node) })
 		}},
 		{Name: stepLook, Run: func(ctx context.Context) error {
-			return c.outlast(ctx, func(ctx context.Context) (err error) { m, err = Find(ctx, c.runner.Cluster, id); return err })
+			return c.outlast(ctx, func(ctx context.Context) (err error) {
+				m, err = Find(ctx, c.runner.Cluster, c.runner.Pace, id)
+				return err
+			})
 		}},
 		// Last of all: without the container nobody knows whose replica it is until
 		// the caller has written it down.
@@ -135,19 +138,14 @@ func (c *change) remove(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	seen, err := c.confirm(ctx, PreflightRemove)
-	if err != nil {
+	if _, err := c.confirm(ctx, PreflightRemove); err != nil {
 		return err
 	}
 	t := c.removeTask(c.o.ReplicaID)
 	ofReplica := func(s runner.Container) bool { return s.Labels[cluster.LabelReplica] == c.o.ReplicaID }
-	var container runner.Container
-	var found bool
-	err = c.outlast(ctx, func(ctx context.Context) (err error) { container, found, err = c.runner.Find(ctx); return err })
-	if err != nil {
+	if removed, err := c.removed(ctx, t); err != nil {
 		return err
-	}
-	if _, there := seen.Replica(c.o.ReplicaID); !there && (!found || !t.Owns(container)) {
+	} else if removed {
 		return c.tidy(ctx, ofReplica)
 	}
 	return wait.Steps(ctx, t.Name, []wait.Step{
@@ -155,6 +153,31 @@ func (c *change) remove(ctx context.Context) error {
 		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return c.verifyRemoved(ctx, c.o.ReplicaID) }},
 		{Name: stepTidy, Run: func(ctx context.Context) error { return c.tidy(ctx, ofReplica) }},
 	})
+}
+
+// removed reports whether the replica is gone, and no bootstrapper's container tells of
+// a removal that is to be seen to its end: that is believed only if every look has shown
+// it for as long as UCP's answers may be incomplete.
+func (c *change) removed(ctx context.Context, t runner.Task) (removed bool, err error) {
+	gone := wait.Lasting{Limit: c.runner.Pace.Consistent}
+	err = wait.Until(ctx, c.runner.Pace, func(ctx context.Context) (bool, error) {
+		container, found, err := c.runner.Find(ctx)
+		var seen *cluster.Inventory
+		if err == nil {
+			seen, err = cluster.Inspect(ctx, c.runner.Cluster)
+		}
+		if err != nil {
+			if !runner.MayPass(err) {
+				err = wait.Fail(err)
+			}
+			return false, err
+		}
+		_, there := seen.Replica(c.o.ReplicaID)
+		absent := !there && (!found || !t.Owns(container))
+		removed = gone.Seen(absent)
+		return removed || !absent, nil
+	})
+	return removed, err
 }
 
 // runRemoval has the bootstrapper remove the replica. If it fails and the replica's node
@@ -255,8 +278,22 @@ type Member struct {
 }
 
 // Find looks for a replica. A *NotFoundError is proof that there is none of that
-// id: DTR lists others, and UCP shows no container of it.
-func Find(ctx context.Context, c cluster.Cluster, id string) (Member, error) {
+// id: for as long as UCP's answers may be incomplete, DTR has listed others in every
+// look, and UCP has shown no container of it.
+func Find(ctx context.Context, c cluster.Cluster, pace wait.Pace, id string) (m Member, err error) {
+	pace = pace.OrDefault()
+	gone := wait.Lasting{Limit: pace.Consistent}
+	err = wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
+		m, err = look(ctx, c, id)
+		if _, missing := errors.AsType[*NotFoundError](err); missing && !gone.Seen(true) {
+			return false, nil
+		}
+		return err == nil, wait.Fail(err)
+	})
+	return m, err
+}
+
+func look(ctx context.Context, c cluster.Cluster, id string) (Member, error) {
 	seen := &cluster.Snapshot{}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { seen.Inventory, err = cluster.Inspect(groupCtx, c); return err })

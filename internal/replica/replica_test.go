@@ -54,7 +54,7 @@ func TestJoinAndRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	clustertest.WantMembers(t, sim, 3)
-	missing := clustertest.AsError[*NotFoundError](t, clustertest.Second(Find(t.Context(), c, m.ID)))
+	missing := clustertest.AsError[*NotFoundError](t, clustertest.Second(Find(t.Context(), c, clustertest.Pace, m.ID)))
 	if len(missing.Replicas) != 3 {
 		t.Errorf("got %v", missing)
 	}

@@ -28,21 +28,28 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 	go p.passLog(logCtx, c, logEnded, turn.note)
 
 	target := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
-	missing := wait.Lasting{Limit: p.Pace.Consistent}
+	missing, undone := wait.Lasting{Limit: p.Pace.Consistent}, wait.Lasting{Limit: p.Pace.Consistent}
 	var result error
 	err := wait.UntilOr(ctx, p.Pace, logEnded, func(ctx context.Context) (bool, error) {
 		now, err := c.Look(ctx)
 		if errdefs.IsNotFound(err) {
-			if !missing.Seen(true) {
-				return false, nil
+			// Another apply removes it once the task is done; then the cluster shows that.
+			inventory, err := cluster.Inspect(ctx, p.Cluster)
+			if err != nil {
+				return false, err
 			}
-			result, err = p.resultAfterRemoval(ctx, c)
-			return err == nil, err
+			left := len(p.task.Problems(c, inventory)) > 0
+			failed := undone.Seen(left)
+			if failed {
+				result = &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}
+			}
+			return missing.Seen(true) && (failed || !left), nil
 		}
 		if err != nil {
 			return false, p.nodeDown(ctx, c.Name, err)
 		}
 		missing.Seen(false)
+		undone.Seen(false)
 		if !now.Running() {
 			_, result = p.exitError(ctx, now)
 			return true, nil
@@ -97,17 +104,6 @@ func (t *turns) isOver(atLeast time.Duration) bool {
 	}
 	t.over, t.looked = false, time.Now()
 	return true
-}
-
-// resultAfterRemoval is the result of a run whose container was removed before its
-// exit status could be read. Another apply removes it once the task is done; then the
-// cluster shows that. Otherwise it is a *BootstrapperError with Missing set.
-func (p *taskRun) resultAfterRemoval(ctx context.Context, c Container) (result, err error) {
-	inventory, err := cluster.Inspect(ctx, p.Cluster)
-	if err != nil || len(p.task.Problems(c, inventory)) == 0 {
-		return nil, err
-	}
-	return &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}, nil
 }
 
 // exitError is the failure of a bootstrapper that has ended: a *BootstrapperError if

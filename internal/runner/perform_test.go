@@ -390,7 +390,7 @@ func TestPerformBesideAnotherTask(t *testing.T) {
 // is read: what the cluster shows decides.
 func TestPerformSeesItsContainerRemoved(t *testing.T) {
 	t.Parallel()
-	for name, done := range map[string]bool{"after the task was done": true, "before that": false} {
+	for name, done := range map[string]bool{"after the task was done": true, "after that, and a list lags behind": true, "before that": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, r := start(t)
@@ -404,6 +404,16 @@ func TestPerformSeesItsContainerRemoved(t *testing.T) {
 				c, _, err := r.Find(t.Context())
 				if err := errors.Join(err, r.Discard(t.Context(), c)); err != nil {
 					t.Error(err)
+				}
+				if strings.Contains(name, "lags") {
+					<-clustertest.Requested(t, sim, 1, "/containers/"+c.ID+"/json")
+					lists := 0
+					sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+						if lists++; lists > 4 {
+							return list
+						}
+						return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return strings.Contains(l.Name(), "dtr-nginx-") })
+					}))
 				}
 			}()
 			_, err := r.Perform(clustertest.Limited(t), upgrade(sim, r))
