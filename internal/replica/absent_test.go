@@ -19,6 +19,7 @@ func TestOneLookIsNoProofThatAReplicaIsGone(t *testing.T) {
 	t.Parallel()
 	const id = "0123456789ab"
 	hidden := func(t *testing.T, lists int32) (*simulator.Cluster, cluster.Cluster) {
+		t.Helper()
 		sim, c := clustertest.Roomy(t, 3)
 		sim.AddUnlisted(simulator.UnlistedReplica{ID: id, Node: "worker4", Version: "2.6.8", Running: true})
 		var seen atomic.Int32
