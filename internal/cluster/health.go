@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 )
 
 // StaleAfter is how old a replica's health report may be. DTR's own limit is not
@@ -45,10 +46,13 @@ func (s *Snapshot) UnhealthyReason(r Replica) (summary, seen string) {
 	case health != dtr.HealthOK:
 		return fmt.Sprintf("Replica %s is not healthy", r.ID),
 			fmt.Sprintf("Health of replica %s on node %s: %s", r.ID, r.Node, health)
+	case at.IsZero():
+		return fmt.Sprintf("The health report of replica %s is stale", r.ID),
+			fmt.Sprintf("DTR's cluster status does not say when replica %s on node %s reported its health.", r.ID, r.Node)
 	case Stale(s.Status, r.ID):
 		return fmt.Sprintf("The health report of replica %s is stale", r.ID),
 			fmt.Sprintf("Replica %s on node %s reported last at %s, %s ago.",
-				r.ID, r.Node, at.UTC().Format(time.RFC3339), clock(s.Status).Sub(at).Round(time.Second))
+				r.ID, r.Node, at.UTC().Format(time.RFC3339), duration.Text(clock(s.Status).Sub(at).Round(time.Second)))
 	}
 	return "", ""
 }

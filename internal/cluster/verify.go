@@ -15,6 +15,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -49,7 +50,7 @@ type VerifyError struct {
 }
 
 func (e *VerifyError) Error() string {
-	return fmt.Sprintf("not at %s after %s: %s", e.Target, e.After.Round(time.Second), ProblemsText(e.Problems))
+	return fmt.Sprintf("not at %s after %s: %s", e.Target, duration.Text(e.After.Round(time.Second)), ProblemsText(e.Problems))
 }
 
 // Run waits until every container of every replica is at the target and every replica
@@ -298,7 +299,7 @@ func (e *evidence) startedAgain(earlier *evidence) []Problem {
 		for _, part := range bootstrap.Parts {
 			c := r.Containers[part.Name]
 			if !e.starts[c.Name].Equal(earlier.starts[c.Name]) {
-				problems = append(problems, Problem{r.ID, c.Name, fmt.Sprintf("was started again within %s", e.at.Sub(earlier.at).Round(time.Second))})
+				problems = append(problems, Problem{r.ID, c.Name, "was started again within " + duration.Text(e.at.Sub(earlier.at).Round(time.Second))})
 			}
 		}
 	}

@@ -10,9 +10,9 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
 
 func clusterDiagnostics(err error) diag.Diagnostics {
@@ -35,7 +35,7 @@ func clusterDiagnostics(err error) diag.Diagnostics {
 
 func notVerified(e *cluster.VerifyError) message {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s after its verification began, the cluster is not completely at %s:", window.Duration(e.After.Round(time.Second)), e.Target)
+	fmt.Fprintf(&b, "%s after its verification began, the cluster is not completely at %s:", duration.Text(e.After.Round(time.Second)), e.Target)
 	what := "Replica " + e.Problems[0].ReplicaID
 	for _, p := range e.Problems {
 		fmt.Fprintf(&b, "\n  %s", p)

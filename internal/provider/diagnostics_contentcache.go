@@ -11,9 +11,9 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/contentcache"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
 
 func contentCacheDiagnostics(err error) diag.Diagnostics {
@@ -126,7 +126,7 @@ func cacheSilent(e *contentcache.ProbeError) message {
 		m.Seen = fmt.Sprintf("Host: %s\nTrusted: %s\nError: %v", e.Host, certificate.Roots, certificate.Err)
 		m.Todo = "Set ca_cert of probe to the PEM text of the CA that signed it. To skip the probe, set probe = { enabled = false }."
 	case e.After > 0:
-		m.Seen += "\nWaited: " + window.Duration(e.After.Round(time.Second))
+		m.Seen += "\nWaited: " + duration.Text(e.After.Round(time.Second))
 	}
 	if e.After == 0 {
 		m.Seen += "\nNothing was changed."

@@ -30,7 +30,7 @@ func (p *protocol) remove(prior values) applied {
 func TestReplicaLife(t *testing.T) {
 	t.Parallel()
 	cluster := roomy(t, 3)
-	p := planner(t, cluster).of("dtr_replica")
+	p := planner(t, cluster, brief()).of("dtr_replica")
 	config := values{"node": "worker4", "replica_https_port": 8443}
 	joined := p.apply(nil, config)
 	expect(t, joined.diags, "")
@@ -119,7 +119,7 @@ func TestReplicaIsKept(t *testing.T) {
 func TestReplicaImportRefuses(t *testing.T) {
 	t.Parallel()
 	cluster := roomy(t, 3)
-	p := planner(t, cluster).of("dtr_replica")
+	p := planner(t, cluster, brief()).of("dtr_replica")
 	expect(t, p.importState(host).diags, "Error: Not the id of a replica\n")
 	expect(t, p.importState("0123456789ab").diags, "lists these replicas: "+strings.Join(cluster.ReplicaIDs(), ", "))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 )
 
 // defaultReadTimeout bounds a look: a handful of requests side by side, so that
@@ -147,7 +147,7 @@ func withTimeout(ctx context.Context, name string, limit time.Duration) (context
 }
 
 func limitPassed(name string, limit time.Duration) error {
-	return fmt.Errorf("timeouts.%s of %s passed", name, window.Duration(limit))
+	return fmt.Errorf("timeouts.%s of %s passed", name, duration.Text(limit))
 }
 
 // timeLimits is the attribute timeouts, for the operations that are described.

@@ -135,7 +135,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 			Optional: true,
 			MarkdownDescription: "The longest interruption of DTR during an upgrade that passes without a warning; `\"30s\"` by default, `\"0s\"` means no limit. " +
 				"Changing it affects the next upgrade only.",
-			Validators: []validator.String{duration()},
+			Validators: []validator.String{aDuration()},
 		},
 		"skip_checks": schema.SetAttribute{
 			Optional:    true,

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -246,10 +247,10 @@ func containerName() stringCheck {
 }
 
 // duration checks a duration that is not negative.
-func duration() stringCheck {
+func aDuration() stringCheck {
 	return durationCheck("a duration", time.Second, "30s", func(d time.Duration) error {
 		if d < 0 {
-			return fmt.Errorf("%q is negative", window.Duration(d))
+			return fmt.Errorf("%q is negative", duration.Text(d))
 		}
 		return nil
 	})
@@ -259,7 +260,7 @@ func duration() stringCheck {
 func timeLimit() stringCheck {
 	return durationCheck("a time limit", time.Hour, "90m", func(d time.Duration) error {
 		if d <= 0 {
-			return fmt.Errorf("%q leaves no time; write a longer one, or leave it out", window.Duration(d))
+			return fmt.Errorf("%q leaves no time; write a longer one, or leave it out", duration.Text(d))
 		}
 		return nil
 	})
@@ -279,7 +280,7 @@ func durationCheck(what string, unit time.Duration, example string, check func(t
 			return check(d)
 		}
 		if d, ok := meantDuration(s, unit); ok && check(d) == nil {
-			return fmt.Errorf("it is %q; write %q", s, window.Duration(d))
+			return fmt.Errorf("it is %q; write %q", s, duration.Text(d))
 		}
 		return fmt.Errorf("it is %q; write it like %q", s, example)
 	})

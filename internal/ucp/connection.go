@@ -13,6 +13,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
@@ -216,7 +217,7 @@ var ErrNoPage = errors.New("there is no such page")
 // do calls f under a session's token, again under another one when the session ends. The limit is that of each call of f, and not of the wait for a session.
 func (c *connection) do(ctx context.Context, limit time.Duration, what string, f func(ctx context.Context, token string) error) error {
 	err := c.session.do(ctx, func(token string) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s", limit))
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s", duration.Text(limit)))
 		defer cancel()
 		return withCause(ctx, f(ctx, token))
 	})

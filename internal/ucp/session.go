@@ -12,6 +12,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 )
 
@@ -50,7 +51,7 @@ type SessionError struct {
 }
 
 func (e *SessionError) Error() string {
-	return fmt.Sprintf("UCP took each login and refused its token, in %d sessions within %s: %v", e.Sessions, e.Took.Round(time.Second), e.Err)
+	return fmt.Sprintf("UCP took each login and refused its token, in %d sessions within %s: %v", e.Sessions, duration.Text(e.Took.Round(time.Second)), e.Err)
 }
 
 func (e *SessionError) Unwrap() error { return e.Err }

@@ -15,6 +15,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/backup"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -361,7 +362,7 @@ func (b *backupStep) stopWhenSilent(ctx context.Context, stop context.CancelCaus
 		return time.Since(since) >= pace.Outage, nil
 	})
 	if err == nil {
-		err = fmt.Errorf("its container ended, and the connection to it carried nothing for %s after that", pace.Outage)
+		err = fmt.Errorf("its container ended, and the connection to it carried nothing for %s after that", duration.Text(pace.Outage))
 	}
 	stop(err)
 }

@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
 )
 
 // stepWindow is the wait for the maintenance window, before a hop.
@@ -77,7 +77,7 @@ func checkWindow(p *checks) {
 	case !p.o.Window.Wait || closed.Opens.IsZero():
 	case limit > 0 && waits.After(p.obs.At):
 		f.Todo = fmt.Sprintf("An apply waits for it for no longer than its time limit of %s: one before %s is refused, and changes nothing.",
-			window.Duration(limit), waits.Format(time.RFC3339))
+			duration.Text(limit), waits.Format(time.RFC3339))
 		f.Advice = []preflight.Advice{{Kind: preflight.RaiseTimeLimit}}
 	default:
 		f.Todo = "An apply before that waits for it, for as long as its timeouts allow."

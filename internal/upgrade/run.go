@@ -11,6 +11,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -224,7 +225,7 @@ func (r *run) followUp(ctx context.Context) {
 			Check:   preflight.FollowUpInterruption,
 			Summary: "The upgrade interrupted DTR for longer than expected",
 			Seen: fmt.Sprintf("DTR's address did not answer well for %s; the configured maximum is %s.\nFailed probes: %d of %d",
-				r.report.LongestInterruption.Round(time.Millisecond), limit, r.report.FailedProbes, r.report.Probes),
+				duration.Text(r.report.LongestInterruption.Round(time.Millisecond)), duration.Text(limit), r.report.FailedProbes, r.report.Probes),
 			Todo: "Check that the load balancer in front of DTR takes a replica out while its /_ping fails.",
 		})
 	}

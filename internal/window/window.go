@@ -10,6 +10,8 @@ import (
 	_ "time/tzdata" // where Terraform runs there need not be any other
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 )
 
 // A schedule is no finer than a minute, and a window of more than a week is open
@@ -37,7 +39,7 @@ type Window struct {
 // New makes a window from a cron schedule of five fields, the duration for
 // which it stays open, and the IANA name of the zone that the schedule is meant in,
 // "" for UTC.
-func New(schedule string, duration time.Duration, zone string) (*Window, error) {
+func New(schedule string, open time.Duration, zone string) (*Window, error) {
 	parsed, err := parseSchedule(schedule)
 	if err != nil {
 		return nil, err
@@ -46,12 +48,12 @@ func New(schedule string, duration time.Duration, zone string) (*Window, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckDuration(duration); err != nil {
+	if err := CheckDuration(open); err != nil {
 		return nil, err
 	}
 	return &Window{
-		text:     fmt.Sprintf("%q for %s, %s", schedule, Duration(duration), location),
-		schedule: parsed, duration: duration, zone: location,
+		text:     fmt.Sprintf("%q for %s, %s", schedule, duration.Text(open), location),
+		schedule: parsed, duration: open, zone: location,
 	}, nil
 }
 
@@ -64,21 +66,9 @@ func CheckSchedule(schedule string) error {
 // CheckDuration says what is wrong with the duration of a window.
 func CheckDuration(d time.Duration) error {
 	if d < shortest || d > longest {
-		return fmt.Errorf("a maintenance window stays open for 1m to 168h, and not for %s", Duration(d))
+		return fmt.Errorf("a maintenance window stays open for 1m to 168h, and not for %s", duration.Text(d))
 	}
 	return nil
-}
-
-// Duration writes a duration as people do: 2h, where time.Duration writes 2h0m0s.
-func Duration(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 // CheckZone says what is wrong with the zone of a window.
