@@ -1,10 +1,14 @@
 package provider
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	inventory "github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 )
@@ -54,5 +58,68 @@ func TestRequestsOfAPlan(t *testing.T) {
 				t.Errorf("%d requests, at most %d are to be:\n%s", len(all), c.most, strings.Join(all, "\n"))
 			}
 		})
+	}
+}
+
+// TestPlanTakesARefreshOnce holds that what a refresh has read serves one plan of the same process, and no other.
+func TestPlanTakesARefreshOnce(t *testing.T) {
+	t.Parallel()
+	cluster := start(t, "2.7.8")
+	p := planner(t, cluster)
+	looks := func() int {
+		return len(slices.DeleteFunc(asked(cluster), func(r string) bool { return !strings.HasSuffix(r, "/api/v0/meta/settings") }))
+	}
+	plan := func() int {
+		p.ok(nil, p.plan(state(cluster, "2.7.8"), values{"target_version": "2.7.8"}).diags)
+		return looks()
+	}
+	refresh := func() {
+		p.ok(nil, p.read(state(cluster, "2.7.8")).diags)
+		asked(cluster)
+	}
+	refresh()
+	if first, second := plan(), plan(); first != 0 || second != 1 {
+		t.Errorf("%d looks of the plan after the refresh, %d of the one after that", first, second)
+	}
+	refresh()
+	p.ok(nil, p.configure(connected(cluster)))
+	if n := plan(); n != 1 {
+		t.Errorf("%d looks of a plan in what may be another process", n)
+	}
+}
+
+func TestRefreshedIsNotOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var r refreshed
+		for age, taken := range map[time.Duration]bool{time.Second: true, 10 * time.Second: false} {
+			r.keep(&inventory.Inventory{})
+			time.Sleep(age)
+			if got := r.take() != nil; got != taken {
+				t.Errorf("after %s: taken %t", age, got)
+			}
+		}
+	})
+}
+
+// TestPlanOnALargeUCP holds that many containers of others cost no request more, however long their list is.
+func TestPlanOnALargeUCP(t *testing.T) {
+	t.Parallel()
+	requests := map[int]int{}
+	for _, others := range []int{0, 120_000} {
+		cluster := simulatortest.Start(t, simulator.Options{Version: "2.6.15", Host: host})
+		cluster.Inject(simulator.Fault{
+			Service: simulator.ServiceEngine, Path: "/containers/json", Matches: func(r *http.Request) bool { return !r.URL.Query().Has("filters") },
+			Rewrite: func(status int, body []byte) (int, []byte) {
+				list := strings.Repeat(`{"Id":"0","Names":["/worker9/web"],"Image":"web"},`, others)
+				return status, append([]byte("["+list), body[1:]...)
+			},
+		})
+		p := planner(t, cluster)
+		p.ok(nil, p.plan(state(cluster, "2.6.15"), values{"target_version": "2.7.8"}).diags)
+		requests[others] = len(asked(cluster))
+	}
+	if requests[0] != requests[120_000] {
+		t.Errorf("requests by the number of other containers: %v", requests)
 	}
 }
