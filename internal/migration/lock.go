@@ -107,7 +107,7 @@ func (r *Run) RemoveLock(ctx context.Context) error {
 		return nil
 	case err != nil:
 		return err
-	case c.Labels[cluster.LabelCluster] != r.Host, c.Labels[labelPost] == "", c.Status != cluster.StateCreated:
+	case c.Labels[cluster.LabelCluster] != r.Host, c.Labels[cluster.LabelCommand] != cluster.CommandLock, c.Status != cluster.StateCreated:
 		return nil
 	}
 	if err := engine.Remove(ctx, c.ID); err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
