@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/Masterminds/semver/v3"
 )
@@ -143,6 +144,17 @@ func RemoveCommand(o RemoveOptions) (args, env []string) {
 	a.set("--replica-ids", o.ReplicaID)
 	a.reach(o.UCP)
 	return a, o.UCP.env()
+}
+
+// Arguments are those of a bootstrapper in the command line of its container, which
+// begins with its program; none if the line has no command of the bootstrapper.
+func Arguments(line string) []string {
+	words := strings.Fields(line)
+	i := slices.IndexFunc(words, func(w string) bool { return slices.Contains(commands, w) })
+	if i < 0 {
+		return nil
+	}
+	return words[i:]
 }
 
 // IsCommand reports whether the arguments are those of a command of the bootstrapper.

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -57,6 +58,10 @@ func ContainerName(host string) string { return "dtr-upgrade-" + FileName(host) 
 // EarlierName is the name of a bootstrapper's container that has ended and is kept for
 // its labels.
 func EarlierName(host string) string { return ContainerName(host) + "-earlier" }
+
+// RecordName is the name of the container of a join that has ended and is kept: it alone
+// tells who made the replica.
+func RecordName(host, replicaID string) string { return ContainerName(host) + "-" + replicaID }
 
 // FileName is a host in the characters that names of containers and files allow.
 func FileName(host string) string { return notInName.ReplaceAllString(host, "-") }
@@ -113,20 +118,99 @@ func LabelsHold(c ucp.ContainerState, mirror string) bool {
 	if c.Labels[LabelCommand] == CommandLock {
 		return c.Status == StateCreated
 	}
-	if repository, _ := ParseImage(c.Image); !bootstrap.IsImage(repository, mirror) {
+	return labelsHold(c.Image, c.Args, c.Labels, mirror)
+}
+
+// Holds is LabelsHold for an entry of the list of containers. It must be labelled as
+// one of the cluster with the host, too, and have a name that this provider gives such.
+func Holds(c ucp.Container, host, mirror string) bool {
+	named := false
+	switch BaseName(c.Name) {
+	case ContainerName(host), EarlierName(host), RecordName(host, c.Labels[LabelReplica]):
+		named = true
+	}
+	return (named || BackupSum(c.Name, host) != "") && c.Labels[LabelCluster] == host &&
+		labelsHold(c.Image, bootstrap.Arguments(c.Command), c.Labels, mirror)
+}
+
+func labelsHold(image string, args []string, labels map[string]string, mirror string) bool {
+	repository, tag := ParseImage(image)
+	version := LabelledVersion(labels, LabelTo)
+	if labels[LabelCommand] == CommandBackup {
+		version = LabelledVersion(labels, LabelFrom) // the version that runs takes it
+	}
+	if !bootstrap.IsImage(repository, mirror) || version != nil && tag != "" && tag != version.String() {
 		return false
 	}
-	switch command := c.Labels[LabelCommand]; command {
+	switch command := labels[LabelCommand]; command {
 	case "":
-		return bootstrap.IsCommand(c.Args, "upgrade")
+		return bootstrap.IsCommand(args, "upgrade")
 	case CommandJoin:
-		return bootstrap.IsJoin(c.Args, c.Labels[LabelReplica], c.Labels[LabelNode])
+		return bootstrap.IsJoin(args, labels[LabelReplica], labels[LabelNode])
 	case CommandRemove:
-		return bootstrap.IsRemoval(c.Args, c.Labels[LabelReplica])
+		return bootstrap.IsRemoval(args, labels[LabelReplica])
 	default:
-		return bootstrap.IsCommand(c.Args, command)
+		return bootstrap.IsCommand(args, command)
 	}
 }
+
+// clockSkew is how far the clocks of the nodes may be apart.
+const clockSkew = 5 * time.Minute
+
+// addBootstrapper adds a container that is a bootstrapper, or has the name of this
+// provider's own. Its labels stay only if all that the cluster shows agrees with them:
+// whatever reads them later need not ask again.
+func (i *Inventory) addBootstrapper(c ucp.Container, from Cluster) {
+	ours := Holds(c, i.Host, from.Mirror) && i.placed(c, from) && i.couldHaveMade(c)
+	if c.Labels[LabelCluster] != "" && !ours {
+		c.Labels = nil
+		i.disowned = append(i.disowned, c.ID)
+	}
+	if isBootstrapper(c, from.Mirror) || BaseName(c.Name) == ContainerName(i.Host) {
+		i.Bootstrappers = append(i.Bootstrappers, c)
+	}
+}
+
+// placed reports whether a container is where this provider has UCP place its own: on
+// the node of a replica, where UCP need not let every user run containers. If another
+// engine runs the bootstrapper, that can be any of UCP's nodes.
+func (i *Inventory) placed(c ucp.Container, from Cluster) bool {
+	onNode := func(r Replica) bool { return r.Node == c.Node }
+	return c.Node == "" || from.Docker != nil || slices.ContainsFunc(i.Replicas, onNode) || slices.ContainsFunc(i.Unlisted, onNode)
+}
+
+// couldHaveMade reports whether the replica that a join is said to have made can be of
+// it: none of its containers was there before.
+func (i *Inventory) couldHaveMade(c ucp.Container) bool {
+	made, found := i.Replica(c.Labels[LabelReplica])
+	if !found || !IsRecord(c.Labels) || c.Created.IsZero() {
+		return true
+	}
+	for _, part := range made.Containers {
+		if !part.Created.IsZero() && part.Created.Add(clockSkew).Before(c.Created) {
+			return false
+		}
+	}
+	return true
+}
+
+// UpgradeIsOlder reports whether a container of this provider's upgrade was there before
+// the newest of the replicas' containers: it may have made that.
+func (i *Inventory) UpgradeIsOlder() bool {
+	var newest time.Time
+	for _, r := range i.Replicas {
+		if t := r.Newest(); t.After(newest) {
+			newest = t
+		}
+	}
+	return slices.ContainsFunc(i.Bootstrappers, func(c ucp.Container) bool {
+		return c.Labels[LabelCluster] == i.Host && IsUpgrade(c.Labels) && !c.Created.After(newest.Add(clockSkew))
+	})
+}
+
+// Disowned reports whether a container has labels of this provider that something else
+// speaks against.
+func (i *Inventory) Disowned(id string) bool { return slices.Contains(i.disowned, id) }
 
 // IsUpgrade reports whether the labels, which are those of a container of this
 // provider, say that it was made for an upgrade.
@@ -202,11 +286,11 @@ func (i *Inventory) ours(match func(ucp.Container) bool) (ucp.Container, bool) {
 
 // addBootstrappers adds the bootstrappers among the containers of an engine that
 // UCP does not show: that engine need not be one of UCP's.
-func (i *Inventory) addBootstrappers(containers []ucp.Container, mirror string) {
+func (i *Inventory) addBootstrappers(containers []ucp.Container, from Cluster) {
 	for _, c := range containers {
 		known := slices.ContainsFunc(i.Bootstrappers, func(b ucp.Container) bool { return b.ID == c.ID })
-		if isBootstrapper(c, mirror) && !known {
-			i.Bootstrappers = append(i.Bootstrappers, c)
+		if !known {
+			i.addBootstrapper(c, from)
 		}
 	}
 }

@@ -39,10 +39,12 @@ type Inventory struct {
 	// containers, by id: left of a removal, half made by a join, or another DTR's.
 	// They count neither for a version nor for the cluster's being whole.
 	Unlisted []Replica
-	// Bootstrappers are the containers of a bootstrapper image, running or not.
+	// Bootstrappers are the containers of a bootstrapper image, running or not. Those that
+	// have this provider's labels are what the labels say.
 	Bootstrappers []ucp.Container
 
 	settings dtr.Settings // that the replicas are from
+	disowned []string     // ids of those that have lost their labels
 }
 
 // Replica is one replica and the containers of it that UCP shows.
@@ -135,17 +137,17 @@ func inspect(ctx context.Context, c Cluster, list func(context.Context, *ucp.Eng
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	inventory := newInventory(c.ExternalHost(settings), c.Mirror, settings, containers)
+	inventory := newInventory(c.ExternalHost(settings), c, settings, containers)
 	return inventory, inventory.Check(settings)
 }
 
 // NewInventory makes the inventory of the cluster with the external host: it sorts the
 // containers by replica and part.
 func NewInventory(host string, settings dtr.Settings, containers []ucp.Container) *Inventory {
-	return newInventory(host, "", settings, containers)
+	return newInventory(host, Cluster{}, settings, containers)
 }
 
-func newInventory(host, mirror string, settings dtr.Settings, containers []ucp.Container) *Inventory {
+func newInventory(host string, from Cluster, settings dtr.Settings, containers []ucp.Container) *Inventory {
 	replicas := make(map[string]*Replica)
 	for id, s := range settings.Replicas {
 		replicas[id] = &Replica{
@@ -153,12 +155,11 @@ func newInventory(host, mirror string, settings dtr.Settings, containers []ucp.C
 		}
 	}
 	inventory := &Inventory{Host: host, settings: settings}
+	var others []ucp.Container
 	for _, c := range containers {
 		of, ok := bootstrap.ParseContainerName(c.Name)
 		if !ok {
-			if isBootstrapper(c, mirror) {
-				inventory.Bootstrappers = append(inventory.Bootstrappers, c)
-			}
+			others = append(others, c)
 			continue
 		}
 		r := replicas[of.ReplicaID]
@@ -176,6 +177,9 @@ func newInventory(host, mirror string, settings dtr.Settings, containers []ucp.C
 		} else {
 			inventory.Unlisted = append(inventory.Unlisted, *r)
 		}
+	}
+	for _, c := range others {
+		inventory.addBootstrapper(c, from)
 	}
 	return inventory
 }

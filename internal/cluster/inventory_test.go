@@ -2,9 +2,11 @@ package cluster_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
@@ -159,5 +161,51 @@ func TestInventoryProblems(t *testing.T) {
 	}
 	if (&cluster.Inventory{}).At(clustertest.Version("2.6.15")) {
 		t.Error("a cluster without replicas counts as upgraded")
+	}
+}
+
+// TestForgedLabels has containers with the labels of this provider's join, and nothing
+// else of it.
+func TestForgedLabels(t *testing.T) {
+	t.Parallel()
+	joined := ucp.Container{
+		ID: "1", Name: "worker1/" + cluster.ContainerName(clustertest.Host), Node: "worker1", Image: "docker/dtr:2.5.6", State: "running",
+		Command: "/bin/dtr join --replica-id " + clustertest.ReplicaID(1) + " --ucp-node worker1", Created: clustertest.Epoch.Add(-time.Minute),
+		Labels: map[string]string{
+			cluster.LabelCluster: clustertest.Host, cluster.LabelCommand: cluster.CommandJoin, cluster.LabelTo: "2.5.6",
+			cluster.LabelReplica: clustertest.ReplicaID(1), cluster.LabelNode: "worker1",
+		},
+	}
+	for name, tt := range map[string]struct {
+		change func(*ucp.Container)
+		ours   bool
+	}{
+		"a real one": {func(*ucp.Container) {}, true},
+		"set aside": {func(c *ucp.Container) {
+			c.Name = "worker1/" + cluster.RecordName(clustertest.Host, clustertest.ReplicaID(1))
+		}, true},
+		"clocks apart":        {func(c *ucp.Container) { c.Created = clustertest.Epoch.Add(time.Minute) }, true},
+		"another name":        {func(c *ucp.Container) { c.Name = "worker1/eager_turing" }, false},
+		"of another replica":  {func(c *ucp.Container) { c.Name += "-" + clustertest.ReplicaID(2) }, false},
+		"another image":       {func(c *ucp.Container) { c.Image = "docker/dtr-nginx:2.5.6" }, false},
+		"another version":     {func(c *ucp.Container) { c.Image = "docker/dtr:2.5.5" }, false},
+		"no arguments":        {func(c *ucp.Container) { c.Command = "/bin/dtr" }, false},
+		"other arguments":     {func(c *ucp.Container) { c.Command = "/bin/dtr join --replica-id 0123456789ab --ucp-node worker1" }, false},
+		"another command":     {func(c *ucp.Container) { c.Command = "/bin/dtr backup" }, false},
+		"a node without DTR":  {func(c *ucp.Container) { c.Node, c.Name = "worker9", "worker9/"+cluster.ContainerName(clustertest.Host) }, false},
+		"after the replica":   {func(c *ucp.Container) { c.Created = clustertest.Epoch.Add(time.Hour) }, false},
+		"of another cluster":  {func(c *ucp.Container) { c.Labels[cluster.LabelCluster] = "other.example.com" }, false},
+		"as of another order": {func(c *ucp.Container) { c.Labels[cluster.LabelCommand] = cluster.CommandRemove }, false},
+	} {
+		c := joined
+		c.Labels = maps.Clone(joined.Labels)
+		tt.change(&c)
+		seen := cluster.NewInventory(clustertest.Host, listing(1), append(containers(1, "2.5.6"), c))
+		if _, ours := seen.MembershipChange(); name != "set aside" && ours != tt.ours {
+			t.Errorf("%s: taken for this provider's: %t", name, ours)
+		}
+		if seen.Disowned(c.ID) == tt.ours {
+			t.Errorf("%s: disowned: %t", name, !tt.ours)
+		}
 	}
 }

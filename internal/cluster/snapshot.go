@@ -40,7 +40,7 @@ func LookFurther(ctx context.Context, c Cluster, seen *Inventory) (*Snapshot, er
 		if err != nil {
 			return nil, err
 		}
-		inventory := newInventory(seen.Host, c.Mirror, seen.settings, containers)
+		inventory := newInventory(seen.Host, c, seen.settings, containers)
 		return inventory, inventory.Check(seen.settings)
 	})
 }
@@ -71,7 +71,7 @@ func look(ctx context.Context, c Cluster, inspect func(context.Context) (*Invent
 	}
 	err := group.Wait()
 	if s.Inventory != nil {
-		s.addBootstrappers(direct, c.Mirror)
+		s.addBootstrappers(direct, c)
 	}
 	return s, err
 }
@@ -90,6 +90,6 @@ func (i *Inventory) AddOwn(ctx context.Context, c Cluster) error {
 	if err != nil {
 		return err
 	}
-	i.addBootstrappers(own, c.Mirror)
+	i.addBootstrappers(own, c)
 	return nil
 }

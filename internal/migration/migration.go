@@ -283,11 +283,15 @@ func failure(ctx context.Context, w *job.Waiter, err error) error {
 func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 	for _, action := range hop.MigrationJobs {
 		m := &migration{Waiter: r.waiter(action), retriggers: r.Retriggers, lock: &postLock{run: r}}
-		var labels map[string]string // of the container, which another apply may remove meanwhile
+		var labels map[string]string              // of the container, which another apply may remove meanwhile
+		var foreign *runner.ForeignContainerError // what has the container's name instead
 		gone := wait.Lasting{Limit: r.Pace.Consistent}
 		m.Read = func(ctx context.Context) (job.State, error) {
 			if labels == nil {
 				c, found, err := r.Find(ctx)
+				if errors.As(err, &foreign) {
+					return job.State{}, wait.Fail(err)
+				}
 				if err != nil {
 					return job.State{}, err
 				}
@@ -295,6 +299,12 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 				// Without it an attempt from before the hop would count.
 				if !found && hop.Rule != transition.Same && !gone.Seen(true) {
 					return job.State{}, fmt.Errorf("container %s is not shown", r.ContainerName())
+				}
+				if foreign, err = r.checkAge(ctx, c); err != nil {
+					return job.State{}, err
+				}
+				if foreign != nil {
+					return job.State{}, wait.Fail(foreign)
 				}
 				labels = c.Labels
 			}
@@ -309,12 +319,28 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 			return state, err
 		}
 		err := m.wait(ctx)
+		if foreign != nil {
+			err = foreign
+		}
 		r.Attempts += m.State.Attempts
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkAge returns what has the name of the hop's container, if it tells of before the
+// hop and was made after all that runs, as was every other one of the hop.
+func (r *Run) checkAge(ctx context.Context, c runner.Container) (*runner.ForeignContainerError, error) {
+	if !TellsOfBefore(c.Labels) {
+		return nil, nil
+	}
+	inventory, err := cluster.Inspect(ctx, r.Cluster)
+	if err != nil || inventory.UpgradeIsOlder() {
+		return nil, err
+	}
+	return &runner.ForeignContainerError{Container: c.Name, Image: c.Image, Status: c.Status}, nil
 }
 
 // migration is one migration that is waited for.

@@ -148,7 +148,8 @@ func TestPerformBoundsItsWaits(t *testing.T) {
 				if strings.Contains(name, "record") {
 					task.Spec = func(context.Context) (ucp.CreateSpec, error) {
 						spec := upgradeSpec(sim, r)
-						spec.Args = []string{"join", "--replica-id", "0123456789ab"}
+						spec.Args, spec.Image = []string{"join", "--replica-id", "0123456789ab"}, "docker/dtr:"+before
+						sim.AddImage(spec.Image)
 						spec.Labels = map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: "0123456789ab", cluster.LabelTo: before}
 						return spec, nil
 					}

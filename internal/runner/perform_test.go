@@ -362,7 +362,8 @@ func TestPerformBesideAnotherTask(t *testing.T) {
 			other := upgrade(sim, r)
 			other.Spec = func(context.Context) (ucp.CreateSpec, error) {
 				spec := upgradeSpec(sim, r)
-				spec.Labels = tt.labels
+				spec.Labels, spec.Image = tt.labels, "docker/dtr:"+tt.labels[cluster.LabelTo]
+				sim.AddImage(spec.Image)
 				if tt.aside {
 					spec.Args = []string{"join", "--replica-id", "0123456789ab"}
 				}

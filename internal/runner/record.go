@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/containerd/errdefs"
 
@@ -16,7 +17,7 @@ import (
 func (r *Runner) SetAside(ctx context.Context, c Container) (bool, error) {
 	name := r.EarlierName()
 	if replica := c.Labels[cluster.LabelReplica]; replica != "" {
-		name = r.ContainerName() + "-" + replica
+		name = cluster.RecordName(r.Host, replica)
 	}
 	return r.Rename(ctx, c, name)
 }
@@ -47,8 +48,15 @@ func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if records = slices.DeleteFunc(records, func(c Container) bool { return !t.Owns(c) }); len(records) == 0 {
+		return false, nil
+	}
+	inventory, err := cluster.Inspect(ctx, r.Cluster)
+	if err != nil {
+		return false, err
+	}
 	for _, c := range records {
-		if !t.Owns(c) {
+		if inventory.Disowned(c.ID) {
 			continue
 		}
 		err := c.engine.Rename(ctx, c.ID, r.ContainerName())
@@ -89,7 +97,7 @@ func (r *Runner) labelled(ctx context.Context, labels map[string]string) ([]Cont
 			return nil, err
 		}
 		for _, c := range list {
-			if cluster.BaseName(c.Name) != r.ContainerName() && !c.Running() {
+			if cluster.BaseName(c.Name) != r.ContainerName() && !c.Running() && cluster.Holds(c, r.Host, r.Cluster.Mirror) {
 				found = append(found, Container{ucp.ContainerState{ID: c.ID, Name: c.Name, Image: c.Image, Status: c.State, Labels: c.Labels}, engine})
 			}
 		}

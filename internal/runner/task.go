@@ -314,6 +314,9 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 		if err != nil {
 			return false, failUnlessOutage(err)
 		}
+		if inventory.Disowned(c.ID) {
+			return false, wait.Fail(&ForeignContainerError{Container: c.Name, Image: c.Image, Status: c.Status})
+		}
 		problems = p.task.Problems(c, inventory)
 		doubtful := failure == nil && (c.endedWithin(p.Pace.Consistent, now) || incomplete(inventory))
 		return len(problems) == 0 || !doubtful || lasting.Seen(true), nil

@@ -184,13 +184,21 @@ func (r *run) removeEnded(ctx context.Context, name string) error {
 }
 
 // labelsOfHop are those of the containers that were made for the hop by attempts that
-// broke off. All of them tell the same of before the hop, or nothing.
+// broke off. All of them tell the same of before the hop, or nothing; what they do not
+// agree on is not believed. As long as nothing runs the hop's version, DTR itself knows.
 func (obs *Observation) labelsOfHop(hop transition.Hop) map[string]string {
-	labels := map[string]string{}
+	var labels map[string]string
+	if !slices.ContainsFunc(obs.Versions(), hop.To.Equal) {
+		return labels
+	}
 	for _, c := range obs.Bootstrappers {
-		if c.Labels[cluster.LabelCluster] == obs.Host && isForHop(c.Labels, hop) {
-			maps.Copy(labels, c.Labels)
+		if c.Labels[cluster.LabelCluster] != obs.Host || !isForHop(c.Labels, hop) || !migration.TellsOfBefore(c.Labels) {
+			continue
 		}
+		if labels == nil {
+			labels = maps.Clone(c.Labels)
+		}
+		maps.DeleteFunc(labels, func(k, v string) bool { other, told := c.Labels[k]; return !told || other != v })
 	}
 	return labels
 }
