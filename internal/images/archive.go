@@ -24,8 +24,9 @@ import (
 // manifestName is the table of contents of what docker save writes.
 const manifestName = "manifest.json"
 
-// maxManifest bounds it: eleven images have some kilobytes.
-const maxManifest = 16 << 20
+// maxManifest bounds it: eleven images have some kilobytes. What it decodes to can be ten
+// times as large.
+const maxManifest = 1 << 20
 
 // openFile opens a regular file. Opening a pipe would wait for somebody to write to it, whatever a context says.
 func openFile(name string) (*os.File, error) {
@@ -113,6 +114,9 @@ func ArchiveTags(ctx context.Context, name string) (map[string]bool, error) {
 		}
 		if strings.TrimPrefix(entry.Name, "./") != manifestName {
 			continue
+		}
+		if entry.Size > maxManifest {
+			return nil, fmt.Errorf("its %s has %d bytes, and no more than %d are read", manifestName, entry.Size, maxManifest)
 		}
 		if tags, err = manifestTags(archive); err != nil {
 			return nil, err

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -62,4 +64,26 @@ func FuzzManifestTags(f *testing.F) {
 	f.Add([]byte(`[{"RepoTags":["docker/dtr:2.6.15"]}]`))
 	f.Add([]byte(`[null,{"RepoTags":null}]`))
 	f.Fuzz(func(_ *testing.T, text []byte) { _, _ = manifestTags(bytes.NewReader(text)) })
+}
+
+// TestManifestThatIsTooLarge has a manifest of some kilobytes grow to a gigabyte.
+func TestManifestThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "images.tar.gz")
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	const size = 1 << 30
+	if err := w.WriteHeader(&tar.Header{Name: manifestName, Size: size, Typeflag: tar.TypeReg}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("[{}" + strings.Repeat(",{}", 10_000_000))); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(z.Close(), os.WriteFile(name, b.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ArchiveTags(t.Context(), name); err == nil || !strings.Contains(err.Error(), strconv.Itoa(size)) {
+		t.Errorf("error %v", err)
+	}
 }

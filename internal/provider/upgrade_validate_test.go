@@ -70,6 +70,7 @@ func TestValidate(t *testing.T) {
 		"archive of what":          {values{"target_version": "2.6.15", "image": values{"archives": values{"v2.6.15": "x.tar"}}}, "Error: Not a DTR version\n  at image.archives"},
 		"archive nowhere":          {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": ""}}}, "at image.archives[\"2.6.15\"]"},
 		"archive at home":          {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": "~/dtr.tar.gz"}}}, "\n\nimage.archives[\"2.6.15\"] is \"~/dtr.tar.gz\", and ~ is not expanded: use pathexpand(\"~/dtr.tar.gz\").\n"},
+		"archive that is no file":  {values{"target_version": "2.6.15", "image": values{"archives": values{"2.6.15": "/dev/null"}}}, "\n\nimage.archives[\"2.6.15\"] is \"/dev/null\", which is there and is not a regular file.\n"},
 		"backup at home":           {values{"target_version": "2.6.15", "backup": values{"file": "~/dtr.tar"}}, "backup.file is \"~/dtr.tar\", and ~ is not expanded: use pathexpand"},
 		"digest of a file":         {values{"target_version": "2.6.15", "image": values{"digests": values{"2.6.15": digest}, "archives": values{"2.6.15": unknown{}}}}, "Error: The digest of an image from an archive cannot be checked\n  at image.digests[\"2.6.15\"]\n"},
 		"backup nowhere":           {values{"target_version": "2.6.15", "backup": values{"file": ""}}, "at backup.file"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -153,6 +154,10 @@ func filePath() stringCheck {
 			return errEmpty
 		case strings.HasPrefix(s, "~"):
 			return fmt.Errorf("is %q, and ~ is not expanded: use pathexpand(%q)", s, s)
+		}
+		// Opening a pipe would wait for somebody to write to it.
+		if info, err := os.Stat(s); err == nil && !info.Mode().IsRegular() { //nolint:gosec // the user's own file
+			return fmt.Errorf("is %q, which is there and is not a regular file", s)
 		}
 		return nil
 	}}
