@@ -94,11 +94,12 @@ func (c *Client) readVersion(a *endpoint.Answer) (string, error) {
 		}
 		return "", err
 	}
-	if !json.Valid(a.Body) {
-		return "", c.endpoint.Decode(a, &struct{}{})
+	var text json.RawMessage
+	if err := c.endpoint.Decode(a, &text); err != nil { // no JSON, or too much of it: that proves nothing
+		return "", err
 	}
 	var docs apiDocs
-	if err := c.endpoint.Decode(a, &docs); err != nil || !docs.ofDTR() {
+	if err := json.Unmarshal(text, &docs); err != nil || !docs.ofDTR() {
 		return "", notDTR(docsPath+" is not DTR's description of its API", c.endpoint.Unusable(a, errNotDocs))
 	}
 	return docs.Info.Version, nil

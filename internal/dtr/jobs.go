@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -50,7 +51,11 @@ const (
 	jobsPath = "/api/v0/jobs"
 	// pageSize is asked for; pageDefault is what DTR gives unless asked, so that no DTR gives less.
 	pageSize, pageDefault = 100, 10
+	// maxJobs and maxJobText bound what is kept of a list, whose pages have each a bound of their own.
+	maxJobs, maxJobText = 50_000, 32 << 20
 )
+
+var errTooManyJobs = fmt.Errorf("the list has more than %d jobs or more than %d bytes", maxJobs, maxJobText)
 
 // Jobs lists jobs, newest first, each once, also when new ones appear meanwhile.
 func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
@@ -59,11 +64,14 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 		size = min(size, f.Limit)
 	}
 	var jobs []Job
-	seen := map[string]bool{}
+	seen, read := map[string]bool{}, 0
 	for start := 0; ; {
-		page, err := c.jobPage(ctx, f, start, size)
+		page, length, err := c.jobPage(ctx, f, start, size)
 		if err != nil {
 			return nil, err
+		}
+		if read += length; read > maxJobText || len(seen)+len(page) > maxJobs {
+			return nil, fmt.Errorf("GET %s: %w", jobsPath, errTooManyJobs)
 		}
 		known := len(seen)
 		for _, j := range page {
@@ -98,7 +106,8 @@ func (f JobFilter) matches(j Job) bool {
 	return f.Running == nil || err != nil || *f.Running == (phase == PhaseRunning)
 }
 
-func (c *Client) jobPage(ctx context.Context, f JobFilter, start, limit int) ([]Job, error) {
+// jobPage reads one page, and says how many bytes it had.
+func (c *Client) jobPage(ctx context.Context, f JobFilter, start, limit int) (jobs []Job, length int, err error) {
 	running := "any"
 	if f.Running != nil && *f.Running {
 		running = "true"
@@ -106,14 +115,18 @@ func (c *Client) jobPage(ctx context.Context, f JobFilter, start, limit int) ([]
 	var list struct {
 		Jobs []Job `json:"jobs"`
 	}
-	err := c.get(ctx, jobsPath, url.Values{
+	r := c.request(jobsPath, url.Values{
 		"action":  {cmp.Or(f.Action, "any")},
 		"worker":  {cmp.Or(f.Worker, "any")},
 		"running": {running},
 		"start":   {strconv.Itoa(start)},
 		"limit":   {strconv.Itoa(limit)},
-	}, &list)
-	return list.Jobs, err
+	})
+	err = c.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
+		length = len(a.Body)
+		return c.reader(&list)(a)
+	})
+	return list.Jobs, length, err
 }
 
 // Job reads one job. An APIError with code CodeNoSuchJob says that there is none.

@@ -6,7 +6,6 @@ package registry
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -232,8 +231,8 @@ func (l *lister) login(ctx context.Context, challenge string) (string, error) {
 			Token       string `json:"token"`
 			AccessToken string `json:"access_token"`
 		}
-		if err := json.Unmarshal(a.Body, &body); err != nil {
-			return e.Unusable(a, err)
+		if err := e.DecodeAsWritten(a, &body); err != nil {
+			return err
 		}
 		if token = body.Token; token == "" {
 			token = body.AccessToken
