@@ -142,7 +142,10 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 	var read ucp.LogMark
 	pause := wait.NewPause(r.Pace.Poll)
 	for ctx.Err() == nil {
-		_, err := r.readLog(ctx, c, &read, true, func(record bootstrap.Record) { r.LogRecord(ctx, record) })
+		_, err := r.readLog(ctx, c, &read, true, func(record bootstrap.Record) {
+			note(record)
+			r.LogRecord(ctx, record)
+		})
 		if err != nil && ctx.Err() == nil {
 			log.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -434,7 +435,11 @@ func TestLogLinesAreCopiedOnce(t *testing.T) {
 	var out bytes.Buffer
 	ctx, cancel := context.WithCancel(tflogtest.RootLogger(soon(t), &out))
 	ended, done := make(chan struct{}, 1), make(chan struct{})
-	go func() { defer close(done); r.passLog(ctx, c, ended, func(bootstrap.Record) {}) }()
+	noted := map[string]int{}
+	go func() {
+		defer close(done)
+		r.passLog(ctx, c, ended, func(record bootstrap.Record) { noted[record.Message]++ })
+	}()
 	for range 5 { // three streams that are cut, the rest, and nothing more
 		select {
 		case <-ended:
@@ -444,6 +449,9 @@ func TestLogLinesAreCopiedOnce(t *testing.T) {
 	}
 	cancel()
 	<-done
+	if !maps.Equal(noted, want) {
+		t.Errorf("noted are %v, want %v", noted, want)
+	}
 	entries := clustertest.Must[[]map[string]any](t)(tflogtest.MultilineJSONDecode(&out))
 	got := map[string]int{}
 	for _, entry := range entries {

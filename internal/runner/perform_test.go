@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
@@ -455,7 +456,28 @@ func TestPerformLooksAtReplicasInTurn(t *testing.T) {
 			looks++
 		}
 	}
-	if most := len(sim.ReplicaIDs()) + 2; looks > most {
+	if most := len(sim.ReplicaIDs()) + 2; looks > most || looks == 0 {
 		t.Errorf("%d looks at the replicas, at most %d are to be", looks, most)
+	}
+}
+
+// TestTurns holds that a look is due when the log has come to another replica.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	var turn turns
+	for i, step := range []struct {
+		message string
+		due     bool
+	}{
+		{"Connecting to UCP", true}, // the first one
+		{"Connecting to UCP", false},
+		{"Recreating dtr-api-0123456789ab...", true},
+		{"Recreating dtr-nginx-0123456789ab...", false},
+		{"reconfigure replica 0123456789ac", true},
+	} {
+		turn.note(bootstrap.Record{Message: step.message})
+		if due := turn.isOver(time.Hour); due != step.due {
+			t.Errorf("%d, %s: due %t", i, step.message, due)
+		}
 	}
 }
