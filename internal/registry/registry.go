@@ -183,6 +183,19 @@ func (l *lister) link(header string, at *url.URL) (*url.URL, error) {
 
 var parameter = regexp.MustCompile(`(\w+)="([^"]*)"`)
 
+// tokenService reads the address of the token service, and what the registry is called there, off a challenge.
+func (l *lister) tokenService(challenge string) (realm *url.URL, service string, err error) {
+	parameters := map[string]string{}
+	for _, m := range parameter.FindAllStringSubmatch(challenge, -1) {
+		parameters[strings.ToLower(m[1])] = m[2]
+	}
+	realm, err = url.Parse(parameters["realm"])
+	if err != nil || realm.Scheme != "https" || realm.Host == "" {
+		return nil, "", l.fail(0, fmt.Errorf("the registry's token service %q has no https address", parameters["realm"]))
+	}
+	return realm, parameters["service"], nil
+}
+
 // login answers a challenge with the value of an Authorization header.
 func (l *lister) login(ctx context.Context, challenge string) (string, error) {
 	basic := ""
@@ -201,13 +214,9 @@ func (l *lister) login(ctx context.Context, challenge string) (string, error) {
 	default:
 		return "", l.fail(0, fmt.Errorf("the registry wants a login of kind %q", l.endpoint.Quote(scheme)))
 	}
-	parameters := map[string]string{}
-	for _, m := range parameter.FindAllStringSubmatch(rest, -1) {
-		parameters[strings.ToLower(m[1])] = m[2]
-	}
-	realm, err := url.Parse(parameters["realm"])
-	if err != nil || realm.Scheme != "https" || realm.Host == "" {
-		return "", l.fail(0, fmt.Errorf("the registry's token service %q has no https address", l.endpoint.Quote(parameters["realm"])))
+	realm, service, err := l.tokenService(rest)
+	if err != nil {
+		return "", err
 	}
 	config := l.config
 	if "https://"+realm.Host != l.endpoint.URL() { // the login is for the registry alone
@@ -219,7 +228,7 @@ func (l *lister) login(ctx context.Context, challenge string) (string, error) {
 	}
 	query := realm.Query()
 	query.Set("scope", "repository:"+l.path+":pull")
-	if service := parameters["service"]; service != "" {
+	if service != "" {
 		query.Set("service", service)
 	}
 	var token string
