@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
@@ -34,9 +35,7 @@ func FuzzLabels(f *testing.F) {
 		if json.Unmarshal(a, &more) != nil || json.Unmarshal(b, &list) != nil {
 			return
 		}
-		for id, r := range more.Replicas {
-			settings.Replicas[id] = r
-		}
+		maps.Copy(settings.Replicas, more.Replicas)
 		seen := cluster.NewInventory(clustertest.Host, settings, append(containers(1, "2.5.6"), list...))
 		for _, c := range seen.Bootstrappers {
 			if c.Labels[cluster.LabelCluster] != "" && !cluster.Holds(c, clustertest.Host, "") {

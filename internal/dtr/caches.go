@@ -20,7 +20,7 @@ func (c *Client) Caches() Caches { return Caches{c} }
 
 // List lists the registered content caches.
 func (c Caches) List(ctx context.Context) (caches []ContentCache, err error) {
-	err = c.client.get(ctx, cachesPath, nil, &caches)
+	err = c.client.get(ctx, cachesPath, &caches)
 	return caches, err
 }
 

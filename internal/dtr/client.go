@@ -130,13 +130,13 @@ func (c *Client) Ping(ctx context.Context, path string) (ping Ping, err error) {
 
 // Settings are the cluster's settings, the list of replicas among them. It needs an admin.
 func (c *Client) Settings(ctx context.Context) (s Settings, err error) {
-	err = c.get(ctx, "/api/v0/meta/settings", nil, &s)
+	err = c.get(ctx, "/api/v0/meta/settings", &s)
 	return s, err
 }
 
 // Features says what the cluster has switched on.
 func (c *Client) Features(ctx context.Context) (f Features, err error) {
-	err = c.get(ctx, "/api/v0/meta/features", nil, &f)
+	err = c.get(ctx, "/api/v0/meta/features", &f)
 	return f, err
 }
 
@@ -159,8 +159,8 @@ func (c *Client) request(path string, query url.Values) endpoint.Request {
 }
 
 // get reads JSON under the login.
-func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
-	return c.endpoint.Repeat(ctx, c.request(path, query), c.reader(v))
+func (c *Client) get(ctx context.Context, path string, v any) error {
+	return c.endpoint.Repeat(ctx, c.request(path, nil), c.reader(v))
 }
 
 // reader decodes a successful answer into v.

@@ -28,7 +28,7 @@ func (c *Client) Database() Database { return Database{c} }
 // Status is the state of the vulnerability database. While that is being updated DTR may refuse to tell it, as if the user
 // were not allowed to ask: a user who may read the settings is, and the database then counts as busy.
 func (d Database) Status(ctx context.Context) (s ScanStatus, err error) {
-	err = d.client.get(ctx, "/api/v0/imagescan/status", nil, &s)
+	err = d.client.get(ctx, "/api/v0/imagescan/status", &s)
 	if api, ok := errors.AsType[*APIError](err); ok && api.Forbidden() {
 		if _, otherwise := d.client.Settings(ctx); otherwise == nil {
 			return ScanStatus{Busy: true}, nil

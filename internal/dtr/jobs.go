@@ -160,7 +160,7 @@ func (c *Client) JobLogs(ctx context.Context, id string, last int) ([]string, er
 		return nil, err
 	}
 	var log []logLine
-	if err := c.get(ctx, path+"/logs", nil, &log); err != nil {
+	if err := c.get(ctx, path+"/logs", &log); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(log, func(a, b logLine) int { return cmp.Compare(a.LineNum, b.LineNum) })
