@@ -135,7 +135,7 @@ func TestPreflightFindings(t *testing.T) {
 			change: func(obs *Observation, _ *Options) {
 				obs.Status.Timestamp[clustertest.ReplicaID(1)] = obs.Status.Date.Add(-3 * time.Minute)
 			},
-			check: preflight.ReplicaHealth, severity: preflight.Error, says: "3m0s ago",
+			check: preflight.ReplicaHealth, severity: preflight.Error, says: "3m ago",
 		},
 		{
 			name:   "replica without a report",
