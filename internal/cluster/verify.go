@@ -343,7 +343,7 @@ func (p *Progress) Report(ctx context.Context, inventory *Inventory, target *sem
 			p.reported = map[string]bool{}
 		}
 		p.reported[key] = true
-		log.Info(ctx, "Replica runs the target version", map[string]any{
+		log.Info(ctx, fmt.Sprintf("Replica %s on %s runs %s (%d of %d)", replica.ID, replica.Node, target, arrived, len(inventory.Replicas)), map[string]any{
 			"replica_id": replica.ID, "node": replica.Node, "version": target.String(),
 			"replicas_at_target": arrived, "replicas": len(inventory.Replicas),
 		})

@@ -169,7 +169,7 @@ func (r *run) updateContainer(ctx context.Context, engine *ucp.Engine) error {
 	if err := engine.RemoveKeepingVolumes(ctx, p.old.ID); err != nil && !errdefs.IsNotFound(err) {
 		return err
 	}
-	log.Info(ctx, "Container was replaced", map[string]any{"container": r.o.Container, "node": p.current.Node, "image": image})
+	log.Info(ctx, "Container "+r.o.Container+" was replaced", map[string]any{"container": r.o.Container, "node": p.current.Node, "image": image})
 	return nil
 }
 
@@ -180,7 +180,7 @@ func (r *run) swap(ctx context.Context, engine *ucp.Engine, old ucp.Container, i
 		return pair{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	log.Info(ctx, "Container is being replaced", map[string]any{"container": r.o.Container, "node": old.Node, "image": image, "image_before": old.Image})
+	log.Info(ctx, "Container "+r.o.Container+" is being replaced by one of "+image, map[string]any{"container": r.o.Container, "node": old.Node, "image": image, "image_before": old.Image})
 	if err := rename(ctx, engine, old.ID, r.o.Container+replacedSuffix); err != nil {
 		return pair{}, err
 	}

@@ -27,7 +27,7 @@ func CheckName(registered []dtr.ContentCache, o Options, id string) error {
 func (r *run) register(ctx context.Context, all []dtr.ContentCache, ours dtr.ContentCache, registered bool) (id string, err error) {
 	for _, c := range all { // made by a run that was cut short, or by hand
 		if c.Name == r.o.Name && SameHost(c.Host, r.o.Host) {
-			log.Info(ctx, "Content cache is registered already", map[string]any{"cache": c.Name, "cache_id": c.ID})
+			log.Info(ctx, "Content cache "+c.Name+" is registered already", map[string]any{"cache": c.Name, "cache_id": c.ID})
 			id = c.ID
 		}
 	}
@@ -40,13 +40,13 @@ func (r *run) register(ctx context.Context, all []dtr.ContentCache, ours dtr.Con
 			return ours.ID, err
 		}
 		id = added.ID
-		log.Info(ctx, "Content cache was registered", map[string]any{"cache": r.o.Name, "cache_id": id})
+		log.Info(ctx, "Content cache "+r.o.Name+" was registered", map[string]any{"cache": r.o.Name, "cache_id": id})
 	}
 	if registered {
 		if err := r.cluster.DTR.Caches().Remove(ctx, ours.ID); err != nil {
 			return ours.ID, err
 		}
-		log.Info(ctx, "Content cache is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
+		log.Info(ctx, "Content cache "+ours.Name+" is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
 	}
 	return id, nil
 }
@@ -57,7 +57,7 @@ func (r *run) registerAnew(ctx context.Context, ours dtr.ContentCache) (id strin
 	if err := r.cluster.DTR.Caches().Remove(ctx, ours.ID); err != nil {
 		return ours.ID, err
 	}
-	log.Info(ctx, "Content cache is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
+	log.Info(ctx, "Content cache "+ours.Name+" is no longer registered", map[string]any{"cache": ours.Name, "cache_id": ours.ID})
 	// Not even an interrupt may come between the two.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()

@@ -187,7 +187,7 @@ func (r *run) updateService(ctx context.Context, engine *ucp.Engine) error {
 			waiting = []string{"service " + s.Name + " is being rolled back"}
 			return false, nil
 		}
-		log.Info(ctx, "Service is being updated", map[string]any{"service": s.Name, "image": image, "image_before": s.Image})
+		log.Info(ctx, "Service "+s.Name+" is being updated to "+image, map[string]any{"service": s.Name, "image": image, "image_before": s.Image})
 		if err = engine.Services().SetImage(ctx, s.Service, image); err == nil {
 			return true, nil
 		}

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -22,12 +23,12 @@ func load(archive string, v *semver.Version) func(context.Context, *ucp.Engine, 
 		if err != nil {
 			return err
 		}
-		log.Info(ctx, "Images are being loaded", fields, map[string]any{"bytes": info.Size()})
+		log.Info(ctx, "Loading images from "+archive, fields, map[string]any{"bytes": info.Size()})
 		sent := &wait.Transfer{Report: func(n int64) {
-			log.Info(ctx, "Archive is being sent", fields, map[string]any{"sent": n, "bytes": info.Size()})
+			log.Info(ctx, fmt.Sprintf("Sent %d of %d bytes of %s", n, info.Size(), archive), fields, map[string]any{"sent": n, "bytes": info.Size()})
 		}}
 		return engine.Load(ctx, sent.Reader(f), func(line string) {
-			log.Info(ctx, "Engine loads images", fields, map[string]any{"progress": line})
+			log.Info(ctx, "Engine: "+line, fields, map[string]any{"progress": line})
 			progress(line)
 		})
 	}

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
@@ -87,7 +88,7 @@ func (w *Waiter) note(ctx context.Context, s State) {
 		return
 	}
 	w.Job = s.Job
-	log.Info(ctx, "Job of DTR changed", map[string]any{
+	log.Info(ctx, fmt.Sprintf("Job %s, attempt %d: %s", w.Action, s.Attempts, s.Job.Status), map[string]any{
 		"action": w.Action, "job_id": s.Job.ID, "status": string(s.Job.Status), "attempt": s.Attempts,
 	})
 	if w.Changed != nil {

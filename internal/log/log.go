@@ -1,5 +1,5 @@
-// Package log writes into Terraform's log, which people read in terminals: nothing in a line is a command to one, no line is long, and the secrets of the
-// context are masked. It is the only way there. Of this module's packages it imports scrub alone.
+// Package log writes into Terraform's log, and to the [Progress] of the context, which people read in terminals: nothing in a line is a command to one, no
+// line is long, and the secrets of the context are masked. It is the only way there. Of this module's packages it imports scrub alone.
 package log
 
 import (
@@ -19,9 +19,13 @@ func Debug(ctx context.Context, message string, fields ...map[string]any) {
 	tflog.Debug(ctx, message, clean(ctx, fields))
 }
 
-// Info writes a line about the progress of a run.
+// Info writes a line about the progress of a run. The message has the facts that a person wants; the fields are for programs.
 func Info(ctx context.Context, message string, fields ...map[string]any) {
+	message = scrub.Cut(scrub.Line(scrub.From(ctx).Mask(message)), scrub.MaxQuote)
 	tflog.Info(ctx, message, clean(ctx, fields))
+	if p, ok := ctx.Value(progressKey{}).(*Progress); ok {
+		p.write(ctx, message)
+	}
 }
 
 // Warn writes a line about what went wrong and did not end the run.

@@ -408,7 +408,7 @@ func (m *migration) retrigger(ctx context.Context) error {
 	var lost *dtr.LostJobError
 	switch {
 	case err == nil:
-		log.Info(ctx, "Migration job is started again", map[string]any{"action": m.Action, "job_id": started.ID, "retriggers_left": m.retriggers})
+		log.Info(ctx, "Migration job "+m.Action+" is started again", map[string]any{"action": m.Action, "job_id": started.ID, "retriggers_left": m.retriggers})
 		return nil
 	case ctx.Err() != nil:
 		return m.Detached(context.Cause(ctx))

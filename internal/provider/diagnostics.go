@@ -132,6 +132,14 @@ func missingSetting(at path.Path, env string) diag.Diagnostic {
 	}.failure()
 }
 
+// noProgress is a warning: an upgrade does not depend on who watches it.
+func noProgress(name string, err error) diag.Diagnostic {
+	return message{
+		Attribute: "progress_file", Summary: "The progress of an apply cannot be written", Seen: preflight.Sentence(err),
+		Todo: "Everything else works without it. Check that " + name + " can be made and written to.",
+	}.warning()
+}
+
 func badEnvironment(at path.Path, env string, err error) diag.Diagnostic {
 	return message{
 		Attribute: at.String(), Summary: fmt.Sprintf("The environment variable %s cannot be used", env), Seen: preflight.Sentence(err),

@@ -20,6 +20,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -36,6 +37,8 @@ type dtrProvider struct {
 	now     func() time.Time
 	retry   endpoint.Retry
 	secrets *scrub.Secrets
+
+	progress log.Progress
 }
 
 // Option changes how a provider works; for tests.
@@ -107,6 +110,12 @@ func (p *dtrProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 				Optional: true,
 				MarkdownDescription: "Whether any certificate of DTR is accepted; `false` by default. " +
 					"With `true` the password can be read by whoever answers in DTR's place. Environment: `DTR_INSECURE_SKIP_VERIFY`.",
+			},
+			"progress_file": schema.StringAttribute{
+				Optional: true,
+				MarkdownDescription: "A file that gets a line for each step of an apply, such as `upgrade.log`; `/dev/tty` is the terminal. Lines are appended. " +
+					"Environment: `DTR_PROGRESS_FILE`.",
+				Validators: []validator.String{notEmpty()},
 			},
 			"ucp":    ucpSchema(),
 			"docker": dockerSchema(),
@@ -209,6 +218,11 @@ func (p *dtrProvider) Configure(ctx context.Context, req provider.ConfigureReque
 	conn.ucp.Patience = p.pace.Outage
 	if conn.docker != nil {
 		conn.docker.UserAgent, conn.docker.Retry, conn.docker.Secrets = p.userAgent(), p.retry, p.secrets
+	}
+	if name := conn.progressFile; name != "" {
+		if err := p.progress.Open(name); err != nil {
+			resp.Diagnostics.Append(noProgress(name, err))
+		}
 	}
 	resp.ResourceData, resp.DataSourceData, resp.ActionData = conn, conn, conn
 }

@@ -27,6 +27,7 @@ type providerModel struct {
 	Password           types.String `tfsdk:"password"`
 	CACert             types.String `tfsdk:"ca_cert"`
 	InsecureSkipVerify types.Bool   `tfsdk:"insecure_skip_verify"`
+	ProgressFile       types.String `tfsdk:"progress_file"`
 	UCP                types.Object `tfsdk:"ucp"`
 	Docker             types.Object `tfsdk:"docker"`
 }
@@ -55,6 +56,8 @@ type connection struct {
 	ucp         ucp.Config
 	docker      *ucp.DockerConfig // nil runs the bootstrapper through UCP
 	networkMode string
+
+	progressFile string // "" for none
 
 	// unknown are the attributes whose values only an apply will tell. While there
 	// are any, nothing is connected to.
@@ -177,6 +180,10 @@ func (m providerModel) connection(ctx context.Context) (*connection, diag.Diagno
 		Password:           r.required(path.Root("password"), m.Password, "DTR_PASSWORD", checkEnvironmentLogin),
 		CACert:             r.text(path.Root("ca_cert"), m.CACert, "DTR_CA_CERT", checkCertificates),
 		InsecureSkipVerify: r.flag(path.Root("insecure_skip_verify"), m.InsecureSkipVerify, "DTR_INSECURE_SKIP_VERIFY"),
+	}
+
+	if !m.ProgressFile.IsUnknown() { // nothing waits for it
+		conn.progressFile = r.text(path.Root("progress_file"), m.ProgressFile, "DTR_PROGRESS_FILE", nil)
 	}
 
 	at := path.Root("ucp")

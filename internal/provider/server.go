@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
@@ -19,7 +20,7 @@ func NewServer(version string, opts ...Option) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		p, _ := New(version, opts...)().(*dtrProvider)
 		inner, _ := providerserver.NewProtocol6(p)().(providerServer)
-		return &server{inner, p.secrets}
+		return &server{inner, p.secrets, &p.progress}
 	}
 }
 
@@ -31,7 +32,8 @@ type providerServer interface {
 // server does not change the answers that hold nothing but schemas.
 type server struct {
 	providerServer
-	secrets *scrub.Secrets
+	secrets  *scrub.Secrets
+	progress *log.Progress
 }
 
 // failure cleans the error of a call that has no answer.
@@ -124,7 +126,7 @@ func (s *server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanReso
 }
 
 func (s *server) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
-	answer, err := s.providerServer.ApplyResourceChange(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ApplyResourceChange(s.progress.With(s.secrets.With(ctx)), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -180,7 +182,7 @@ func (s *server) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRe
 }
 
 func (s *server) InvokeAction(ctx context.Context, req *tfprotov6.InvokeActionRequest) (*tfprotov6.InvokeActionServerStream, error) {
-	stream, err := s.providerServer.InvokeAction(s.secrets.With(ctx), req)
+	stream, err := s.providerServer.InvokeAction(s.progress.With(s.secrets.With(ctx)), req)
 	if stream == nil || stream.Events == nil {
 		return stream, s.failure(err)
 	}

@@ -39,7 +39,8 @@ func (e *BootstrapperError) Error() string {
 
 // LogRecord writes a record of the bootstrapper into Terraform's log.
 func (r *Runner) LogRecord(ctx context.Context, record bootstrap.Record) {
-	log.Info(ctx, "Bootstrapper says", map[string]any{"level": record.Level, "message": r.Cluster.UCP.Secrets().Hide(record.Message)})
+	message := r.Cluster.UCP.Secrets().Hide(record.Message)
+	log.Info(ctx, "Bootstrapper: "+message, map[string]any{"level": record.Level, "message": message})
 }
 
 // Scan reads a bootstrapper's log record by record. The bootstrapper was given UCP's

@@ -232,7 +232,7 @@ func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error
 		return false, err
 	}
 	p.Runs++
-	log.Info(ctx, "Bootstrapper is started", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "hop": p.task.Name})
+	log.Info(ctx, "Bootstrapper "+c.Image+" is started", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "hop": p.task.Name})
 	p.container = c
 	if err := p.follow(ctx, c); err != nil {
 		return false, wait.Fail(err)
@@ -245,7 +245,7 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 	c, owned := p.container, p.task.Owns(p.container)
 	switch {
 	case c.Running() && owned:
-		log.Info(ctx, "Bootstrapper is adopted", map[string]any{"container": c.Name, "id": c.ID, "hop": p.task.Name})
+		log.Info(ctx, "Bootstrapper "+c.Image+" runs already, and is followed", map[string]any{"container": c.Name, "id": c.ID, "hop": p.task.Name})
 		p.Runs++
 		if err := p.follow(ctx, c); err != nil {
 			return false, wait.Fail(err)
@@ -471,7 +471,7 @@ func (p *taskRun) waitForPhase2(ctx context.Context, unseen time.Duration) error
 		case err != nil:
 			return false, failUnlessOutage(err)
 		}
-		log.Info(ctx, "The second phase of an earlier bootstrapper is still at work", map[string]any{"container": cluster.Phase2Name})
+		log.Info(ctx, "The second phase of an earlier bootstrapper, container "+cluster.Phase2Name+", is still at work", map[string]any{"container": cluster.Phase2Name})
 		return false, nil
 	})
 	if err != nil && ctx.Err() != nil && orphaned {

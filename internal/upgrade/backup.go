@@ -149,7 +149,7 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 		if err != nil {
 			return false, &BackupError{File: name, Cause: err}
 		}
-		log.Info(ctx, "Backup of an earlier apply is kept", map[string]any{"file": name, "modified": file.Modified.UTC().Format(time.RFC3339)})
+		log.Info(ctx, "Backup "+name+" of an earlier apply is kept", map[string]any{"file": name, "modified": file.Modified.UTC().Format(time.RFC3339)})
 		b.upgrade.backedUp = true
 		return true, nil
 	case file.Problem != nil:
@@ -258,7 +258,7 @@ func (b *backupStep) write(ctx context.Context, c runner.Container) (err error) 
 		return &BackupError{File: name, Cause: err}
 	}
 	b.upgrade.backedUp = true
-	log.Info(ctx, "Backup is taken", map[string]any{"file": name, "bytes": out.Size, "version": b.hop.From.String()})
+	log.Info(ctx, fmt.Sprintf("Backup %s is taken, of %d bytes", name, out.Size), map[string]any{"file": name, "bytes": out.Size, "version": b.hop.From.String()})
 	return nil
 }
 
@@ -295,7 +295,7 @@ func (b *backupStep) stream(ctx context.Context, c runner.Container, out *backup
 	if err := b.upgrade.runner.Start(ctx, c); err != nil {
 		return err
 	}
-	log.Info(ctx, "Backup is being taken", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "file": out.Target})
+	log.Info(ctx, "Backup "+out.Target+" is being taken", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "file": out.Target})
 
 	summary := b.upgrade.runner.Summary()
 	var named *semver.Version
@@ -315,7 +315,7 @@ func (b *backupStep) stream(ctx context.Context, c runner.Container, out *backup
 	var received byteCount
 	go b.stopWhenSilent(copyCtx, stop, c, &received)
 	progress := &wait.Transfer{Report: func(n int64) {
-		log.Info(ctx, "Backup is being written", map[string]any{"file": out.Target, "bytes": n})
+		log.Info(ctx, fmt.Sprintf("Backup is being written, %d bytes so far", n), map[string]any{"file": out.Target, "bytes": n})
 	}}
 	err = attached.Copy(copyCtx, io.MultiWriter(&received, out, content, progress), records)
 	content.Finish()

@@ -117,7 +117,7 @@ func (r *run) waitForWindow(ctx context.Context, closed *ClosedWindowError) erro
 		return closed
 	}
 	fields := map[string]any{"hop": hopName(closed.Hop), "window": closed.Window, "opens": closed.Opens.Format(time.RFC3339)}
-	log.Info(ctx, "Waiting for the maintenance window", fields)
+	log.Info(ctx, "Waiting for the maintenance window, which opens at "+closed.Opens.Format(time.RFC3339), fields)
 	err := wait.Until(ctx, r.runner.Pace, func(context.Context) (bool, error) {
 		return r.o.windowError(r.o.now(), closed.Hop) == nil, nil
 	})

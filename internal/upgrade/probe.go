@@ -75,7 +75,7 @@ func (p *probe) record(ctx context.Context, asked time.Time, err error) {
 		interruption := time.Since(p.failing)
 		p.result.longest = max(p.result.longest, interruption)
 		p.failing = time.Time{}
-		log.Info(ctx, "DTR answers the availability probe again", map[string]any{"interruption": interruption.Round(time.Millisecond).String()})
+		log.Info(ctx, "DTR answers the availability probe again, after "+interruption.Round(time.Millisecond).String(), map[string]any{"interruption": interruption.Round(time.Millisecond).String()})
 	}
 }
 

@@ -2,6 +2,8 @@ package wait
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
@@ -28,16 +30,44 @@ func Steps(ctx context.Context, name string, steps []Step) error {
 				return Detached(ctx, s.Name, err)
 			}
 			if done {
-				log.Info(ctx, "Step has nothing left to do", fields)
+				log.Info(ctx, "Step "+s.Name+" has nothing left to do", fields)
 				continue
 			}
 		}
-		log.Info(ctx, "Step begins", fields)
+		log.Info(ctx, "Step "+s.Name+" begins", fields)
 		started := time.Now()
-		if err := s.Run(ctx); err != nil {
+		stop := s.tell(ctx, started)
+		err := s.Run(ctx)
+		stop()
+		if err != nil {
 			return Detached(ctx, s.Name, err)
 		}
-		log.Info(ctx, "Step ended", fields, map[string]any{"elapsed": time.Since(started).Round(time.Millisecond).String()})
+		log.Info(ctx, "Step "+s.Name+" ended", fields, map[string]any{"elapsed": time.Since(started).Round(time.Millisecond).String()})
 	}
 	return nil
+}
+
+// tellEvery is how often a step that goes on says so.
+const tellEvery = time.Minute
+
+// tell says now and then that the step goes on, until stop is called.
+func (s Step) tell(ctx context.Context, started time.Time) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		ticker := time.NewTicker(tellEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				log.Info(ctx, fmt.Sprintf("Step %s goes on, since %s", s.Name, started.Format(time.TimeOnly)), map[string]any{"step": s.Name})
+			}
+		}
+	})
+	return func() {
+		cancel()
+		done.Wait()
+	}
 }

@@ -53,9 +53,9 @@ output "last_upgrade" {
 // stage is Terraform in its working directory, set at the cluster.
 type stage struct {
 	*terraformtest.WorkingDir
-	log     string
-	tf      *tfexec.Terraform
-	cluster *simulator.Cluster
+	progress string // the provider's file
+	tf       *tfexec.Terraform
+	cluster  *simulator.Cluster
 }
 
 func newStage(ctx context.Context, working *terraformtest.WorkingDir, cluster *simulator.Cluster) (*stage, error) {
@@ -63,12 +63,11 @@ func newStage(ctx context.Context, working *terraformtest.WorkingDir, cluster *s
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{WorkingDir: working, log: filepath.Join(working.Path, "provider.log"), tf: tf, cluster: cluster}
+	env := working.Env()
+	env["DTR_PROGRESS_FILE"] = filepath.Join(working.Path, "progress.log")
+	s := &stage{WorkingDir: working, progress: env["DTR_PROGRESS_FILE"], tf: tf, cluster: cluster}
 	if err := errors.Join(
-		tf.SetEnv(working.Env()),
-		tf.SetLogPath(s.log),
-		tf.SetLogCore("ERROR"),
-		tf.SetLogProvider("INFO"),
+		tf.SetEnv(env),
 		s.Write("ca.pem", cluster.CACert()),
 		s.Write("secret.auto.tfvars", fmt.Sprintf("password = %q\n", cluster.Password())),
 		s.write(startVersion),
@@ -104,7 +103,7 @@ func (s *stage) apply(ctx context.Context) error {
 	defer out.Flush()
 	s.tf.SetStdout(out)
 	s.tf.SetStderr(out)
-	progress, err := followLog(s.log)
+	progress, err := follow(s.progress)
 	if err != nil {
 		return err
 	}
