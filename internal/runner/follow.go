@@ -23,14 +23,18 @@ import (
 func (p *taskRun) follow(ctx context.Context, c Container) error {
 	logCtx, stopLog := context.WithCancel(ctx)
 	defer stopLog()
-	logEnded := make(chan struct{}, 1)
+	look := make(chan struct{}, 1) // at once: the log has ended, or come to another replica
 	var turn turns
-	go p.passLog(logCtx, c, logEnded, turn.note)
+	go p.passLog(logCtx, c, look, func(r bootstrap.Record) {
+		if turn.note(r) {
+			signal(look)
+		}
+	})
 
 	target := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
 	missing, undone := wait.Lasting{Limit: p.Pace.Consistent}, wait.Lasting{Limit: p.Pace.Consistent}
 	var result error
-	err := wait.UntilOr(ctx, p.Pace, logEnded, func(ctx context.Context) (bool, error) {
+	err := wait.UntilOr(ctx, p.Pace, look, func(ctx context.Context) (bool, error) {
 		now, err := c.Look(ctx)
 		if errdefs.IsNotFound(err) {
 			// Another apply removes it once the task is done; then the cluster shows that.
@@ -85,13 +89,23 @@ type turns struct {
 
 var replicaID = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
 
-// note notes which replica a record is about.
-func (t *turns) note(r bootstrap.Record) {
+// note notes which replica a record is about, and reports whether it is another one.
+func (t *turns) note(r bootstrap.Record) bool {
 	id := replicaID.FindString(r.Message)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if id != "" && id != t.replica {
-		t.replica, t.over = id, true
+	if id == "" || id == t.replica {
+		return false
+	}
+	t.replica, t.over = id, true
+	return true
+}
+
+// signal signals, unless a signal is there that was not seen yet.
+func signal(to chan<- struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
 	}
 }
 
@@ -149,10 +163,7 @@ func (r *Runner) passLog(ctx context.Context, c Container, ended chan<- struct{}
 		if err != nil && ctx.Err() == nil {
 			log.Debug(ctx, "The bootstrapper's log broke off", map[string]any{"error": err.Error()})
 		}
-		select {
-		case ended <- struct{}{}:
-		default:
-		}
+		signal(ended)
 		if err == nil { // the bootstrapper has ended, and follow is about to see that
 			pause.Longest()
 		}
