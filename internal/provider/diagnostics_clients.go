@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -65,7 +66,7 @@ func clientDiagnostics(err error) diag.Diagnostics {
 				"If nobody else uses this user, check that a load balancer in front of UCP leads to controllers of one and the same UCP.")
 	case errors.As(err, &ucpAPI) && isNotUCP(ucpAPI):
 		return clientFailure("There is no UCP at the configured address",
-			fmt.Sprintf("No UCP answers at %s: it answered %s %s with status %d.", ucpAPI.URL, ucpAPI.Method, ucpAPI.Path, ucpAPI.StatusCode),
+			fmt.Sprintf("No UCP answers at %s: it answered %s %s with status %d.", ucpAPI.URL, ucpAPI.Method, ucpAPI.Path, ucpAPI.StatusCode)+triedFor(err),
 			"Check ucp.url of the provider: it is the address of UCP, and url is that of DTR.")
 	case errors.As(err, &ucpAPI) && isRefusedOnTheWay(ucpAPI):
 		return clientFailure("Something in front of UCP refuses the request", preflight.Sentence(err),
@@ -78,7 +79,7 @@ func clientDiagnostics(err error) diag.Diagnostics {
 			"Set username of the provider's ucp to a UCP administrator.")
 	case errors.As(err, &certificate):
 		return clientFailure(fmt.Sprintf("The certificate of %s is not trusted", certificate.Service),
-			fmt.Sprintf("Host: %s\nTrusted: %s\nError: %v", certificate.Host, certificate.Roots, certificate.Err),
+			fmt.Sprintf("Host: %s\nTrusted: %s%s\nError: %v", certificate.Host, certificate.Roots, triedFor(err), certificate.Err),
 			fmt.Sprintf("Set %s of the provider to the PEM text of the CA that signed it.", caAttribute(certificate.Service)))
 	case errors.As(err, &redirect) && redirect.SameHost():
 		return clientFailure("The address redirects to another page", preflight.Sentence(err),
@@ -97,6 +98,15 @@ func clientDiagnostics(err error) diag.Diagnostics {
 		return clientFailure(preflight.Capital(ucpAPI.Service)+" answers with an error", preflight.Sentence(err), adviceRetry)
 	}
 	return nil
+}
+
+// triedFor is how long an outage was tolerated, for a text that is not that of the error.
+func triedFor(err error) string {
+	outage, ok := errors.AsType[*wait.OutageError](err)
+	if !ok {
+		return ""
+	}
+	return "\nTried for: " + duration.Text(outage.For)
 }
 
 // isNotUCP reports whether an answer shows that something else than UCP gave it: UCP

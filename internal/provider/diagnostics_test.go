@@ -70,6 +70,7 @@ func TestDiagnostics(t *testing.T) {
 	t.Parallel()
 	const image, container = "docker/dtr:2.6.15", "dtr-upgrade-dtr.example.com"
 	passed := limitPassed("update", 6*time.Hour)
+	outage := func(err error) error { return &wait.OutageError{For: wait.DefaultPace.Outage, Err: err} }
 	refused := errors.New("dial tcp 192.0.2.1:443: connect: connection refused")
 	noHost := &net.DNSError{Err: "no such host", Name: "upc.example.com", IsNotFound: true}
 	database := dtr.ScanStatus{DBVersion: 1200, DBUpdatedAt: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)}
@@ -116,9 +117,9 @@ func TestDiagnostics(t *testing.T) {
 		{"time-out in the wait for the window", &wait.DetachedError{Step: "window", Opens: opens, Cause: passed}},
 		{"window closed", &upgrade.ClosedWindowError{Hop: second, Window: saturdays, Opens: opens}},
 		{"window opens too late", &upgrade.ClosedWindowError{Hop: second, Window: saturdays, Opens: opens, TooLate: true}},
-		{"engine gone while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: &endpoint.UnreachableError{
+		{"engine gone while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: outage(&endpoint.UnreachableError{
 			Service: "UCP", Method: "GET", URL: "https://ucp.example.com/containers/json", Attempts: 6, Err: refused,
-		}}},
+		})}},
 		{"bootstrapper with a known failure", &runner.BootstrapperError{
 			Image: image, Container: container, ExitCode: 1, Fatal: "Failed to execute phase2: Phase 2 returned non-zero status: 1",
 			Failure: &bootstrap.Failure{Message: "failed to wait for rethink to be healthy", Cause: "The database was not ready in 600 seconds.", Remedy: "Restart the DTR nodes one at a time."},
@@ -232,6 +233,9 @@ func TestDiagnostics(t *testing.T) {
 		{"redirect to another page", &endpoint.RedirectError{From: "https://ucp.example.com/auth/login", To: "https://ucp.example.com/login/"}},
 		{"redirect", &endpoint.RedirectError{From: "https://dtr.example.com/api/v0/meta/settings", To: "https://login.example.com/"}},
 		{"unreachable", &endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused}},
+		{"outage", outage(&endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused})},
+		{"outage, certificate", outage(&endpoint.CertificateError{Service: "UCP", Host: "ucp.example.com", Roots: "the system's root certificates", Err: errors.New("x509: certificate signed by unknown authority")})},
+		{"outage, no UCP", outage(&ucp.APIError{Service: "UCP", URL: "https://ucp.example.com", Method: "POST", Path: "/auth/login", StatusCode: 404})},
 		{"no such host", &endpoint.UnreachableError{Service: "UCP", Method: "POST", URL: "https://upc.example.com/auth/login", Attempts: 6, Err: noHost}},
 		{"connection lost", &endpoint.UnreachableError{
 			Service: "UCP", Method: "GET", Attempts: 6, Err: errors.New("EOF"),

@@ -138,6 +138,9 @@ func TestRunThroughOutages(t *testing.T) {
 			config := values{"target_version": "2.6.15"}
 			failed := p.apply(nil, config)
 			expect(t, failed.diags, want)
+			if text := render(failed.diags); !strings.Contains(text, "very attempt for 100ms failed") {
+				t.Errorf("the time of the outage is not said:\n%s", text)
+			}
 			mend()
 			release()
 			done := p.apply(nil, config)

@@ -3,12 +3,14 @@ package wait
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -74,12 +76,33 @@ func Fail(err error) error {
 	return &failedError{err}
 }
 
+// OutageError says that a wait was given up, since every look has failed for as long as
+// an outage is tolerated. It ends the waits around that one as well: an outage is not
+// tolerated once for each of them.
+type OutageError struct {
+	For time.Duration
+	Err error // of the last look
+}
+
+func (e *OutageError) Error() string {
+	return fmt.Sprintf("every attempt for %s failed; the last one: %v", duration.Text(e.For), e.Err)
+}
+
+func (e *OutageError) Unwrap() error { return e.Err }
+
+// isOutlasted reports whether an error comes of a wait that an outage has ended.
+func isOutlasted(err error) bool {
+	var outage *OutageError
+	return errors.As(err, &outage)
+}
+
 // Until looks again and again until look is done. An error of look is an outage,
-// tolerated for as long as the pace allows, unless it was marked with Fail or is a
-// refusal that repeating does not change.
+// tolerated for as long as the pace allows, unless it was marked with Fail, is a
+// refusal that repeating does not change, or comes of a wait within the look that an
+// outage has ended.
 //
-// Errors: that of the last look, or an error that wraps the cause for which the
-// context ended, of which Detached makes a *DetachedError.
+// Errors: an *OutageError, one of a look that is no outage, or an error that wraps the
+// cause for which the context ended, of which Detached makes a *DetachedError.
 func Until(ctx context.Context, pace Pace, look func(context.Context) (done bool, err error)) error {
 	return UntilOr(ctx, pace, nil, look)
 }
@@ -102,8 +125,10 @@ func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(c
 			return nil
 		case ctx.Err() != nil:
 			return endedError(ctx, last, err)
-		case refused(err), outage.Seen(err != nil):
+		case refused(err), isOutlasted(err):
 			return err
+		case outage.Seen(err != nil):
+			return &OutageError{For: pace.Outage, Err: err}
 		case err != nil:
 			log.Debug(ctx, "A look failed and is repeated", map[string]any{"error": err.Error()})
 		}
@@ -124,7 +149,7 @@ func Confirm(ctx context.Context, pace Pace, check func(context.Context) error, 
 		switch failed := (*failedError)(nil); {
 		case err == nil:
 			return true, nil
-		case errors.As(err, &failed), mayPass(err):
+		case errors.As(err, &failed), isOutlasted(err), mayPass(err):
 			return false, err
 		case wrong.Seen(true):
 			return false, Fail(err)

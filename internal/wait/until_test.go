@@ -153,3 +153,41 @@ func TestUntilTellsARefusalFromAnOutage(t *testing.T) {
 		})
 	}
 }
+
+// TestOutageIsToleratedOnce holds that an outage ends a wait, and every wait around it,
+// after one and the same time, which the error says.
+func TestOutageIsToleratedOnce(t *testing.T) {
+	t.Parallel()
+	broken := &endpoint.UnreachableError{Service: "UCP", Err: errors.New("refused")}
+	looks := func(context.Context) (bool, error) { return false, broken }
+	around := func(look func(context.Context) (bool, error)) func(context.Context) (bool, error) {
+		return func(ctx context.Context) (bool, error) {
+			err := Until(ctx, DefaultPace, look)
+			return err == nil, fmt.Errorf("within: %w", err)
+		}
+	}
+	never := func(error) bool { return false }
+	for name, wait := range map[string]func(context.Context) error{
+		"one":   func(ctx context.Context) error { return Until(ctx, DefaultPace, looks) },
+		"two":   func(ctx context.Context) error { return Until(ctx, DefaultPace, around(looks)) },
+		"three": func(ctx context.Context) error { return Until(ctx, DefaultPace, around(around(looks))) },
+		"a check": func(ctx context.Context) error {
+			return Confirm(ctx, DefaultPace, func(ctx context.Context) error {
+				_, err := around(looks)(ctx)
+				return err
+			}, never)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			err := wait(t.Context())
+			if took := time.Since(began); took < DefaultPace.Outage || took > DefaultPace.Outage+DefaultPace.Poll {
+				t.Errorf("%s: given up after %s", name, took)
+			}
+			var outage *OutageError
+			if !errors.As(err, &outage) || outage.For != DefaultPace.Outage || !errors.Is(err, broken) {
+				t.Errorf("%s: got %v", name, err)
+			}
+		})
+	}
+}
