@@ -23,6 +23,7 @@ func FuzzAnswers(f *testing.F) {
 	} {
 		f.Add([]byte(seed), 200)
 		f.Add([]byte(seed), 500)
+		f.Add([]byte(seed), 401)
 	}
 	var mu sync.Mutex
 	var body []byte
@@ -41,7 +42,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 	}))
 	f.Cleanup(s.Close)
-	c, err := New(Config{URL: s.URL, CACert: endpointtest.CA(s), Username: "admin", Password: "pa55word", Retry: endpoint.Retry{Max: -1}})
+	c, err := New(Config{URL: s.URL, CACert: endpointtest.CA(s), Username: "admin", Password: "pa55word", Retry: endpoint.Retry{Max: -1, WaitMin: time.Millisecond, WaitMax: time.Millisecond}, Patience: time.Millisecond})
 	if err != nil {
 		f.Fatal(err)
 	}
