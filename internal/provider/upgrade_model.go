@@ -276,7 +276,7 @@ func (m *upgradeModel) finish(ctx context.Context, report *upgrade.Report, prior
 	fill(&m.CurrentVersion, seen.CurrentVersion)
 	fill(&m.ReplicaVersions, seen.ReplicaVersions)
 	fill(&m.UpgradePath, upgradePath(report.Hops))
-	fillPath(&m.UpgradePath, report.From)
+	fillPath(&m.UpgradePath, report.PathFrom)
 	if m.LastUpgrade.IsUnknown() {
 		switch {
 		case report.Worked():
@@ -285,7 +285,7 @@ func (m *upgradeModel) finish(ctx context.Context, report *upgrade.Report, prior
 				To:                    report.To,
 				StartedAt:             report.StartedAt.Format(time.RFC3339),
 				FinishedAt:            report.FinishedAt.Format(time.RFC3339),
-				Hops:                  int64(len(m.UpgradePath.Elements())),
+				Hops:                  int64(len(report.Hops)),
 				BootstrapperRuns:      int64(report.BootstrapperRuns),
 				MigrationAttempts:     int64(report.MigrationAttempts),
 				Probes:                int64(report.Probes),

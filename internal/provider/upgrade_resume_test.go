@@ -2,10 +2,13 @@ package provider
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 )
@@ -69,6 +72,60 @@ func TestRunStopsWaiting(t *testing.T) {
 				steady(t, p, done, config)
 			})
 		}
+	}
+}
+
+// TestLastUpgradeAfterAResume interrupts the second of two hops. What the next apply did
+// began with that hop. The path of a create, which is the same in every plan, begins with
+// the first one.
+func TestLastUpgradeAfterAResume(t *testing.T) {
+	t.Parallel()
+	for kind, path := range map[string][]string{"create": {"2.5.6", "2.6.15"}, "update": {"2.6.15"}} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			cluster := start(t, "2.5.6")
+			p := planner(t, cluster)
+			var prior values
+			if kind == "update" {
+				prior = state(cluster, "2.5.6")
+			}
+			config := values{"target_version": "2.7.8", "via": []any{"2.6.15"}}
+			reached, release := cluster.HoldNth(simulator.ReplicaStarted(2), 2)
+			interrupted, cancel := context.WithCancel(p.ctx)
+			defer cancel()
+			go func() {
+				<-reached
+				cancel()
+			}()
+			p.ctx = interrupted
+			stopped := p.apply(prior, config)
+			expect(t, stopped.diags, "Reason: Terraform was interrupted.")
+			if kind == "update" {
+				prior = stopped.values()
+			}
+			p.ctx = t.Context()
+			release()
+			done := p.apply(prior, config)
+			expect(t, done.diags, "")
+			runs(t, cluster, "2.7.8")
+			from := func(v tftypes.Value) (text string) {
+				must(fieldsOf(v)["from"].As(&text))
+				return text
+			}
+			var hops []tftypes.Value
+			must(done.state["upgrade_path"].As(&hops))
+			var began []string
+			for _, hop := range hops {
+				began = append(began, from(hop))
+			}
+			if got := from(done.state["last_upgrade"]); got != "2.6.15" || done.number(t, "hops") != 1 || done.number(t, "bootstrapper_runs") != 1 {
+				t.Errorf("last_upgrade is %s", done.state["last_upgrade"])
+			}
+			if !slices.Equal(began, path) {
+				t.Errorf("upgrade_path is %s", hops)
+			}
+			steady(t, p, done, config)
+		})
 	}
 }
 

@@ -168,7 +168,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 
 var upgradePathAttribute = schema.ListNestedAttribute{
 	Computed:            true,
-	MarkdownDescription: "The hops that this plan makes; after an apply, those that it made.",
+	MarkdownDescription: "The hops that this plan makes; after an apply, those that it made. A create that goes on after an interrupted one shows the hops that were finished then, too, while they are known.",
 	NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 		"from":           schema.StringAttribute{Computed: true, MarkdownDescription: "The version before the hop."},
 		"to":             schema.StringAttribute{Computed: true, MarkdownDescription: "The version after the hop."},
@@ -179,9 +179,9 @@ var upgradePathAttribute = schema.ListNestedAttribute{
 
 var lastUpgradeAttribute = schema.SingleNestedAttribute{
 	Computed:            true,
-	MarkdownDescription: "The last upgrade that this resource made; null if it has made none.",
+	MarkdownDescription: "The last upgrade that this resource made; null if it has made none. After an interruption, what the apply did that finished it.",
 	Attributes: map[string]schema.Attribute{
-		"from":                    schema.StringAttribute{Computed: true, MarkdownDescription: "The version before it."},
+		"from":                    schema.StringAttribute{Computed: true, MarkdownDescription: "The version before it; after an interruption, that before the hop that the apply went on with."},
 		"to":                      schema.StringAttribute{Computed: true, MarkdownDescription: "The version after it."},
 		"started_at":              schema.StringAttribute{Computed: true, MarkdownDescription: "When it began (RFC 3339, UTC)."},
 		"finished_at":             schema.StringAttribute{Computed: true, MarkdownDescription: "When it ended (RFC 3339, UTC)."},

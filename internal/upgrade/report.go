@@ -21,9 +21,10 @@ const (
 
 // Report is what a run did and saw.
 type Report struct {
-	From, To              string
+	From, To              string // From is that of the first hop of this run: after a resume, the hop's own
+	PathFrom              string // the version that the way began with, in an earlier run it may be
 	StartedAt, FinishedAt time.Time
-	Hops                  []transition.Hop // that were due at the start
+	Hops                  []transition.Hop // that were not finished at the start
 	Resumed               bool             // an earlier run's hop was seen to its end
 
 	BootstrapperRuns  int // started or adopted

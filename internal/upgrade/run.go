@@ -82,11 +82,15 @@ func (r *run) run(ctx context.Context) error {
 	}
 	r.report.StartedAt = time.Now().UTC()
 	r.began = obs.Status.Date
+	r.report.Hops, r.report.Resumed = plan.Left(), plan.Resume != nil
 	r.report.From = obs.CurrentVersion().String()
-	if path := obs.Path(plan, r.o); len(path) > 0 {
-		r.report.From = path[0].From.String()
+	if len(r.report.Hops) > 0 {
+		r.report.From = r.report.Hops[0].From.String()
 	}
-	r.report.Hops, r.report.Resumed = plan.Hops, plan.Resume != nil
+	r.report.PathFrom = r.report.From
+	if path := obs.Path(plan, r.o); len(path) > 0 {
+		r.report.PathFrom = path[0].From.String()
+	}
 	if plan.Due() {
 		if err := r.checkArchives(ctx, obs, plan); err != nil {
 			return wait.Detached(ctx, stepPreflight, err)

@@ -83,7 +83,7 @@ func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.
 		Args:   args,
 		Env:    env,
 		Node:   replica.Node,
-		Labels: map[string]string{cluster.LabelFrom: hop.From.String(), cluster.LabelTo: hop.To.String(), cluster.LabelStart: r.report.From},
+		Labels: map[string]string{cluster.LabelFrom: hop.From.String(), cluster.LabelTo: hop.To.String(), cluster.LabelStart: r.report.PathFrom},
 	}
 	return spec, r.migrations.Labels(ctx, &obs.Seen, hop, obs.labelsOfHop(hop), spec.Labels)
 }

@@ -197,8 +197,33 @@ func TestRunSaysHowFarItIs(t *testing.T) {
 	heal()
 	release()
 	report, err := runUpgrade(t, c, to("2.7.8", "2.6.15"))
-	if err != nil || report.From != "2.5.6" {
-		t.Errorf("from %s, error %v", report.From, err)
+	if err != nil || report.From != "2.6.15" || report.PathFrom != "2.5.6" || len(report.Hops) != 1 {
+		t.Errorf("from %s, the way from %s, hops %v, error %v", report.From, report.PathFrom, report.Hops, err)
+	}
+}
+
+// TestPathOutlastsTwoInterruptions interrupts the second hop and then, in the run that
+// goes on with it, the third.
+func TestPathOutlastsTwoInterruptions(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.5.6")
+	o := to("2.8.13", "2.6.15", "2.7.8")
+	for _, nth := range []int{2, 3} {
+		ctx, cancel := context.WithCancel(clustertest.Limited(t))
+		reached, release := sim.HoldNth(simulator.ReplicaStarted(2), nth)
+		go func() {
+			<-reached
+			cancel()
+		}()
+		_, err := Run(ctx, c, o)
+		_ = clustertest.AsError[*wait.DetachedError](t, err)
+		cancel()
+		obs := clustertest.Must[*Observation](t)(Observe(clustertest.Limited(t), c, o))
+		plan, _ := Preflight(obs, o)
+		if path := obs.Path(plan, o); len(path) != 3 || hopName(path[0]) != "2.5.6 -> 2.6.15" {
+			t.Errorf("interrupted in hop %d, the path is %v", nth, path)
+		}
+		release()
 	}
 }
 
