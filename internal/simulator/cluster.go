@@ -317,8 +317,13 @@ func (c *Cluster) lists(replica string) bool { return slices.Contains(c.ReplicaI
 // first worker that is up, and returns the id of its container.
 func (c *Cluster) StartForeignBootstrapper(version string) (id string) {
 	ref := release.Repository(semver.MustParse(version)) + ":" + version
+	return c.StartBootstrapper(ref, "upgrade", "--existing-replica-id", c.ReplicaIDs()[0], "--ucp-url", c.info.UCPURL, "--ucp-username", c.info.Username)
+}
+
+// StartBootstrapper is StartForeignBootstrapper for any command. The password and the CA
+// need not be among its arguments: on a terminal, it asks for the one and shows the other.
+func (c *Cluster) StartBootstrapper(ref string, args ...string) (id string) {
 	e := c.machines.engine
-	existing := c.ReplicaIDs()[0]
 	must(e.change(func() error {
 		i := slices.IndexFunc(e.nodes, func(n *node) bool { return !n.down && !n.manager })
 		if i < 0 {
@@ -327,11 +332,8 @@ func (c *Cluster) StartForeignBootstrapper(version string) (id string) {
 		e.nodes[i].put(ref, c.manifest(ref))
 		ct := e.add(e.nodes[i], "foreign_"+newID()[:8], &container.Config{
 			Image: ref,
-			Cmd:   []string{"upgrade", "--existing-replica-id", existing},
-			Env: []string{
-				"UCP_URL=" + c.info.UCPURL, "UCP_USERNAME=" + c.info.Username,
-				"UCP_PASSWORD=" + c.info.Password, "UCP_CA=" + c.info.CACert,
-			},
+			Cmd:   args,
+			Env:   []string{"UCP_PASSWORD=" + c.info.Password, "UCP_CA=" + c.info.CACert},
 		}, &container.HostConfig{})
 		id = ct.id
 		e.run(ct)

@@ -1,6 +1,9 @@
 package simulator
 
 import (
+	"net/http"
+	"slices"
+
 	"github.com/Masterminds/semver/v3"
 	"github.com/moby/moby/api/types/container"
 
@@ -60,6 +63,27 @@ func (m *machines) StartEngine(nodeName string) {
 			if ct.node == n && ct.restarts {
 				ct.restarts = false
 				m.engine.run(ct)
+			}
+		}
+		return nil
+	}))
+}
+
+// RemoveNode takes a node whose engine is stopped out of the swarm, as docker node rm
+// does: UCP forgets its containers.
+func (m *machines) RemoveNode(nodeName string) {
+	must(m.engine.change(func() error {
+		n, err := m.engine.known(nodeName)
+		if err != nil {
+			return err
+		}
+		if !n.down {
+			return errorf(http.StatusBadRequest, "node %s is not down and can't be removed", nodeName)
+		}
+		m.engine.nodes = slices.DeleteFunc(slices.Clone(m.engine.nodes), func(other *node) bool { return other == n })
+		for _, ct := range m.engine.containers {
+			if ct.node == n {
+				m.engine.delete(ct)
 			}
 		}
 		return nil

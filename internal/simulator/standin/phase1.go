@@ -179,11 +179,20 @@ func (p phase1) missing(ctx context.Context, nodes, required []string) ([]string
 	return slices.Sorted(maps.Keys(missing)), nil
 }
 
+// reaches reports whether UCP reaches the node of a replica. Of one that it does not
+// reach, only a forced removal deletes anything from DTR's database.
+func (p phase1) reaches(ctx context.Context, id string) bool {
+	replicas, err := p.replicas(ctx)
+	return err == nil && !slices.ContainsFunc(replicas, func(r replica) bool {
+		return r.id == id && slices.ContainsFunc(slices.Collect(maps.Values(r.containers)), isLost)
+	})
+}
+
 // executePhase2 runs the second phase on a node, relays what it writes, and
 // returns its exit status.
 func (p phase1) executePhase2(ctx context.Context, node string) (status int, err error) {
 	var labels map[string]string
-	if p.command == CommandRemove {
+	if p.command == CommandRemove && (p.options.force || p.reaches(ctx, p.options.replica)) {
 		labels = map[string]string{LabelRemoves: p.options.replica}
 	}
 	created, err := p.docker.ContainerCreate(ctx, client.ContainerCreateOptions{

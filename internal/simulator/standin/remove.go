@@ -3,7 +3,9 @@ package standin
 import (
 	"context"
 	"slices"
+	"strings"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/release"
@@ -33,6 +35,9 @@ func remove(ctx context.Context, b *bootstrapper) error {
 				return errDied
 			}
 			b.log.info("Removing " + p.ContainerName(r.id) + "...")
+			if isLost(c) && b.options.force {
+				continue // it is out of reach
+			}
 			if _, err := b.docker.ContainerStop(ctx, c.ID, client.ContainerStopOptions{}); err != nil {
 				return err
 			}
@@ -45,3 +50,6 @@ func remove(ctx context.Context, b *bootstrapper) error {
 	b.log.info("Successfully registered dtr with UCP")
 	return ctx.Err()
 }
+
+// isLost reports whether UCP does not reach the node of a container.
+func isLost(c container.Summary) bool { return strings.Contains(c.Status, "Host Down") }
