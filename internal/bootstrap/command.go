@@ -129,10 +129,12 @@ func port(n int) string {
 	return strconv.Itoa(n)
 }
 
-// RemoveOptions are the choices of a removal. It is never forced.
+// RemoveOptions are the choices of a removal. The provider itself never forces one: it
+// tells users the command.
 type RemoveOptions struct {
 	ExistingReplicaID string // a replica that stays
 	ReplicaID         string // the replica to remove
+	Force             bool   // though it cannot be reached; see CanForceRemoval
 	UCP               UCP
 }
 
@@ -140,6 +142,7 @@ type RemoveOptions struct {
 // removes a replica from a cluster.
 func RemoveCommand(o RemoveOptions) (args, env []string) {
 	a := arguments{"remove"}
+	a.on("--force", o.Force)
 	a.set("--existing-replica-id", o.ExistingReplicaID)
 	a.set("--replica-ids", o.ReplicaID)
 	a.reach(o.UCP)

@@ -96,16 +96,21 @@ func replicaNodeDown(e *replica.NodeDownError) message {
 		state = "not listed by UCP"
 	}
 	m.Seen = fmt.Sprintf("Node: %s (%s)\n%s", e.Node, state, m.Seen)
-	m.Todo = "Bring the node back and apply again. "
-	if e.CanForce {
-		m.Todo += fmt.Sprintf("If it is lost, remove the replica as the vendor says, with the cluster's own image:\n"+
-			"  docker run -it --rm %s remove --force --existing-replica-id %s --replica-ids %s\n",
-			e.Bootstrapper.Image, e.ExistingReplicaID, e.ReplicaID)
-	} else {
-		m.Todo += fmt.Sprintf("If it is lost, remove it from the swarm with docker node rm --force %s, so that UCP forgets its containers. "+
-			"This version of DTR cannot remove a replica by force; 2.6.13 and 2.7.6 brought that.\n", e.Node)
+	var steps []string
+	if len(e.Forced) > 0 {
+		steps = append(steps, fmt.Sprintf("remove the replica from DTR as the vendor says, where Docker runs and UCP can be reached. It asks for the password:\n"+
+			"  docker run -it --rm %s %s\n", e.Bootstrapper.Image, strings.Join(e.Forced, " ")))
 	}
-	m.Todo += "Then apply again: a replica that is gone already counts as removed."
+	if e.State != "" {
+		steps = append(steps, fmt.Sprintf("remove the node from the swarm, on a manager, so that UCP forgets its containers:\n  docker node rm --force %s\n", e.Node))
+	}
+	m.Todo = "Bring the node back and apply again."
+	if len(steps) > 0 {
+		m.Todo += " If it is lost, " + strings.Join(steps, "Then ") + "Then apply again: it removes what is left of the replica, if anything."
+	}
+	if len(e.Forced) == 0 {
+		m.Todo += " This version of DTR cannot remove a replica by force; 2.6.13 and 2.7.6 brought that."
+	}
 	return m
 }
 

@@ -270,11 +270,16 @@ func TestDiagnostics(t *testing.T) {
 			{Check: preflight.Node, Severity: preflight.Error, Attribute: "node", Summary: "Node worker4 is not ready", Seen: "Seen.", Todo: "To do."},
 		}})},
 		{"removal: node down, forced by hand", removal(&replica.NodeDownError{
-			ReplicaID: "0123456789ab", Node: "worker3", State: "down", ExistingReplicaID: "ba9876543210", CanForce: true,
+			ReplicaID: "0123456789ab", Node: "worker3", State: "down",
+			Forced:       []string{"remove", "--force", "--existing-replica-id", "ba9876543210", "--replica-ids", "0123456789ab", "--ucp-url", "https://ucp.example.com", "--ucp-username", "admin"},
 			Bootstrapper: &runner.BootstrapperError{Image: "docker/dtr:2.6.15", Container: container, ExitCode: 1, Log: []string{"the last line"}},
 		})},
+		{"removal: node down, not to be forced", removal(&replica.NodeDownError{
+			ReplicaID: "0123456789ab", Node: "worker3", State: "down",
+			Bootstrapper: &runner.BootstrapperError{Image: "docker/dtr:2.5.6", Container: container, ExitCode: 1},
+		})},
 		{"removal: node gone, not to be forced", removal(&replica.NodeDownError{
-			ReplicaID: "0123456789ab", Node: "worker3", ExistingReplicaID: "ba9876543210",
+			ReplicaID: "0123456789ab", Node: "worker3",
 			Bootstrapper: &runner.BootstrapperError{Image: "docker/dtr:2.5.6", Container: container, ExitCode: 1},
 		})},
 		{"removal: interrupted", removal(&wait.DetachedError{Step: "remove", Container: container, Cause: context.Canceled})},

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"context"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 )
 
 // remove destroys without a plan before it, as an apply does of a plan that is
@@ -259,4 +262,51 @@ func TestReplicaRefusesWhatHasChanged(t *testing.T) {
 		t.Error("it is gone from the state")
 	}
 	onlyReads(t, cluster)
+}
+
+// TestReplicaOfALostNode removes a replica whose node is lost, and does what the error
+// says, with nothing but its text. Then another replica takes its place.
+func TestReplicaOfALostNode(t *testing.T) {
+	t.Parallel()
+	for version, forced := range map[string]bool{"2.6.8": false, "2.6.15": true} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: version, Host: host, Replicas: 3, Workers: 6}))
+			cluster.AddBundle(version) // nothing is to be pulled
+			id, prior := cluster.ReplicaIDs()[2], member(cluster, 3)
+			cluster.StopEngine("worker3")
+			p := planner(t, cluster, brief()).of("dtr_replica")
+			text := render(p.remove(prior).diags)
+			run := regexp.MustCompile(`(?m)^ *docker run -it --rm (\S+) (.*)$`).FindStringSubmatch(text)
+			rm := regexp.MustCompile(`(?m)^ *docker node rm --force (\S+)$`).FindStringSubmatch(text)
+			if (run != nil) != forced || rm == nil {
+				t.Fatalf("got:\n%s", text)
+			}
+			if run != nil {
+				byHand := cluster.StartBootstrapper(run[1], strings.Fields(run[2])...)
+				awaitContainer(t, cluster, byHand)
+				if slices.Contains(cluster.ReplicaIDs(), id) {
+					t.Fatalf("DTR still lists %s after:\n%s", id, run[0])
+				}
+			}
+			cluster.RemoveNode(rm[1])
+			expect(t, p.remove(prior).diags, "")
+			done := p.apply(nil, values{"node": "worker4"})
+			expect(t, done.diags, "")
+			if members := cluster.ReplicaIDs(); slices.Contains(members, id) || len(members) != 3 {
+				t.Errorf("the replicas are %v, and %s was removed", members, id)
+			}
+		})
+	}
+}
+
+// awaitContainer waits until a container has ended.
+func awaitContainer(t *testing.T, cluster *simulator.Cluster, id string) {
+	t.Helper()
+	runs := func(c simulator.Container) bool { return c.ID == id && c.State == "running" }
+	for ; slices.ContainsFunc(cluster.Containers(), runs); runtime.Gosched() {
+		if t.Context().Err() != nil {
+			t.Fatal("the container does not end")
+		}
+	}
 }

@@ -198,10 +198,13 @@ func (c *change) runRemoval(ctx context.Context, t runner.Task) error {
 		return err
 	}
 	existing, _ := existingReplicaFor(seen, c.o.ExistingReplicaID, c.o.ReplicaID)
-	return &NodeDownError{
-		ReplicaID: c.o.ReplicaID, Node: replica.Node, State: state, ExistingReplicaID: existing.ID,
-		CanForce: bootstrap.CanForceRemoval(seen.CurrentVersion()), Bootstrapper: failed,
+	down := &NodeDownError{ReplicaID: c.o.ReplicaID, Node: replica.Node, State: state, Bootstrapper: failed}
+	if bootstrap.CanForceRemoval(seen.CurrentVersion()) {
+		down.Forced, _ = bootstrap.RemoveCommand(bootstrap.RemoveOptions{
+			ExistingReplicaID: existing.ID, ReplicaID: c.o.ReplicaID, Force: true, UCP: c.runner.Cluster.Login,
+		})
 	}
+	return down
 }
 
 // nodeState is UCP's word for the state of a node, "" for a node that it does not list.
@@ -350,12 +353,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // NodeDownError says that the bootstrapper could not remove a replica whose node is
 // down.
 type NodeDownError struct {
-	ReplicaID         string
-	Node              string
-	State             string // UCP's word for the node's, "" if UCP does not list it
-	ExistingReplicaID string // another replica, to connect to
-	CanForce          bool   // the version's bootstrapper knows a forced removal
-	Bootstrapper      *runner.BootstrapperError
+	ReplicaID    string
+	Node         string
+	State        string   // UCP's word for the node's, "" if UCP does not list it
+	Forced       []string // the arguments of a forced removal, none if the version's bootstrapper knows none
+	Bootstrapper *runner.BootstrapperError
 }
 
 func (e *NodeDownError) Error() string {
