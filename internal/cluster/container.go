@@ -173,8 +173,12 @@ func (i *Inventory) addBootstrapper(c ucp.Container, from Cluster) {
 
 // placed reports whether a container is where this provider has UCP place its own: on
 // the node of a replica, where UCP need not let every user run containers. If another
-// engine runs the bootstrapper, that can be any of UCP's nodes.
+// engine runs the bootstrapper, that can be any of UCP's nodes, and so it can while a
+// replica is not shown.
 func (i *Inventory) placed(c ucp.Container, from Cluster) bool {
+	if slices.ContainsFunc(i.Replicas, func(r Replica) bool { return len(r.Containers) == 0 }) {
+		return true
+	}
 	onNode := func(r Replica) bool { return r.Node == c.Node }
 	return c.Node == "" || from.Docker != nil || slices.ContainsFunc(i.Replicas, onNode) || slices.ContainsFunc(i.Unlisted, onNode)
 }
@@ -194,18 +198,16 @@ func (i *Inventory) couldHaveMade(c ucp.Container) bool {
 	return true
 }
 
-// UpgradeIsOlder reports whether a container of this provider's upgrade was there before
-// the newest of the replicas' containers: it may have made that.
-func (i *Inventory) UpgradeIsOlder() bool {
+// Predates reports whether a container that was created then was there before the newest
+// of the replicas' containers, and so may have made that.
+func (i *Inventory) Predates(created time.Time) bool {
 	var newest time.Time
 	for _, r := range i.Replicas {
 		if t := r.Newest(); t.After(newest) {
 			newest = t
 		}
 	}
-	return slices.ContainsFunc(i.Bootstrappers, func(c ucp.Container) bool {
-		return c.Labels[LabelCluster] == i.Host && IsUpgrade(c.Labels) && !c.Created.After(newest.Add(clockSkew))
-	})
+	return !created.After(newest.Add(clockSkew))
 }
 
 // Disowned reports whether a container has labels of this provider that something else

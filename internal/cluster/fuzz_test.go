@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
@@ -48,7 +49,7 @@ func FuzzLabels(f *testing.F) {
 		}
 		_, _ = seen.UpgradeContainer()
 		_, _ = seen.BackupRecord()
-		_, _, _ = seen.Foreign(false), seen.Lost(), seen.UpgradeIsOlder()
+		_, _, _ = seen.Foreign(false), seen.Lost(), seen.Predates(time.Now())
 		if v := seen.CurrentVersion(); v != nil {
 			_ = cluster.ProblemsText(seen.Problems(v))
 		}

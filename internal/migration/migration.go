@@ -285,7 +285,7 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 		m := &migration{Waiter: r.waiter(action), retriggers: r.Retriggers, lock: &postLock{run: r}}
 		var labels map[string]string              // of the container, which another apply may remove meanwhile
 		var foreign *runner.ForeignContainerError // what has the container's name instead
-		gone := wait.Lasting{Limit: r.Pace.Consistent}
+		gone, newer := wait.Lasting{Limit: r.Pace.Consistent}, wait.Lasting{Limit: r.Pace.Consistent}
 		m.Read = func(ctx context.Context) (job.State, error) {
 			if labels == nil {
 				c, found, err := r.Find(ctx)
@@ -300,11 +300,15 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 				if !found && hop.Rule != transition.Same && !gone.Seen(true) {
 					return job.State{}, fmt.Errorf("container %s is not shown", r.ContainerName())
 				}
-				if foreign, err = r.checkAge(ctx, c); err != nil {
+				couldHave, err := r.couldHaveMade(ctx, c)
+				switch {
+				case err != nil:
 					return job.State{}, err
-				}
-				if foreign != nil {
+				case newer.Seen(!couldHave):
+					foreign = &runner.ForeignContainerError{Container: c.Name, Image: c.Image, Status: c.Status}
 					return job.State{}, wait.Fail(foreign)
+				case !couldHave:
+					return job.State{}, fmt.Errorf("container %s is newer than all that UCP shows of the replicas", c.Name)
 				}
 				labels = c.Labels
 			}
@@ -330,17 +334,15 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 	return nil
 }
 
-// checkAge returns what has the name of the hop's container, if it tells of before the
-// hop and was made after all that runs, as was every other one of the hop.
-func (r *Run) checkAge(ctx context.Context, c runner.Container) (*runner.ForeignContainerError, error) {
-	if !TellsOfBefore(c.Labels) {
-		return nil, nil
+// couldHaveMade is false for what has the name of the hop's container and tells of
+// before the hop, but was made after all that runs. The clock of an engine of its own is
+// not compared with those of UCP's nodes.
+func (r *Run) couldHaveMade(ctx context.Context, c runner.Container) (bool, error) {
+	if !TellsOfBefore(c.Labels) || r.Cluster.Docker != nil {
+		return true, nil
 	}
 	inventory, err := cluster.Inspect(ctx, r.Cluster)
-	if err != nil || inventory.UpgradeIsOlder() {
-		return nil, err
-	}
-	return &runner.ForeignContainerError{Container: c.Name, Image: c.Image, Status: c.Status}, nil
+	return err == nil && inventory.Predates(c.Created), err
 }
 
 // migration is one migration that is waited for.

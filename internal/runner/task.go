@@ -307,15 +307,19 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 			return false, nil
 		}
 	}
-	lasting := wait.Lasting{Limit: p.Pace.Consistent}
+	lasting, foreign := wait.Lasting{Limit: p.Pace.Consistent}, wait.Lasting{Limit: p.Pace.Consistent}
 	var problems []cluster.Problem
 	err := wait.Until(ctx, p.Pace, func(ctx context.Context) (bool, error) {
 		inventory, err := cluster.Inspect(ctx, p.Cluster)
 		if err != nil {
 			return false, failUnlessOutage(err)
 		}
-		if inventory.Disowned(c.ID) {
+		disowned := inventory.Disowned(c.ID)
+		if foreign.Seen(disowned) {
 			return false, wait.Fail(&ForeignContainerError{Container: c.Name, Image: c.Image, Status: c.Status})
+		}
+		if disowned {
+			return false, nil
 		}
 		problems = p.task.Problems(c, inventory)
 		doubtful := failure == nil && (c.endedWithin(p.Pace.Consistent, now) || incomplete(inventory))

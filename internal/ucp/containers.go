@@ -142,7 +142,7 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 	if err != nil {
 		return ContainerState{}, err
 	}
-	s := ContainerState{ID: scrub.Line(r.ID), Name: scrub.Line(strings.TrimPrefix(r.Name, "/")), ImageID: scrub.Line(r.Image)}
+	s := ContainerState{ID: scrub.Line(r.ID), Name: scrub.Line(strings.TrimPrefix(r.Name, "/")), ImageID: scrub.Line(r.Image), Created: parseTime(r.Created)}
 	if r.State != nil {
 		s.Status = scrub.Line(string(r.State.Status))
 		if h := r.State.Health; h != nil && h.Status != container.NoHealthcheck {

@@ -54,6 +54,7 @@ type ContainerState struct {
 	ImageID string
 	// Args are what the image's program is given.
 	Args []string
+	Created time.Time
 	// StartedAt and FinishedAt are zero when it has not happened.
 	StartedAt, FinishedAt time.Time
 	AutoRemove            bool // the container is removed when it stops
