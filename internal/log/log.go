@@ -16,13 +16,13 @@ import (
 
 // Debug writes a line for whoever looks for a fault.
 func Debug(ctx context.Context, message string, fields ...map[string]any) {
-	tflog.Debug(ctx, message, clean(ctx, fields))
+	tflog.Debug(ctx, message, clean(ctx, fields, maxFields))
 }
 
 // Info writes a line about the progress of a run. The message has the facts that a person wants; the fields are for programs.
 func Info(ctx context.Context, message string, fields ...map[string]any) {
-	message = scrub.Cut(scrub.Line(scrub.From(ctx).Mask(message)), scrub.MaxQuote)
-	tflog.Info(ctx, message, clean(ctx, fields))
+	message = fit(scrub.Line(scrub.From(ctx).Mask(message)), maxFields/2)
+	tflog.Info(ctx, message, clean(ctx, fields, maxFields-written(message)))
 	if p, ok := ctx.Value(progressKey{}).(*Progress); ok {
 		p.write(ctx, message)
 	}
@@ -30,14 +30,14 @@ func Info(ctx context.Context, message string, fields ...map[string]any) {
 
 // Warn writes a line about what went wrong and did not end the run.
 func Warn(ctx context.Context, message string, fields ...map[string]any) {
-	tflog.Warn(ctx, message, clean(ctx, fields))
+	tflog.Warn(ctx, message, clean(ctx, fields, maxFields))
 }
 
-// maxFields bounds the values of a line, in bytes as they are written. The rest of a line is what Terraform and tflog put there.
+// maxFields bounds the message and the values of a line, in bytes as they are written. The rest of a line is what Terraform and tflog put there.
 const maxFields = 3 << 10
 
 // clean is a map of the line's own. The masks of tflog would not do: lines of several goroutines would write to one map.
-func clean(ctx context.Context, fields []map[string]any) map[string]any {
+func clean(ctx context.Context, fields []map[string]any, limit int) map[string]any {
 	type field struct{ name, value string }
 	line := map[string]any{}
 	var texts []field
@@ -56,7 +56,7 @@ func clean(ctx context.Context, fields []map[string]any) map[string]any {
 	slices.SortFunc(texts, func(a, b field) int {
 		return cmp.Or(cmp.Compare(len(a.value), len(b.value)), cmp.Compare(a.name, b.name))
 	})
-	left := maxFields
+	left := limit
 	for _, f := range texts {
 		line[f.name] = fit(f.value, left)
 		left -= written(line[f.name])

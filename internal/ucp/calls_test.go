@@ -75,9 +75,9 @@ var calls = map[string]struct {
 		ContainerState{
 			ID: "4fa6e0f0c6786287e131c3852c58a2e01cc697a68231826813597e4994f1d6e2", Name: "dtr-upgrade", Status: "exited", ExitCode: 3, ImageID: cacheImageID,
 			Labels: map[string]string{"com.example.hop": "2.5.6-2.6.15"}, Env: []string{"UCP_URL=https://ucp.example.com", "constraint:node==worker1"},
-			Image:     "docker/dtr:2.6.15",
-			Args:      []string{"upgrade"},
-			StartedAt: time.Date(2018, 6, 26, 8, 0, 1, 5e8, time.UTC), FinishedAt: time.Date(2018, 6, 26, 8, 10, 1, 5e8, time.UTC),
+			Image:   "docker/dtr:2.6.15",
+			Args:    []string{"upgrade"},
+			Created: time.Date(2018, 6, 26, 8, 0, 0, 123456789, time.UTC), StartedAt: time.Date(2018, 6, 26, 8, 0, 1, 5e8, time.UTC), FinishedAt: time.Date(2018, 6, 26, 8, 10, 1, 5e8, time.UTC),
 		},
 	},
 	"create": {

@@ -53,7 +53,7 @@ type ContainerState struct {
 	// ImageID is the image that the container was made from, whatever its name means by now.
 	ImageID string
 	// Args are what the image's program is given.
-	Args []string
+	Args    []string
 	Created time.Time
 	// StartedAt and FinishedAt are zero when it has not happened.
 	StartedAt, FinishedAt time.Time

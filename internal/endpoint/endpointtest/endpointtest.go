@@ -11,6 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,4 +89,29 @@ func InFakeTime(t *testing.T, transport *http.Transport, h http.Handler) {
 		_ = s.Close()
 		transport.CloseIdleConnections()
 	})
+}
+
+// envMeasured tells a test's program that it was started for one test.
+const envMeasured = "ENDPOINTTEST_MEASURED"
+
+// Measured reports whether the test is the only one of its process, with garbage
+// collected as in the provider. If not, it is run so, and fails if that does.
+func Measured(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(envMeasured) != "" {
+		return true
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), envMeasured+"=yes", "GOGC=100")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// Mapped is the memory that the process has had from the operating system, in MiB.
+func Mapped() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Sys >> 20
 }
