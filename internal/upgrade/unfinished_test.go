@@ -26,6 +26,9 @@ func TestPreflightSaysWhatIsUnfinished(t *testing.T) {
 			o.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer(from, "2.6.15", state)}
 		}
 	}
+	phase2 := func(o *Observation) {
+		o.Bootstrappers = []ucp.Container{{Name: "worker1/" + cluster.Phase2Name, Image: "docker/dtr:2.6.15", State: "running", Labels: map[string]string{}}}
+	}
 	backupLeft := func(state string) func(*Observation) {
 		return func(o *Observation) {
 			o.Bootstrappers = []ucp.Container{{Name: "worker1/" + name, Image: "docker/dtr:2.5.6", State: state, Labels: map[string]string{
@@ -48,6 +51,19 @@ func TestPreflightSaysWhatIsUnfinished(t *testing.T) {
 		"a rollout that has ended": {
 			replicas: []string{"2.6.15", "2.6.15", "2.5.6"}, change: bootstrapper("2.5.6", "exited"),
 			summary: "A rollout from 2.5.6 to 2.6.15 is under way", seen: "2.5.6 -> 2.6.15, 2 of 3 replicas, container " + name + " has ended",
+		},
+		"a rollout that was not started": {
+			replicas: []string{"2.6.15", "2.5.6", "2.5.6"}, change: bootstrapper("2.5.6", "created"),
+			summary: "A rollout from 2.5.6 to 2.6.15 is under way", seen: "2.5.6 -> 2.6.15, 1 of 3 replicas, container " + name + " was not started",
+		},
+		"a second phase at work": {
+			replicas: []string{"2.6.15", "2.5.6", "2.5.6"}, change: phase2,
+			summary: "A rollout from 2.5.6 to 2.6.15 is under way", seen: "2.5.6 -> 2.6.15, 1 of 3 replicas, container " + cluster.Phase2Name + " is at work",
+		},
+		"the container of a hop before": {
+			replicas: []string{"2.6.8", "2.6.8", "2.6.8"}, change: func(o *Observation) {
+				o.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.6.3", "2.6.9", "exited")}
+			},
 		},
 		"a rollout that is not seen to its end": {
 			replicas: []string{"2.6.15", "2.6.15", "2.6.15"}, change: bootstrapper("2.6.8", "exited"),
@@ -101,6 +117,10 @@ func TestPreflightSaysWhatIsUnfinished(t *testing.T) {
 			}
 			if summary != tt.summary || seen != tt.seen {
 				t.Errorf("got %q: %q\nwant %q: %q", summary, seen, tt.summary, tt.seen)
+			}
+			_, found = runChecks(obs, options("2.6.15"), stage{applying: true})
+			if slices.ContainsFunc(found, func(f preflight.Finding) bool { return f.Check == preflight.Unfinished }) {
+				t.Error("the apply says it again")
 			}
 		})
 	}
@@ -233,17 +253,23 @@ func TestPreflightMentionsNodes(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		change func(*ucp.Node)
+		lost   bool   // its containers are, which is said of the replica
 		want   string // "" is nothing
 	}{
-		"as it should be": {func(n *ucp.Node) { n.State, n.Availability = "ready", "active" }, ""},
-		"down":            {func(n *ucp.Node) { n.State = "down" }, "is not ready"},
-		"drained":         {func(n *ucp.Node) { n.State, n.Availability = "ready", "drain" }, "takes no new containers"},
-		"paused":          {func(n *ucp.Node) { n.State, n.Availability = "ready", "pause" }, "takes no new containers"},
+		"as it should be": {change: func(n *ucp.Node) { n.State, n.Availability = "ready", "active" }},
+		"down":            {change: func(n *ucp.Node) { n.State = "down" }, want: "is not ready"},
+		"down, and lost":  {change: func(n *ucp.Node) { n.State = "down" }, lost: true},
+		"drained":         {change: func(n *ucp.Node) { n.State, n.Availability = "ready", "drain" }, want: "takes no new containers"},
+		"paused":          {change: func(n *ucp.Node) { n.State, n.Availability = "ready", "pause" }, want: "takes no new containers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			obs := observation("2.6.8")
 			tt.change(&obs.Nodes[0])
+			for name, c := range obs.Replicas[0].Containers {
+				c.HostDown = tt.lost
+				obs.Replicas[0].Containers[name] = c
+			}
 			_, found := check(obs, options("2.6.15"))
 			nodes := slices.DeleteFunc(found, func(f preflight.Finding) bool { return f.Check != preflight.Node || f.Severity != preflight.Warning })
 			said := summaries(nodes)
