@@ -162,7 +162,7 @@ func (p part) apply(t *testing.T, s *scene) attempt {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
 	defer cancel()
-	c := connect(t, s.sim, endpoint.Retry{Max: 3})
+	c := connect(t, s.sim, endpoint.Retry{Max: 3}, patient)
 	if p.docker {
 		c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: s.sim.DockerHost()})
 	}

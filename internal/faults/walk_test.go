@@ -93,7 +93,7 @@ func apply(t *testing.T, s *scene, w work, faults []step) attempt {
 		}
 	}
 	var log syncBuffer
-	a.claim, a.err = w.run(tflogtest.RootLogger(ctx, &log), connect(t, s.sim, retry), s, pace)
+	a.claim, a.err = w.run(tflogtest.RootLogger(ctx, &log), connect(t, s.sim, retry, pace), s, pace)
 	a.log, a.killed, a.hung = log.String(), killed.Load(), errors.Is(ctx.Err(), context.DeadlineExceeded)
 	s.model.afterRun(t, a)
 	if len(faults) == 0 && a.err != nil {
@@ -125,14 +125,14 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 }
 func (b *syncBuffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); return b.b.String() }
 
-func connect(t *testing.T, sim *simulator.Cluster, retry endpoint.Retry) cluster.Cluster {
+func connect(t *testing.T, sim *simulator.Cluster, retry endpoint.Retry, pace wait.Pace) cluster.Cluster {
 	t.Helper()
 	return cluster.Cluster{
 		DTR: clustertest.Must[*dtr.Client](t)(dtr.New(dtr.Config{
 			URL: sim.DTRURL(), Username: sim.Username(), Password: sim.Password(), CACert: sim.CACert(), Retry: retry,
 		})),
 		UCP: clustertest.Must[*ucp.Client](t)(ucp.New(ucp.Config{
-			URL: sim.UCPURL(), Username: sim.Username(), Password: sim.Password(), CACert: sim.CACert(), Retry: retry,
+			URL: sim.UCPURL(), Username: sim.Username(), Password: sim.Password(), CACert: sim.CACert(), Retry: retry, Patience: pace.Outage,
 		})),
 		Login: bootstrap.UCP{URL: sim.UCPURL(), Username: sim.Username(), Password: sim.Password(), CA: sim.CACert()},
 	}
