@@ -27,7 +27,7 @@ func (p *Progress) With(ctx context.Context) context.Context {
 
 // Open opens the file, to append to it: a regular one, which is made if there is none, or a terminal or pipe. It does not wait for the reader of a pipe.
 func (p *Progress) Open(name string) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o600) //nolint:gosec // the user names it
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package log_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,7 +64,7 @@ func TestProgressIsNeverInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	ctx := p.With(tflogtest.RootLogger(context.Background(), &out))
+	ctx := p.With(tflogtest.RootLogger(t.Context(), &out))
 	for range 2000 { // more than a pipe holds
 		log.Info(ctx, strings.Repeat("x", 400))
 	}

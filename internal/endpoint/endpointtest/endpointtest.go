@@ -101,7 +101,7 @@ func Measured(t *testing.T) bool {
 	if os.Getenv(envMeasured) != "" {
 		return true
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$") //nolint:gosec // this program itself
 	cmd.Env = append(os.Environ(), envMeasured+"=yes", "GOGC=100")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
