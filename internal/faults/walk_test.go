@@ -170,7 +170,25 @@ func (c walked) run(t *testing.T) {
 	if w.once && len(s.sim.ReplicaIDs()) > len(s.model.begin) { // it could not say that it came to its end
 		w.run = orThere(w.run)
 	}
+	s.model.awaitOthers(t)
 	apply(t, s, w, nil)
+}
+
+// awaitOthers waits until nothing runs, if another administrator has started a
+// bootstrapper: beside one the next run is right to refuse.
+func (m *model) awaitOthers(t *testing.T) {
+	t.Helper()
+	m.mu.Lock()
+	others := m.foreign
+	m.mu.Unlock()
+	for ctx := clustertest.Limited(t); others > 0; runtime.Gosched() {
+		if ours, foreign, backups := m.atWork(); len(ours)+len(foreign)+len(backups) == 0 {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatal("another bootstrapper does not end")
+		}
+	}
 }
 
 // orThere takes the refusal of a join whose node has a replica already for success: it
