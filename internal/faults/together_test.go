@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
@@ -111,6 +112,14 @@ var together = []struct {
 	},
 }
 
+// unhurried is the pace of runs at once: between the creation of a container and its start
+// an apply may be kept waiting for long on a busy machine, and must not be taken for dead.
+func unhurried() wait.Pace {
+	p := patient
+	p.Consistent = 5 * time.Second
+	return p
+}
+
 // TestTogether has several applies at work on one cluster. Each may give way with an
 // error; one after the other they then end well.
 func TestTogether(t *testing.T) {
@@ -122,7 +131,10 @@ func TestTogether(t *testing.T) {
 		for _, c := range together {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				s := start(t, work{options: simulator.Options{Version: "2.6.8", Replicas: 3, Workers: 6}})
+				s := start(t, work{options: simulator.Options{
+					Version: "2.6.8", Replicas: 3, Workers: 6,
+					Speed: 200, // a bootstrapper gives up after ten minutes, which are to be seconds on a busy machine
+				}})
 				s.model.want = c.want
 				attempts := make([]attempt, len(c.parts))
 				var active sync.WaitGroup
@@ -162,12 +174,12 @@ func (p part) apply(t *testing.T, s *scene) attempt {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
 	defer cancel()
-	c := connect(t, s.sim, endpoint.Retry{Max: 3}, patient)
+	c := connect(t, s.sim, endpoint.Retry{Max: 3}, unhurried())
 	if p.docker {
 		c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: s.sim.DockerHost()})
 	}
 	var log syncBuffer
-	said, err := p.run(tflogtest.RootLogger(ctx, &log), c, s, patient)
+	said, err := p.run(tflogtest.RootLogger(ctx, &log), c, s, unhurried())
 	return attempt{claim: said, err: err, log: log.String(), hung: errors.Is(ctx.Err(), context.DeadlineExceeded)}
 }
 
@@ -233,6 +245,6 @@ func processApply(text string) error {
 	if told.Name == withBackup.name {
 		run = withBackup.run
 	}
-	_, err = run(tflogtest.RootLogger(context.Background(), os.Stderr), c, &scene{file: "dtr-backup.tar"}, patient)
+	_, err = run(tflogtest.RootLogger(context.Background(), os.Stderr), c, &scene{file: "dtr-backup.tar"}, unhurried())
 	return err
 }
