@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -66,9 +65,7 @@ func TestMigrationLockOfAGhost(t *testing.T) {
 
 func wantBlocked(t *testing.T, c cluster.Cluster, o Options) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	_, err := Run(ctx, c, o)
+	_, err := runUpgrade(t, c, o)
 	_ = clustertest.AsError[*runner.BlockedError](t, err)
 	if failed := (*migration.Error)(nil); errors.As(err, &failed) {
 		t.Error("it is called a failed migration")
