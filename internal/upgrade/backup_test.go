@@ -150,7 +150,7 @@ func TestBackupFails(t *testing.T) {
 		"container is killed":  {at: func(sim *simulator.Cluster, container string) { sim.KillContainer(container) }, says: "exit status 137"},
 		"connection is cut":    {at: func(sim *simulator.Cluster, container string) { sim.CutAttached(container) }, says: "not a complete tar archive"},
 		"connection is silent": {at: func(sim *simulator.Cluster, container string) { sim.SilenceAttached(container) }, says: "the connection to it carried nothing"},
-		"node is lost":         {at: func(sim *simulator.Cluster, _ string) { sim.StopEngine("worker1") }, says: "not a complete tar archive"},
+		"node is lost":         {at: func(sim *simulator.Cluster, _ string) { sim.StopEngine("worker1") }, says: "running on unhealthy node worker1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
