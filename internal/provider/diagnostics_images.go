@@ -30,18 +30,14 @@ func imagesDiagnostics(err error) diag.Diagnostics {
 
 // notBrought names every image with its node, and once what was said of the node.
 func notBrought(e *images.BringError) message {
-	what := "Images"
-	if e.Version != "" {
-		what = "The images of DTR " + e.Version
-	}
 	m := message{
-		Summary: what + " could not be pulled",
+		Summary: "Images could not be pulled",
 		Todo: "Nothing was started. Check that the nodes named above are up, have space and reach the registry, or load the images there with docker load. " +
 			adviceApplyAgain,
 	}
 	var lines []string
 	if e.Archive != "" {
-		m.Attribute, m.Summary = fmt.Sprintf("image.archives[%q]", e.Version), what+" could not be loaded"
+		m.Attribute, m.Summary = fmt.Sprintf("image.archives[%q]", e.Version), "Images could not be loaded"
 		m.Todo = "Nothing was started. Fix what is named above, or load the file on these nodes with docker load. " + adviceApplyAgain
 		lines = append(lines, "File: "+e.Archive)
 	}

@@ -14,8 +14,9 @@ import (
 
 // NewServer returns what Terraform talks to: the provider, and around it the one place
 // that every error, warning and message passes on its way out. There the secrets are
-// masked, nothing is left that a terminal would take for a command, and what is too
-// long is cut. The log has the same in package log, and gets the secrets from here.
+// masked, nothing is left that a terminal would take for a command, what is too long is
+// cut, and each error gets a link to what the guide says about it. The log has the same in
+// package log, and gets the secrets from here.
 func NewServer(version string, opts ...Option) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		p, _ := New(version, opts...)().(*dtrProvider)
@@ -58,7 +59,10 @@ func (s *server) clean(diags []*tfprotov6.Diagnostic) []*tfprotov6.Diagnostic {
 	size, left := map[tfprotov6.DiagnosticSeverity]int{}, map[tfprotov6.DiagnosticSeverity]int{}
 	for _, d := range diags {
 		d.Summary = scrub.Cut(scrub.Line(s.secrets.Mask(d.Summary)), scrub.MaxQuote)
-		d.Detail = s.text(d.Detail, scrub.MaxError-scrub.MaxQuote-unshown)
+		d.Detail = s.text(d.Detail, scrub.MaxError-2*scrub.MaxQuote-unshown)
+		if d.Severity == tfprotov6.DiagnosticSeverityError {
+			d.Detail += troubleshootingLink(d.Summary)
+		}
 		if size[d.Severity] += len(d.Summary) + len(d.Detail); size[d.Severity] > scrub.MaxError-unshown {
 			left[d.Severity]++
 			continue

@@ -99,7 +99,7 @@ func TestApplyWithFiles(t *testing.T) {
 			}
 			mend := cluster.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: "/images/load", Status: 500, Body: `{"message":"no space left on device"}`})
 			failed := p.apply(prior, config)
-			expect(t, failed.diags, "Error: The images of DTR 2.6.15 could not be loaded\n  at image.archives[\"2.6.15\"]\n")
+			expect(t, failed.diags, "Error: Images could not be loaded\n  at image.archives[\"2.6.15\"]\n")
 			if kind == "create" && failed.state != nil {
 				t.Error("a create that failed saved a state")
 			}
