@@ -51,7 +51,7 @@ func (d *WorkingDir) BuildProvider(ctx context.Context) error {
 	if runtime.GOOS == "windows" {
 		plugin += ".exe"
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", plugin,
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace,nethttpomithttp2", "-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", plugin,
 		"github.com/dtr-upgrade/terraform-provider-dtr")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the provider: %w\n%s", err, out)
