@@ -149,7 +149,7 @@ func planExample(t *testing.T, text string) {
 	cluster.SetMigration(simulator.MigrationFaults{AlreadyDone: true}) // a job to look at
 	cluster.AddCacheService(simulator.CacheService{Image: "docker/dtr-content-cache:2.5.6"})
 	cluster.AddCacheContainer("dtr-cache", "docker/dtr-content-cache:2.5.6", "worker3")
-	imports := strings.Contains(text, `target_version = "`+runs+`"`) // and has nothing else to do
+	imports := strings.Count(text, "import {") == strings.Count(text, `resource "`) // and has nothing else to do
 	text, v := runnable(t, text, cluster)
 	text, actions := withoutActions(t, text)
 	inTerraform(t, resource.TestCase{

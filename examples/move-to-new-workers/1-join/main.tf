@@ -37,8 +37,7 @@ provider "dtr" {
 }
 
 locals {
-  # The node and the id of each replica: the replicas of a container list through
-  # UCP, or replicaSettings of /api/v0/meta/settings.
+  # The node and the id of each replica, as the data source dtr_cluster lists them.
   old_replicas = {
     worker1 = "2cbdae79f078"
     worker2 = "2ed10325e638"
