@@ -31,7 +31,7 @@ func (c *change) joinTask() runner.Task {
 			return s.Labels[cluster.LabelCommand] == cluster.CommandJoin && s.Labels[cluster.LabelNode] == c.o.Node
 		},
 		Conflict: unfinishedUpgrade(stepJoin),
-		StillNeeded: func(ctx context.Context, _ bool) (bool, error) {
+		StillNeeded: func(ctx context.Context, _ runner.Earlier) (bool, error) {
 			seen, err := c.check(ctx, PreflightJoin)
 			if err == nil && seen.CurrentVersion().String() != version {
 				err = fmt.Errorf("the cluster went from %s to %s meanwhile", version, seen.CurrentVersion())
@@ -96,7 +96,7 @@ func (c *change) removeTask(id string) runner.Task {
 			return s.Labels[cluster.LabelCommand] == cluster.CommandRemove && s.Labels[cluster.LabelReplica] == id
 		},
 		Conflict: unfinishedUpgrade(stepRemove),
-		StillNeeded: func(ctx context.Context, _ bool) (bool, error) {
+		StillNeeded: func(ctx context.Context, _ runner.Earlier) (bool, error) {
 			seen, err := removal.check(ctx, PreflightRemove)
 			if err == nil {
 				err = othersAtWork(seen)

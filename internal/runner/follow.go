@@ -16,6 +16,20 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
+// errRepeated says that another apply has removed a bootstrapper that had failed, and
+// has made another container for the task.
+var errRepeated = errors.New("another apply repeats the task")
+
+// seeOut follows a bootstrapper to its end. It returns false if another apply has seen
+// that one fail first, and repeats the task: then there is another one to follow.
+func (p *taskRun) seeOut(ctx context.Context, c Container) (done bool, err error) {
+	err = p.follow(ctx, c)
+	if errors.Is(err, errRepeated) {
+		return false, nil
+	}
+	return err == nil, wait.Fail(err)
+}
+
 // follow waits until a bootstrapper ends and returns its failure, if any. Meanwhile
 // it copies the bootstrapper's log into Terraform's, and logs each replica that has
 // come to the target. If the engine cannot be reached for too long, only the waiting
@@ -37,6 +51,14 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 	err := wait.UntilOr(ctx, p.Pace, look, func(ctx context.Context) (bool, error) {
 		now, err := c.Look(ctx)
 		if errdefs.IsNotFound(err) {
+			next, found, err := p.Find(ctx)
+			if err != nil {
+				return false, err
+			}
+			if found && next.ID != c.ID && p.task.Owns(next) {
+				result = errRepeated
+				return true, nil
+			}
 			// Another apply removes it once the task is done; then the cluster shows that.
 			inventory, err := cluster.Inspect(ctx, p.Cluster)
 			if err != nil {

@@ -81,7 +81,7 @@ func TestPerformOutlastsAnOutage(t *testing.T) {
 			sim, r := start(t)
 			task := upgrade(sim, r)
 			begin := sync.OnceFunc(func() { failing(sim, service) })
-			task.StillNeeded = func(ctx context.Context, _ bool) (bool, error) {
+			task.StillNeeded = func(ctx context.Context, _ Earlier) (bool, error) {
 				begin()
 				_, err := cluster.Inspect(ctx, r.Cluster)
 				return true, err

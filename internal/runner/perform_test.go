@@ -288,8 +288,8 @@ func TestPerformRunsAFailedBootstrapperAgain(t *testing.T) {
 			var calls []string
 			task.BeforeStart = func(context.Context) error { calls = append(calls, "check"); return tt.refuse }
 			task.RollBack = func(context.Context, Container) (bool, error) { calls = append(calls, "roll back"); return false, nil }
-			task.StillNeeded = func(_ context.Context, retry bool) (bool, error) {
-				calls = append(calls, map[bool]string{false: "needed", true: "needed (retry)"}[retry])
+			task.StillNeeded = func(_ context.Context, earlier Earlier) (bool, error) {
+				calls = append(calls, map[bool]string{false: "needed", true: "needed (retry)"}[earlier.Failed])
 				return true, nil
 			}
 			_, err := r.Perform(clustertest.Limited(t), task)
@@ -317,8 +317,8 @@ func TestPerformStartsNothing(t *testing.T) {
 		want   error
 		makes  bool
 	}{
-		"not needed any more":     {func(t *Task) { t.StillNeeded = func(context.Context, bool) (bool, error) { return false, nil } }, nil, true},
-		"the cluster has changed": {func(t *Task) { t.StillNeeded = func(context.Context, bool) (bool, error) { return true, refused } }, refused, true},
+		"not needed any more":     {func(t *Task) { t.StillNeeded = func(context.Context, Earlier) (bool, error) { return false, nil } }, nil, true},
+		"the cluster has changed": {func(t *Task) { t.StillNeeded = func(context.Context, Earlier) (bool, error) { return true, refused } }, refused, true},
 		"it must not start now":   {func(t *Task) { t.BeforeStart = func(context.Context) error { return refused } }, refused, false},
 		"it has no specification": {func(t *Task) {
 			t.Spec = func(context.Context) (ucp.CreateSpec, error) { return ucp.CreateSpec{}, refused }

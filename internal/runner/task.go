@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/containerd/errdefs"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
@@ -33,9 +34,8 @@ type Task struct {
 	// before: a tag can be moved in between. nil accepts any.
 	CheckImage func(context.Context, Container) error
 	// StillNeeded reports whether the task is still to be done. It is called between
-	// the container's creation and its start, when no other apply can start one; retry
-	// says that a bootstrapper has failed at the task.
-	StillNeeded func(ctx context.Context, retry bool) (bool, error)
+	// the container's creation and its start, when no other apply can start one.
+	StillNeeded func(ctx context.Context, earlier Earlier) (bool, error)
 	// BeforeStart is the last check before a container is created for the task, or
 	// before an ended one, which shows what is left to do, is removed; nil checks
 	// nothing.
@@ -56,6 +56,15 @@ type Task struct {
 	// Run starts the container, by Runner.Start, and sees it to its end; it is not
 	// counted among the runs. nil starts it and follows its log.
 	Run func(context.Context, Container) error
+}
+
+// Earlier is what is known of an earlier bootstrapper for a task.
+type Earlier struct {
+	// Failed says that it failed: what it has left undone need not be shown.
+	Failed bool
+	// Undone says that the cluster showed work to do after that. If it no longer does,
+	// another bootstrapper has done the task.
+	Undone bool
 }
 
 func (t Task) checkBeforeStart(ctx context.Context) error {
@@ -92,7 +101,7 @@ type taskRun struct {
 	task      Task
 	starting  *Starting
 	nonces    map[string]bool // of the containers that this run has asked for
-	retry     bool            // the task's bootstrapper failed: run it again even if the cluster shows the task as done
+	earlier   Earlier         // that this run has cleared away to repeat the task
 	container Container
 	blockedBy string // the reason of the last blockedError
 	blocked   wait.Lasting
@@ -187,7 +196,7 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 	if err != nil || takenUp {
 		return false, err
 	}
-	if !p.retry {
+	if !p.earlier.Failed {
 		if err := p.task.checkBeforeStart(ctx); err != nil {
 			return false, err
 		}
@@ -197,6 +206,9 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	spec.Name = p.ContainerName()
+	if p.earlier.Failed {
+		spec.Labels[cluster.LabelRetry] = "true"
+	}
 	made, err := p.Create(ctx, spec)
 	p.nonces[spec.Labels[cluster.LabelNonce]] = true
 	switch {
@@ -234,10 +246,7 @@ func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error
 	p.Runs++
 	log.Info(ctx, "Bootstrapper "+c.Image+" is started", map[string]any{"container": c.Name, "id": c.ID, "image": c.Image, "hop": p.task.Name})
 	p.container = c
-	if err := p.follow(ctx, c); err != nil {
-		return false, wait.Fail(err)
-	}
-	return true, nil
+	return p.seeOut(ctx, c)
 }
 
 // goOn adopts the container that was found, waits for it, or makes room for another.
@@ -247,10 +256,7 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 	case c.Running() && owned:
 		log.Info(ctx, "Bootstrapper "+c.Image+" runs already, and is followed", map[string]any{"container": c.Name, "id": c.ID, "hop": p.task.Name})
 		p.Runs++
-		if err := p.follow(ctx, c); err != nil {
-			return false, wait.Fail(err)
-		}
-		return true, nil
+		return p.seeOut(ctx, c)
 	case c.Status == cluster.StateCreated && p.nonces[c.Labels[cluster.LabelNonce]]: // the answer to its creation, or to its start, was lost
 		return p.launch(ctx, c)
 	case c.Status == cluster.StateRemoving:
@@ -283,10 +289,29 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 			return true, nil
 		}
 	}
+	// One that was made to repeat the task and never started tells of a failure, too.
+	earlier := Earlier{Failed: owned && (c.Status != cluster.StateCreated || c.Labels[cluster.LabelRetry] != "")}
+	if earlier.Failed {
+		if earlier.Undone, err = p.showsUndone(ctx, c); err != nil {
+			return false, err
+		}
+	}
 	cleared, err := p.clear(ctx, c)
-	// If another apply has removed it first, that apply repeats the task.
-	p.retry = cleared && owned && c.Status != cluster.StateCreated
+	if p.earlier = (Earlier{}); cleared { // else another apply has removed it first, and repeats the task
+		p.earlier = earlier
+	}
 	return false, err
+}
+
+// showsUndone reports whether the cluster shows a container of before the task that c
+// was made for. One that is missing may only not be shown.
+func (p *taskRun) showsUndone(ctx context.Context, c Container) (bool, error) {
+	inventory, err := cluster.Inspect(ctx, p.Cluster)
+	if err != nil {
+		return false, err
+	}
+	target := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
+	return target != nil && slices.ContainsFunc(inventory.Versions(), func(v *semver.Version) bool { return !v.Equal(target) }), nil
 }
 
 // settled reports whether a bootstrapper that has ended has done this task. Its exit
@@ -382,7 +407,7 @@ func (p *taskRun) clear(ctx context.Context, c Container) (bool, error) {
 // then needed removes the container and returns false. From here on the container's
 // name keeps other applies out.
 func (p *taskRun) needed(ctx context.Context, c Container) (needed bool, err error) {
-	if p.retry { // the second phase of the one that failed may not be shown
+	if p.earlier.Failed { // the second phase of the one that failed may not be shown
 		err = p.waitForPhase2(ctx, p.Pace.Consistent)
 	}
 	if err == nil && p.task.CheckImage != nil {
@@ -390,7 +415,7 @@ func (p *taskRun) needed(ctx context.Context, c Container) (needed bool, err err
 	}
 	if err == nil {
 		err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) (err error) {
-			needed, err = p.task.StillNeeded(ctx, p.retry)
+			needed, err = p.task.StillNeeded(ctx, p.earlier)
 			return err
 		}, MayPass)
 	}

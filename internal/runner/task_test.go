@@ -35,7 +35,7 @@ func upgrade(sim *simulator.Cluster, r *Runner) Task {
 		Spec:        func(context.Context) (ucp.CreateSpec, error) { return upgradeSpec(sim, r), nil },
 		Owns:        func(c Container) bool { return c.Labels[cluster.LabelTo] == target },
 		Conflict:    func(Container) error { return nil },
-		StillNeeded: func(context.Context, bool) (bool, error) { return true, nil },
+		StillNeeded: func(context.Context, Earlier) (bool, error) { return true, nil },
 		Problems: func(_ Container, i *cluster.Inventory) []cluster.Problem {
 			return i.Problems(clustertest.Version(target))
 		},

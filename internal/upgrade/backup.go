@@ -211,7 +211,7 @@ func (b *backupStep) take(ctx context.Context) (bool, error) {
 
 // stillNeeded reports whether the backup is still to be taken, and can be: the hop is
 // not begun, and no other apply has taken one meanwhile.
-func (b *backupStep) stillNeeded(ctx context.Context, _ bool) (bool, error) {
+func (b *backupStep) stillNeeded(ctx context.Context, _ runner.Earlier) (bool, error) {
 	records, err := b.upgrade.runner.Backups(ctx)
 	if err != nil || len(records) > 0 {
 		return false, err
@@ -219,7 +219,7 @@ func (b *backupStep) stillNeeded(ctx context.Context, _ bool) (bool, error) {
 	if progress, err := b.progress(ctx); err != nil || progress != hopNotBegun {
 		return false, err
 	}
-	_, err = b.upgrade.stillNeeded(ctx, b.hop, true)
+	_, err = b.upgrade.stillNeeded(ctx, b.hop, runner.Earlier{Failed: true})
 	return true, err
 }
 

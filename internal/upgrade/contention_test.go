@@ -2,6 +2,10 @@ package upgrade
 
 import (
 	"context"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +112,98 @@ func TestContainerThatWasNeverStartedIsMadeAnew(t *testing.T) {
 	if _, err := left.Look(t.Context()); err == nil {
 		t.Error("the left-over was started, or is still there")
 	}
+}
+
+// TestRepetitionThatAnotherApplyHasMadeIsNotMadeAgain keeps an apply waiting, as a
+// suspended machine would, between the removal of the bootstrapper that has failed and the
+// creation of the next one. Meanwhile another apply finishes the work.
+func TestRepetitionThatAnotherApplyHasMadeIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.8")
+	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2})
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	_ = clustertest.AsError[*runner.BootstrapperError](t, err)
+	sim.SetBootstrapper(simulator.BootstrapperFaults{})
+
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodDelete, Path: "/containers/*", Times: 1,
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
+				t.Error(err)
+			}
+			return status, body
+		},
+	})
+	finish(t, sim, c, to("2.6.15"), 2)
+}
+
+// TestBootstrapperThatAnotherApplyRepeatsIsFollowed has another apply see a bootstrapper
+// fail, remove it and start the next one before the apply that has started it looks again.
+func TestBootstrapperThatAnotherApplyRepeatsIsFollowed(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.8")
+	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2})
+	begun, release := sim.HoldNth(simulator.BootstrapperStarted, 2)
+	defer release()
+	other := make(chan error, 1)
+	failed := func() bool {
+		return slices.ContainsFunc(sim.Containers(), func(c simulator.Container) bool { return c.State == "exited" && c.ExitCode == 1 })
+	}
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/*/json", Times: 1,
+		Matches: func(*http.Request) bool { return failed() },
+		Rewrite: func(int, []byte) (int, []byte) {
+			sim.SetBootstrapper(simulator.BootstrapperFaults{})
+			go func() {
+				_, err := runUpgrade(t, c, to("2.6.15"))
+				other <- err
+			}()
+			<-begun
+			all := sim.Containers()
+			second := all[slices.IndexFunc(all, func(c simulator.Container) bool { return strings.HasPrefix(c.Name, "dtr-upgrade-") })].ID
+			go func() { // until both follow the second one
+				for followers := 0; followers < 2 && t.Context().Err() == nil; runtime.Gosched() {
+					followers = 0
+					for _, r := range sim.Requests() {
+						if strings.HasSuffix(r.Path, second+"/logs") {
+							followers++
+						}
+					}
+				}
+				release()
+			}()
+			return http.StatusNotFound, []byte(`{"message":"No such container"}`)
+		},
+	})
+	finish(t, sim, c, to("2.6.15"), 2)
+	if err := <-other; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRepetitionIsNotForgotten kills an apply that was about to repeat a bootstrapper
+// that had failed at the very end: no container shows that something is left to do.
+func TestRepetitionIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.8")
+	one := 1
+	sim.SetBootstrapper(simulator.BootstrapperFaults{ExitStatus: &one})
+	_, err := runUpgrade(t, c, to("2.6.15"))
+	_ = clustertest.AsError[*runner.BootstrapperError](t, err)
+	clustertest.WantAt(t, sim, "2.6.15")
+	sim.SetBootstrapper(simulator.BootstrapperFaults{})
+
+	ctx, cancel := context.WithCancel(t.Context())
+	remove := sim.Inject(simulator.Fault{Matches: func(*http.Request) bool { return ctx.Err() != nil }, Reset: true})
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/create", Times: 1,
+		Rewrite: func(status int, body []byte) (int, []byte) { cancel(); return status, body },
+	})
+	if _, err := Run(ctx, c, to("2.6.15")); err == nil {
+		t.Fatal("it was not killed")
+	}
+	remove()
+	finish(t, sim, c, to("2.6.15"), 2)
 }
 
 // TestRunIsAdoptedFromAnotherEngine is interrupted while the bootstrapper runs

@@ -51,8 +51,10 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 			}
 			return r.checkWindowBeforeStart(ctx, hop)
 		},
-		CheckImage:  r.checkImage(obs, hop.To),
-		StillNeeded: func(ctx context.Context, retry bool) (bool, error) { return r.stillNeeded(ctx, hop, retry) },
+		CheckImage: r.checkImage(obs, hop.To),
+		StillNeeded: func(ctx context.Context, earlier runner.Earlier) (bool, error) {
+			return r.stillNeeded(ctx, hop, earlier)
+		},
 		Problems: func(c runner.Container, i *cluster.Inventory) []cluster.Problem {
 			return i.Problems(cluster.LabelledVersion(c.Labels, cluster.LabelTo))
 		},
@@ -92,7 +94,7 @@ func (r *run) upgradeSpec(ctx context.Context, obs *Observation, hop transition.
 // missing only once it was not shown for a while: an inventory may be incomplete. A
 // *ClusterChangedError says that the cluster has changed or is not shown whole any more,
 // or that another bootstrapper is at work on it.
-func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (needed bool, err error) {
+func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, earlier runner.Earlier) (needed bool, err error) {
 	began := time.Now()
 	err = wait.Until(ctx, r.runner.Pace, func(ctx context.Context) (bool, error) {
 		late := time.Since(began) >= r.runner.Pace.Consistent
@@ -115,7 +117,7 @@ func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (
 				return false, wait.Fail(changed)
 			}
 		}
-		if changed.Missing = newlyMissing(r.seen, inventory, retry); len(changed.Missing) > 0 {
+		if changed.Missing = newlyMissing(r.seen, inventory, earlier.Failed); len(changed.Missing) > 0 {
 			if late {
 				return false, wait.Fail(changed)
 			}
@@ -124,7 +126,7 @@ func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, retry bool) (
 		switch {
 		case !late && (len(changed.Versions) > 1 || inventory.HalfDone()): // a second phase at work may not be shown
 			return false, nil
-		case retry, slices.ContainsFunc(changed.Versions, func(v *semver.Version) bool { return !v.Equal(hop.To) }):
+		case earlier.Failed && !earlier.Undone, slices.ContainsFunc(changed.Versions, func(v *semver.Version) bool { return !v.Equal(hop.To) }):
 			needed = true
 		case inventory.At(hop.To):
 		case !late: // nothing but what is not shown speaks for the hop
