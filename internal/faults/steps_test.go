@@ -194,9 +194,12 @@ func steps(w work, requests []simulator.Request) []step {
 // begin makes the cluster go wrong as the step says, until end is called.
 func (s step) begin(sc *scene) (end func()) {
 	sim, m := sc.sim, sc.model
-	excuse := func() { m.mu.Lock(); m.excused++; m.mu.Unlock() }
 	bootstrapper := func(f simulator.BootstrapperFaults) func() {
-		excuse()
+		if f.ClaimSuccess || f.FatalRecord != "" { // else the exit status shows that it failed
+			m.mu.Lock()
+			m.excused++
+			m.mu.Unlock()
+		}
 		sim.SetBootstrapper(f)
 		return func() { sim.SetBootstrapper(simulator.BootstrapperFaults{}) }
 	}
