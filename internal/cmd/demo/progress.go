@@ -7,19 +7,27 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
-// follower prints what is new in the provider's progress file.
+// follower prints what is new in the provider's progress file, among what is written
+// to it: each at its time.
 type follower struct {
+	to    io.Writer
 	file  *os.File
-	quit  chan struct{}
-	done  chan error
 	begun time.Time
+	quit  chan struct{}
+	done  sync.WaitGroup
+
+	mu      sync.Mutex
+	lines   *bufio.Reader
+	partial string
+	err     error
 }
 
 // follow follows the file from its present end on.
-func follow(path string) (*follower, error) {
+func follow(path string, to io.Writer) (*follower, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -27,38 +35,49 @@ func follow(path string) (*follower, error) {
 	if _, err := file.Seek(0, io.SeekEnd); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	f := &follower{file: file, quit: make(chan struct{}), done: make(chan error, 1), begun: time.Now()}
-	go func() { f.done <- f.loop() }()
+	f := &follower{to: to, file: file, begun: time.Now(), quit: make(chan struct{}), lines: bufio.NewReader(file)}
+	f.done.Go(func() {
+		for {
+			select {
+			case <-f.quit:
+				return
+			case <-time.After(50 * time.Millisecond):
+				f.mu.Lock()
+				f.catchUp()
+				f.mu.Unlock()
+			}
+		}
+	})
 	return f, nil
+}
+
+// Write prints what is new in the file first.
+func (f *follower) Write(text []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.catchUp()
+	return f.to.Write(text)
 }
 
 // stop prints what is left and ends.
 func (f *follower) stop() error {
 	close(f.quit)
-	return errors.Join(<-f.done, f.file.Close())
+	f.done.Wait()
+	f.catchUp()
+	return errors.Join(f.err, f.file.Close())
 }
 
-func (f *follower) loop() error {
-	lines := bufio.NewReader(f.file)
-	partial := ""
-	last := false
-	for {
-		text, err := lines.ReadString('\n')
-		partial += text
-		switch {
-		case err == nil:
-			f.print(strings.TrimSpace(partial))
-			partial = ""
-			continue
-		case !errors.Is(err, io.EOF):
-			return err
-		case last:
-			return nil
+// catchUp prints the lines that are new.
+func (f *follower) catchUp() {
+	for f.err == nil {
+		text, err := f.lines.ReadString('\n')
+		f.partial += text
+		if errors.Is(err, io.EOF) {
+			return
 		}
-		select {
-		case <-f.quit:
-			last = true
-		case <-time.After(50 * time.Millisecond):
+		if f.err = err; err == nil {
+			f.print(strings.TrimSpace(f.partial))
+			f.partial = ""
 		}
 	}
 }
@@ -67,6 +86,6 @@ func (f *follower) loop() error {
 func (f *follower) print(line string) {
 	_, message, _ := strings.Cut(line, "  ")
 	if !strings.HasPrefix(message, "Bootstrapper: ") {
-		fmt.Printf("  %5.1f s  %s\n", time.Since(f.begun).Seconds(), message)
+		_, _ = fmt.Fprintf(f.to, "  %5.1f s  %s\n", time.Since(f.begun).Seconds(), message)
 	}
 }

@@ -99,15 +99,15 @@ func (s *stage) plan(ctx context.Context) (changes bool, err error) {
 
 // apply applies, and prints what the provider reports as it happens.
 func (s *stage) apply(ctx context.Context) error {
-	out := newIndenter(&after{line: "dtr_upgrade.main: ", to: os.Stdout}) // it repeats the plan first
-	defer out.Flush()
-	s.tf.SetStdout(out)
-	s.tf.SetStderr(out)
-	progress, err := follow(s.progress)
+	progress, err := follow(s.progress, os.Stdout)
 	if err != nil {
 		return err
 	}
+	out := newIndenter(&after{line: "dtr_upgrade.main: ", to: progress}) // it repeats the plan first
+	s.tf.SetStdout(out)
+	s.tf.SetStderr(out)
 	err = s.tf.Apply(ctx)
+	out.Flush()
 	return errors.Join(err, progress.stop())
 }
 
