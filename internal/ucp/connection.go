@@ -226,8 +226,10 @@ func (c *connection) do(ctx context.Context, limit time.Duration, what string, f
 
 // head is what moby/client hides of an answer.
 type head struct {
-	status int
-	date   time.Time
+	status       int
+	date         time.Time
+	method, path string
+	body         bool // it has, or may have, one
 }
 
 type headKey struct{}
@@ -245,6 +247,7 @@ func keepHead(ctx context.Context) (context.Context, *head) {
 func noteHead(answer *http.Response) {
 	if h, ok := answer.Request.Context().Value(headKey{}).(*head); ok {
 		h.status = answer.StatusCode
+		h.method, h.path, h.body = answer.Request.Method, answer.Request.URL.Path, answer.ContentLength != 0
 		h.date, _ = http.ParseTime(answer.Header.Get("Date"))
 	}
 }

@@ -3,6 +3,7 @@ package ucp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
@@ -231,10 +233,15 @@ func (e *Engine) Discard(ctx context.Context, id string) error {
 	return act(ctx, e, "kill and remove", (*client.Client).ContainerRemove, id, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
 }
 
-// act does one thing to a container.
+// act does one thing to a container. The answer to that has no body: one that has is not the engine's, and says nothing.
 func act[O, R any](ctx context.Context, e *Engine, verb string, method func(*client.Client, context.Context, string, O) (R, error), id string, options O) error {
 	_, err := call(ctx, e.connection, callLimit, verb+" container "+id, func(ctx context.Context, c *client.Client) (R, error) {
-		return method(c, ctx, id, options)
+		ctx, head := keepHead(ctx)
+		result, err := method(c, ctx, id, options)
+		if err == nil && head.body {
+			err = e.connection.endpoint.Unusable(&endpoint.Answer{Method: head.method, Path: head.path, StatusCode: head.status}, errors.New("it has a body, and should have none"))
+		}
+		return result, err
 	})
 	return err
 }
