@@ -46,7 +46,7 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 	})
 
 	target := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
-	missing, undone := wait.Lasting{Limit: p.Pace.Consistent}, wait.Lasting{Limit: p.Pace.Consistent}
+	missing, undone, idle := wait.Lasting{Limit: p.Pace.Consistent}, wait.Lasting{Limit: p.Pace.Consistent}, wait.Lasting{Limit: p.Pace.Consistent}
 	var result error
 	err := wait.UntilOr(ctx, p.Pace, look, func(ctx context.Context) (bool, error) {
 		now, err := c.Look(ctx)
@@ -76,8 +76,12 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 		}
 		missing.Seen(false)
 		undone.Seen(false)
-		if !now.Running() {
+		switch {
+		case now.Ended():
 			_, result = p.exitError(ctx, now)
+			return true, nil
+		case idle.Seen(!now.Running()): // it was started, and neither runs nor has ended
+			result = &BlockedError{Container: c.Name, Status: now.Status}
 			return true, nil
 		}
 		if turn.isOver(p.Pace.Consistent) {

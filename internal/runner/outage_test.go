@@ -466,3 +466,67 @@ func TestLogLinesAreCopiedOnce(t *testing.T) {
 		}
 	}
 }
+
+// beforeItsStart has so many looks at the container that the bootstrapper runs in, once
+// it is started, show what was before that.
+func beforeItsStart(sim *simulator.Cluster, looks int) {
+	started := make(chan struct{})
+	sim.At(simulator.ReplicaStarted(1), sync.OnceFunc(func() { close(started) }))
+	var mu sync.Mutex
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/*/json",
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			var shown map[string]any
+			if err := json.Unmarshal(body, &shown); err != nil || looks == 0 || !strings.Contains(shown["Name"].(string), "dtr-upgrade-") {
+				return status, body
+			}
+			select {
+			case <-started:
+				looks--
+				maps.Copy(shown["State"].(map[string]any), map[string]any{
+					"Status": "created", "Running": false, "ExitCode": 0, "StartedAt": "0001-01-01T00:00:00Z", "FinishedAt": "0001-01-01T00:00:00Z",
+				})
+				changed, _ := json.Marshal(shown)
+				return status, changed
+			default:
+				return status, body
+			}
+		},
+	})
+}
+
+// TestLookOfBeforeTheStart has the engine's answers lag behind a start: a container that
+// has not ended is not taken for one that has, with status 0. One that is shown so for
+// longer than answers lag behind is named.
+func TestLookOfBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	t.Run("once", func(t *testing.T) {
+		t.Parallel()
+		sim, r := start(t)
+		r.Pace.Consistent = time.Minute
+		reached, release := sim.HoldNth(simulator.ReplicaReplaced(1), 1)
+		beforeItsStart(sim, 1)
+		go func() {
+			<-reached
+			<-clustertest.Requested(t, sim, 4, "/json")
+			release()
+		}()
+		if _, err := r.Perform(soon(t), upgrade(sim, r)); err != nil {
+			t.Fatal(err)
+		}
+		clustertest.WantAt(t, sim, target)
+		wantRuns(t, sim, 1)
+	})
+	t.Run("always", func(t *testing.T) {
+		t.Parallel()
+		sim, r := start(t)
+		defer sim.Hold(simulator.ReplicaReplaced(1))()
+		beforeItsStart(sim, -1)
+		_, err := r.Perform(soon(t), upgrade(sim, r))
+		if blocked := clustertest.AsError[*BlockedError](t, err); blocked.Status != cluster.StateCreated {
+			t.Errorf("got %+v", blocked)
+		}
+	})
+}

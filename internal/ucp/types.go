@@ -63,6 +63,10 @@ type ContainerState struct {
 // Running reports whether the container has not come to its end: one that restarts or is paused may still go on.
 func (s ContainerState) Running() bool { return running(s.Status) }
 
+// Ended reports whether the container has run to its end. A look that comes just after a start may show what was
+// before it: a container that has no time at which it ended.
+func (s ContainerState) Ended() bool { return !s.Running() && !s.FinishedAt.IsZero() }
+
 func running(state string) bool {
 	switch container.ContainerState(state) {
 	case container.StateRunning, container.StateRestarting, container.StatePaused:

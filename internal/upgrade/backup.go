@@ -351,7 +351,7 @@ func (b *backupStep) stopWhenSilent(ctx context.Context, stop context.CancelCaus
 	var before int64
 	err := wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
 		now, err := c.Look(ctx)
-		ended := errdefs.IsNotFound(err) || err == nil && !now.Running()
+		ended := errdefs.IsNotFound(err) || err == nil && now.Ended()
 		if !ended {
 			since = time.Time{}
 			return false, err
@@ -379,7 +379,7 @@ func (b *backupStep) result(ctx context.Context, c runner.Container, out *backup
 		failure.Bootstrapper = &runner.BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}
 	case err != nil:
 		failure.Cause = errors.Join(streamErr, err)
-	case !ended.Running():
+	case ended.Ended():
 		failure.Bootstrapper = summary.Failure(ended)
 	}
 	if failure.Bootstrapper == nil && failure.Cause == nil {
@@ -402,7 +402,7 @@ func (b *backupStep) waitForEnd(ctx context.Context, c runner.Container, complet
 		if errdefs.IsNotFound(err) || err != nil && late {
 			return false, wait.Fail(err)
 		}
-		return err == nil && (late || !now.Running()), err
+		return err == nil && (late || now.Ended()), err
 	})
 	return now, err
 }

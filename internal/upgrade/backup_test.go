@@ -1,14 +1,19 @@
 package upgrade
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -310,4 +315,35 @@ func TestBackupOverwritesNothing(t *testing.T) {
 			t.Errorf("something was touched: %v", did)
 		}
 	})
+}
+
+// TestBackupsEndIsNotReadOffALateAnswer has the engine's answers show for a while, of a
+// backup that has failed, what was before its start.
+func TestBackupsEndIsNotReadOffALateAnswer(t *testing.T) {
+	t.Parallel()
+	sim, c := small(t, "2.5.6")
+	one := 1
+	sim.SetBootstrapper(simulator.BootstrapperFaults{ExitStatus: &one})
+	var late atomic.Int32
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/*/json",
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			if !bytes.Contains(body, []byte(`"Status":"exited"`)) || late.Add(1) > 10 {
+				return status, body
+			}
+			var shown map[string]any
+			if err := json.Unmarshal(body, &shown); err != nil {
+				t.Error(err)
+			}
+			maps.Copy(shown["State"].(map[string]any), map[string]any{"Status": "created", "ExitCode": 0, "FinishedAt": "0001-01-01T00:00:00Z"})
+			changed, _ := json.Marshal(shown)
+			return status, changed
+		},
+	})
+	o := backingUp(t, "2.6.15")
+	_, err := runUpgrade(t, c, o)
+	if failure := clustertest.AsError[*BackupError](t, err); failure.Bootstrapper == nil || failure.Bootstrapper.ExitCode != 1 {
+		t.Errorf("got %v", failure)
+	}
+	wantFiles(t, o.Backup.File)
 }
