@@ -22,8 +22,12 @@ var compatibleReleases = []compatibleRelease{
 	{"2.7", "3.2", []string{"19.03"}},
 }
 
-// compatibleRelease finds the row of the last version that the plan reaches.
+// compatibleRelease finds the row of the last version that the plan reaches. A transition
+// that is refused reaches none.
 func (p *checks) compatibleRelease() (compatibleRelease, bool) {
+	if !p.Due() {
+		return compatibleRelease{}, false
+	}
 	i := slices.IndexFunc(compatibleReleases, func(row compatibleRelease) bool { return row.dtr == minor(p.o.Target.String()) })
 	if i < 0 {
 		return compatibleRelease{}, false
@@ -49,6 +53,9 @@ func checkEngineVersions(p *checks) {
 	row, known := p.compatibleRelease()
 	var before, after, outside []string // nodes, on either side of 18.09 and not of the release
 	for _, n := range p.obs.Nodes {
+		if n.EngineVersion == "" { // not known
+			continue
+		}
 		label := n.Hostname + " (" + n.EngineVersion + ")"
 		if minor(n.EngineVersion) < "18.09" {
 			before = append(before, label)

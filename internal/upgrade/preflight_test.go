@@ -514,3 +514,37 @@ func TestPreflightOfAMigrationThatLeftNoTrace(t *testing.T) {
 		}
 	}
 }
+
+// TestPreflightSaysNothingOfReleasesBesideARefusal refuses a way on a cluster whose UCP
+// and Engine are not those that the target was released with.
+func TestPreflightSaysNothingOfReleasesBesideARefusal(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ from, to, ucp, engine string }{
+		"downgrade":     {"2.7.4", "2.6.15", "3.2.4", "19.03.5"},
+		"skipped minor": {"2.5.17", "2.7.8", "3.0.4", "18.03.1-ee-3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			obs := observation(tt.from)
+			obs.Version.UCP = tt.ucp
+			for i := range obs.Nodes {
+				obs.Nodes[i].EngineVersion = tt.engine
+			}
+			if _, findings := check(obs, options(tt.to)); len(findings) != 1 || findings[0].Check != preflight.Transition {
+				t.Errorf("got %+v, want the refusal alone", findings)
+			}
+		})
+	}
+}
+
+// TestPreflightLeavesOutEnginesThatAreNotKnown has UCP tell no engine's version of a node.
+func TestPreflightLeavesOutEnginesThatAreNotKnown(t *testing.T) {
+	t.Parallel()
+	obs := observation("2.5.17", "2.5.17", "2.5.17")
+	obs.Nodes[1].EngineVersion = ""
+	o := options("2.6.15")
+	o.Backup = &Backup{File: "dtr-backup.tar"}
+	if _, findings := check(obs, o); len(findings) > 0 {
+		t.Errorf("got %+v", findings)
+	}
+}
