@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -143,7 +145,8 @@ func (c *change) removeSpec(ctx context.Context) (ucp.CreateSpec, error) {
 // until the removal is done.
 func (c *change) rollBackJoin(ctx context.Context, s runner.Container) (kept bool, err error) {
 	id := s.Labels[cluster.LabelReplica]
-	replica, kept, err := c.judgeJoin(ctx, id)
+	word := &word{replica: id}
+	replica, kept, err := c.judgeJoin(ctx, word)
 	if err != nil || kept || replica.ID == "" {
 		return kept, err
 	}
@@ -152,6 +155,17 @@ func (c *change) rollBackJoin(ctx context.Context, s runner.Container) (kept boo
 		return false, err
 	}
 	t := c.removeTask(id)
+	stillNeeded := t.StillNeeded
+	t.StillNeeded = func(ctx context.Context, earlier runner.Earlier) (bool, error) {
+		seen, err := cluster.Look(ctx, c.runner.Cluster)
+		if err != nil {
+			return false, err
+		}
+		if word.isGood(seen) { // it was only slow
+			return false, c.keptReplica(seen, id)
+		}
+		return stillNeeded(ctx, earlier)
+	}
 	if _, err = c.runner.Perform(ctx, t); err == nil {
 		err = c.verifyRemoved(ctx, id)
 	}
@@ -173,7 +187,8 @@ func (c *change) rollBackJoin(ctx context.Context, s runner.Container) (kept boo
 // returned as it was seen last, empty if neither DTR nor UCP has shown it in any look.
 // The error is a *KeptReplicaError if DTR has reported it as healthy, or as being on
 // another node than the join's.
-func (c *change) judgeJoin(ctx context.Context, id string) (replica cluster.Replica, kept bool, err error) {
+func (c *change) judgeJoin(ctx context.Context, word *word) (replica cluster.Replica, kept bool, err error) {
+	id := word.replica
 	lasting := wait.Lasting{Limit: c.runner.Pace.Consistent}
 	var counted *KeptReplicaError
 	err = wait.Until(ctx, c.runner.Pace, func(ctx context.Context) (bool, error) {
@@ -187,9 +202,8 @@ func (c *change) judgeJoin(ctx context.Context, id string) (replica cluster.Repl
 		}
 		if now, there := seen.Replica(id); there {
 			replica = now
-			sick, _ := seen.UnhealthyReason(now)
-			if now.Listed && (sick == "" || now.Node != c.o.Node) {
-				counted = &KeptReplicaError{ReplicaID: id, Node: c.o.Node, Health: seen.Status.Health[id], Problems: problems}
+			if good := word.isGood(seen); now.Listed && (good || now.Node != c.o.Node) {
+				counted = c.keptReplica(seen, id)
 			}
 		}
 		return lasting.Seen(true), nil
@@ -198,6 +212,31 @@ func (c *change) judgeJoin(ctx context.Context, id string) (replica cluster.Repl
 		err = counted
 	}
 	return replica, kept, err
+}
+
+// word is what DTR says of the health of one replica, from look to look.
+type word struct {
+	replica string
+	first   time.Time // of the report that the first look has shown
+}
+
+// isGood reports whether DTR says that the replica is healthy, in a report that is not
+// old, or that is newer than the first one: the clock of the replica's node may be behind.
+func (w *word) isGood(seen *cluster.Snapshot) bool {
+	r, there := seen.Replica(w.replica)
+	if !there || !r.Listed || seen.Status.Health[r.ID] != dtr.HealthOK {
+		return false
+	}
+	at := seen.Status.Timestamp[r.ID]
+	if w.first.IsZero() {
+		w.first = at
+	}
+	sick, _ := seen.UnhealthyReason(r)
+	return sick == "" || at.After(w.first)
+}
+
+func (c *change) keptReplica(seen *cluster.Snapshot, id string) *KeptReplicaError {
+	return &KeptReplicaError{ReplicaID: id, Node: c.o.Node, Health: seen.Status.Health[id], Problems: notJoined(seen.Inventory, id, c.o.Node)}
 }
 
 // othersAtWork is the error of a bootstrapper that has begun to run since the
