@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -335,14 +336,35 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 }
 
 // couldHaveMade is false for what has the name of the hop's container and tells of
-// before the hop, but was made after all that runs. The clock of an engine of its own is
-// not compared with those of UCP's nodes.
+// before the hop, but was made after all that runs, unless an earlier container of the hop
+// tells the same: a bootstrapper that is run again may have nothing left to make. The
+// clock of an engine of its own is not compared with those of UCP's nodes.
 func (r *Run) couldHaveMade(ctx context.Context, c runner.Container) (bool, error) {
 	if !TellsOfBefore(c.Labels) || r.Cluster.Docker != nil {
 		return true, nil
 	}
 	inventory, err := cluster.Inspect(ctx, r.Cluster)
-	return err == nil && inventory.Predates(c.Created), err
+	if err != nil || inventory.Predates(c.Created) {
+		return err == nil, err
+	}
+	earlier, found, err := r.FindNamed(ctx, r.EarlierName())
+	if foreign := (*runner.ForeignContainerError)(nil); errors.As(err, &foreign) {
+		return false, nil
+	}
+	return err == nil && found && inventory.Predates(earlier.Created) && tellTheSame(earlier.Labels, c.Labels), err
+}
+
+// tellTheSame reports whether the labels of two containers are of one hop, and tell the
+// same of before it.
+func tellTheSame(a, b map[string]string) bool {
+	ofBefore := func(labels map[string]string) map[string]string {
+		told := maps.Clone(labels)
+		maps.DeleteFunc(told, func(name, _ string) bool {
+			return name != cluster.LabelFrom && name != cluster.LabelTo && name != labelMigrated && !strings.HasPrefix(name, labelEarlierJob)
+		})
+		return told
+	}
+	return maps.Equal(ofBefore(a), ofBefore(b))
 }
 
 // migration is one migration that is waited for.
@@ -362,12 +384,14 @@ func (m *migration) wait(ctx context.Context) error {
 			m.lock.release(ctx)
 		}
 	}()
+	wrong := wait.Lasting{Limit: m.Pace.Consistent} // a list that lags behind shows the attempt before
 	err := m.Wait(ctx, func(ctx context.Context) (bool, error) {
 		if m.posted && m.State.Job.ID != m.after {
 			m.posted, m.unsure = false, nil
 			m.lock.release(ctx)
 		}
 		cause := m.Overdue()
+		lasting := wrong.Seen(cause != nil)
 		switch {
 		case m.posted && m.State.Phase != job.Done:
 			if m.Waited() <= m.Pace.MigrationStart {
@@ -376,6 +400,8 @@ func (m *migration) wait(ctx context.Context) error {
 			return false, cmp.Or(m.unsure, job.ErrNotListed)
 		case cause == nil:
 			return m.State.Phase == job.Done, nil
+		case !lasting:
+			return false, nil
 		case errors.Is(cause, job.ErrOrphaned):
 			return false, cause // not started again: it may be taken on yet
 		case m.retriggers == 0:

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
@@ -21,6 +22,8 @@ func (r *run) steps(obs *Observation, hop transition.Hop) []wait.Step {
 		{Name: stepUpgrade, Done: r.upgraded(hop), Run: func(ctx context.Context) error { return r.upgrade(ctx, obs, hop) }},
 		{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, hop.To) }},
 		{Name: migration.Step, Done: noMigration(hop), Run: func(ctx context.Context) error { return r.migrations.Migrate(ctx, hop) }},
+		// A migration may take hours, in which much can happen to a replica.
+		{Name: cluster.StepVerify, Done: r.verifiedJustNow, Run: func(ctx context.Context) error { return r.verify(ctx, hop.To) }},
 		{Name: stepTidy, Run: func(ctx context.Context) error {
 			return runner.Outlast(ctx, r.runner.Pace, func(ctx context.Context) error { return r.tidy(ctx, hop) })
 		}},
@@ -36,6 +39,12 @@ func nothingToAwait(obs *Observation, hop transition.Hop) func(context.Context) 
 		pending := obs.PendingMigration()
 		return found && ours.Running() || pending == nil || obs.OwnMigration(hop, pending.Action), nil
 	}
+}
+
+// verifiedJustNow reports whether the cluster was seen whole no longer ago than containers
+// have to be up for to be believed.
+func (r *run) verifiedJustNow(context.Context) (bool, error) {
+	return time.Since(r.verifiedAt) < r.runner.Pace.Steady, nil
 }
 
 // noMigration reports whether the hop has none.

@@ -51,6 +51,7 @@ type run struct {
 	backedUp   bool      // there is a backup of before this run's hops
 	looked     bool      // the first look is done: from here on an outage is waited for
 	verified   bool      // the cluster was seen whole at the target
+	verifiedAt time.Time // at the version of a hop, last
 
 	seen     *cluster.Inventory // as of the last checks
 	accepted map[string]bool    // replicas whose bad health was accepted then

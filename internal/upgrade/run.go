@@ -189,7 +189,9 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 		}
 		plan, findings = runChecks(obs, r.o, stage{applying: true, backedUp: r.backedUp})
 		repairs := plan.Resume != nil && plan.Resume.Rule == transition.Same && obs.HalfDone() // or a container is not shown
-		return late || !repairs && !slices.ContainsFunc(findings.Errors(), mayPass), nil
+		current := obs.CurrentVersion()
+		lags := current != nil && r.o.Applied != nil && current.LessThan(r.o.Applied) // or the list is one of before
+		return late || !repairs && !lags && !slices.ContainsFunc(findings.Errors(), mayPass), nil
 	})
 	if err != nil {
 		if ctx.Err() != nil {

@@ -169,6 +169,9 @@ func (r *run) verify(ctx context.Context, at *semver.Version) error {
 		Cluster: r.cluster, Pace: r.runner.Pace, Progress: &r.runner.Progress, Target: at, Accepted: r.accepted,
 	}.Run(ctx)
 	r.verified = err == nil && at.Equal(r.o.Target)
+	if err == nil {
+		r.verifiedAt = time.Now()
+	}
 	return err
 }
 
