@@ -3,6 +3,7 @@ package dtr
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -95,6 +96,9 @@ func (d Database) update(ctx context.Context, send func() error) (Job, error) {
 func (d Database) accepted(a *endpoint.Answer) error {
 	if err := d.client.check(a); err != nil {
 		return err
+	}
+	if len(bytes.TrimSpace(a.Body)) > 0 && !json.Valid(a.Body) { // whoever wrote that, it was not DTR
+		return d.client.endpoint.Unusable(a, errors.New("it is not JSON"))
 	}
 	return nil
 }

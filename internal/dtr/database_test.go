@@ -50,6 +50,8 @@ func TestDatabaseUpdate(t *testing.T) {
 		"gateway gave up":       {simulator.Fault{AfterEffect: true, Status: 504}, 1, true},
 		"connection reset":      {simulator.Fault{Reset: true}, 2, false},
 		"nobody there to do it": {simulator.Fault{Status: 503}, 2, false},
+		"garbage in its place":  {simulator.Fault{Garbage: true}, 2, false},
+		"garbage for an answer": {simulator.Fault{AfterEffect: true, Garbage: true}, 1, true},
 	} {
 		for query, update := range methods {
 			t.Run(name+", "+query, func(t *testing.T) {
