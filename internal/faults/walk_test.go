@@ -44,9 +44,10 @@ var (
 )
 
 // patient is the pace of a run without faults: its limits are far beyond what it takes.
+// For as long as MigrationStart it leaves the lock alone that a killed run may have left.
 var patient = wait.Pace{
 	Poll: 20 * time.Millisecond, Probe: 250 * time.Millisecond, Consistent: 300 * time.Millisecond, Steady: 100 * time.Millisecond,
-	Healthy: time.Minute, MigrationStart: time.Minute, CacheAnswer: time.Minute, Outage: time.Minute,
+	Healthy: time.Minute, MigrationStart: 15 * time.Second, CacheAnswer: time.Minute, Outage: time.Minute,
 }
 
 // short is the pace of a run with faults, which may fail for being slow as well: the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
@@ -55,7 +56,7 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	if i < 0 {
 		return false, errors.New("UCP shows no container of DTR that runs")
 	}
-	name := LockName(l.run.Host)
+	name, limit := LockName(l.run.Host), l.run.Pace.MigrationStart+l.run.Pace.Consistent
 	made, err := l.run.CreateThroughUCP(ctx, ucp.CreateSpec{
 		Name: name, Image: all[i].Image, Node: all[i].Node, Labels: map[string]string{cluster.LabelCommand: cluster.CommandLock},
 	})
@@ -71,9 +72,10 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	case err != nil || !there: // given back by now
 		return false, err
 	case found.ID != l.other:
-		log.Info(ctx, "Another apply is about to start the migration job", map[string]any{"container": name})
+		log.Info(ctx, "Another apply is about to start the migration job, or was killed before it did, which is known in "+duration.Text(limit),
+			map[string]any{"container": name})
 		l.other, l.since = found.ID, time.Now()
-	case time.Since(l.since) > l.run.Pace.MigrationStart+l.run.Pace.Consistent:
+	case time.Since(l.since) > limit:
 		if _, err := l.run.Remove(ctx, found); err != nil {
 			return false, err
 		}
