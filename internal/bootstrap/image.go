@@ -17,6 +17,9 @@ type Part struct {
 // ContainerName is the name of the part's container in a replica.
 func (p Part) ContainerName(replicaID string) string { return "dtr-" + p.Name + "-" + replicaID }
 
+// DatabaseVolume is the name of the volume that has the database of a replica.
+func DatabaseVolume(replicaID string) string { return "dtr-rethink-" + replicaID }
+
 // Parts lists the containers of a replica in the order in which the bootstrapper
 // recreates them.
 var Parts = []Part{

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // Labels of the provider's own containers. With them a later run recognises what
@@ -197,6 +199,33 @@ func (i *Inventory) couldHaveMade(c ucp.Container) bool {
 		}
 	}
 	return true
+}
+
+// askVolumes takes the labels from joins of replicas that were there before them. An
+// upgrade makes a replica's containers anew, but keeps its volumes. A UCP that does not
+// tell how old these are says nothing against a join.
+func (i *Inventory) askVolumes(ctx context.Context, c Cluster) error {
+	for n := range i.Bootstrappers {
+		join := &i.Bootstrappers[n]
+		replica, found := i.Replica(join.Labels[LabelReplica])
+		if !found || !IsRecord(join.Labels) || join.Created.IsZero() {
+			continue
+		}
+		engine, err := c.UCP.Engine(ctx)
+		if err != nil {
+			return err
+		}
+		created, err := engine.VolumesCreated(ctx, bootstrap.DatabaseVolume(replica.ID))
+		if err != nil && (ctx.Err() != nil || wait.IsOutage(err)) {
+			return err
+		}
+		before := func(t time.Time) bool { return t.Add(clockSkew).Before(join.Created) }
+		if slices.ContainsFunc(created, before) {
+			join.Labels = nil
+			i.disowned = append(i.disowned, join.ID)
+		}
+	}
+	return nil
 }
 
 // Predates reports whether a container that was created then was there before the newest

@@ -138,6 +138,9 @@ func inspect(ctx context.Context, c Cluster, list func(context.Context, *ucp.Eng
 		return nil, err
 	}
 	inventory := newInventory(c.ExternalHost(settings), c, settings, containers)
+	if err := inventory.askVolumes(ctx, c); err != nil {
+		return nil, err
+	}
 	return inventory, inventory.Check(settings)
 }
 

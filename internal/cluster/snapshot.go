@@ -41,6 +41,9 @@ func LookFurther(ctx context.Context, c Cluster, seen *Inventory) (*Snapshot, er
 			return nil, err
 		}
 		inventory := newInventory(seen.Host, c, seen.settings, containers)
+		if err := inventory.askVolumes(ctx, c); err != nil {
+			return nil, err
+		}
 		return inventory, inventory.Check(seen.settings)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -51,6 +52,17 @@ func (c *ctr) runs() bool {
 // upgrades reports whether the container runs an upgrade's first phase.
 func (c *ctr) upgrades() bool {
 	return release.IsBootstrapper(c.config.Image) && len(c.config.Cmd) > 0 && c.config.Cmd[0] == standin.CommandUpgrade
+}
+
+// volumes are the names of those that the container is bound to.
+func (c *ctr) volumes() []string {
+	var names []string
+	for _, bind := range c.host.Binds {
+		if name, _, _ := strings.Cut(bind, ":"); !strings.HasPrefix(name, "/") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // describe is the container as the inventory shows it.

@@ -107,6 +107,11 @@ func (e *engine) add(n *node, name string, config *container.Config, host *conta
 		log: newLogBuffer(cmp.Or(host.LogConfig.Type, e.logDriver)), exited: make(chan struct{}), removed: make(chan struct{}),
 	}
 	e.containers[c.id] = c
+	for _, volume := range c.volumes() {
+		if _, there := n.volumes[volume]; !there {
+			n.volumes[volume] = c.created
+		}
+	}
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/network"
 
@@ -71,16 +72,28 @@ func (a networkAPI) connect(s scope, w http.ResponseWriter, r *http.Request, nam
 }
 
 // volumes lists the volumes that containers are bound to.
-func (a networkAPI) volumes(s scope, w http.ResponseWriter, _ *http.Request, _ string) error {
-	type volume struct{ Name, Driver, Mountpoint, Scope string }
+func (a networkAPI) volumes(s scope, w http.ResponseWriter, r *http.Request, _ string) error {
+	type volume struct{ Name, Driver, Mountpoint, Scope, CreatedAt string }
+	filter, err := filters(r)
+	if err != nil {
+		return err
+	}
 	list := []volume{}
 	a.engine.mu.Lock()
 	for _, c := range a.engine.containers {
-		for _, bind := range c.host.Binds {
-			name, _, _ := strings.Cut(bind, ":")
-			if s.covers(c.node) && !strings.HasPrefix(name, "/") {
-				list = append(list, volume{name, "local", fmt.Sprintf("/var/lib/docker/volumes/%s/_data", name), "local"})
+		if !s.covers(c.node) {
+			continue
+		}
+		for _, name := range c.volumes() {
+			if wanted := filter["name"]; len(wanted) > 0 && !slices.ContainsFunc(wanted, func(part string) bool { return strings.Contains(name, part) }) {
+				continue
 			}
+			shown := name
+			if s.cluster() {
+				shown = c.node.name + "/" + name
+			}
+			created := c.node.date(c.node.volumes[name]).UTC().Format(time.RFC3339)
+			list = append(list, volume{shown, "local", fmt.Sprintf("/var/lib/docker/volumes/%s/_data", name), "local", created})
 		}
 	}
 	a.engine.mu.Unlock()

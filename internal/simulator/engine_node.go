@@ -22,8 +22,9 @@ type node struct {
 	version        string
 	availability   string
 	os             string
-	ahead          time.Duration    // the node's clock
-	images         map[string]image // by reference
+	ahead          time.Duration        // the node's clock
+	images         map[string]image     // by reference
+	volumes        map[string]time.Time // when each was created, by name
 }
 
 // image is one that a node has; digest is empty when it was loaded from a file.

@@ -35,7 +35,7 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 		n := &node{
 			name: name, id: release.StableID("node", name)[:25], addr: fmt.Sprintf("10.0.0.%d", 10+k), manager: k == 0,
 			memory:  cmp.Or(o.Nodes[name].MemoryBytes, 32<<30),
-			version: o.Nodes[name].EngineVersion, images: map[string]image{},
+			version: o.Nodes[name].EngineVersion, images: map[string]image{}, volumes: map[string]time.Time{},
 			availability: cmp.Or(o.Nodes[name].Availability, string(swarm.NodeAvailabilityActive)), os: cmp.Or(o.Nodes[name].OS, "linux"),
 			ahead: o.Nodes[name].ClockAhead,
 		}
@@ -46,6 +46,9 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 		n.put(config.Image, r.manifest(config.Image))
 		c := e.add(n, name, config, host)
 		c.created = time.Now().Add(-seedAge)
+		for _, name := range c.volumes() {
+			n.volumes[name] = c.created
+		}
 		e.run(c)
 		c.started = c.created
 	}

@@ -389,3 +389,18 @@ func TestDetachFromALog(t *testing.T) {
 		t.Errorf("status %d", status)
 	}
 }
+
+// TestVolumesCreated asks for the age of a replica's volume, which is older than the containers that have it by now.
+func TestVolumesCreated(t *testing.T) {
+	t.Parallel()
+	sim := simulatortest.Start(t, simulator.Options{Version: "2.6.14", Replicas: 3})
+	id := sim.ReplicaIDs()[1]
+	sim.SetReplicaVersion(id, "2.6.14")
+	e := engine(t, sim)
+	for name, want := range map[string]int{"dtr-rethink-" + id: 1, "rethink-" + id: 0, "dtr-rethink-0123456789ab": 0} {
+		created, err := e.VolumesCreated(t.Context(), name)
+		if err != nil || len(created) != want || want > 0 && time.Since(created[0]) < 24*time.Hour {
+			t.Errorf("%s: %v, %v", name, created, err)
+		}
+	}
+}
