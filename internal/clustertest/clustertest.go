@@ -356,6 +356,9 @@ func Hide(nodes ...string) func([]Listed) []Listed {
 func UpgradeContainer(from, to, state string) ucp.Container {
 	return ucp.Container{
 		ID: "b0075", Name: "worker1/" + cluster.ContainerName(Host), Node: "worker1", Image: "docker/dtr:" + to, State: state, Status: state,
-		Labels: map[string]string{cluster.LabelCluster: Host, cluster.LabelFrom: from, cluster.LabelTo: to},
+		Labels: map[string]string{
+			cluster.LabelCluster: Host, cluster.LabelFrom: from, cluster.LabelTo: to,
+			"com.github.dtr-upgrade.earlier-job.metadatastoremigration": "", // that DTR had no job before
+		},
 	}
 }

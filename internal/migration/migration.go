@@ -141,6 +141,12 @@ func TellsOfBefore(labels map[string]string) bool {
 	return false
 }
 
+// TellsOfJobs reports whether labels tell of each of the hop's jobs what was before it, as
+// those of every container do that was made for the hop.
+func TellsOfJobs(labels map[string]string, hop transition.Hop) bool {
+	return !slices.ContainsFunc(hop.MigrationJobs, func(action string) bool { _, told := labels[labelEarlierJob+action]; return !told })
+}
+
 // Pending is a migration of an earlier hop that is not done.
 type Pending struct {
 	Action string
@@ -301,7 +307,10 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 				if !found && hop.Rule != transition.Same && !gone.Seen(true) {
 					return job.State{}, fmt.Errorf("container %s is not shown", r.ContainerName())
 				}
-				couldHave, err := r.couldHaveMade(ctx, c)
+				couldHave := true
+				if found {
+					couldHave, err = r.couldHaveMade(ctx, c, hop)
+				}
 				switch {
 				case err != nil:
 					return job.State{}, err
@@ -309,7 +318,7 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 					foreign = &runner.ForeignContainerError{Container: c.Name, Image: c.Image, Status: c.Status}
 					return job.State{}, wait.Fail(foreign)
 				case !couldHave:
-					return job.State{}, fmt.Errorf("container %s is newer than all that UCP shows of the replicas", c.Name)
+					return job.State{}, fmt.Errorf("container %s cannot have made the hop to %s", c.Name, hop.To)
 				}
 				labels = c.Labels
 			}
@@ -335,11 +344,14 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 	return nil
 }
 
-// couldHaveMade is false for what has the name of the hop's container and tells of
-// before the hop, but was made after all that runs, unless an earlier container of the hop
-// tells the same: a bootstrapper that is run again may have nothing left to make. The
-// clock of an engine of its own is not compared with those of UCP's nodes.
-func (r *Run) couldHaveMade(ctx context.Context, c runner.Container) (bool, error) {
+// couldHaveMade is false for what has the name of the hop's container, but does not tell
+// of before a hop that others do, or was made after all that runs, unless an earlier
+// container of the hop tells the same: a bootstrapper that is run again may have nothing
+// left to make. The clock of an engine of its own is not compared with those of UCP's nodes.
+func (r *Run) couldHaveMade(ctx context.Context, c runner.Container, hop transition.Hop) (bool, error) {
+	if !hop.From.Equal(hop.To) && !TellsOfJobs(c.Labels, hop) {
+		return false, nil
+	}
 	if !TellsOfBefore(c.Labels) || r.Cluster.Docker != nil {
 		return true, nil
 	}

@@ -183,7 +183,7 @@ func (b *backupStep) progressNow(ctx context.Context) (hopProgress, error) {
 		return hopNotBegun, err
 	}
 	started := found && cluster.IsUpgrade(c.Labels) && c.Status != cluster.StateCreated
-	return progressOf(inventory, b.hop, started, c.Running()), nil
+	return progressOf(inventory, b.hop, started), nil
 }
 
 // take has the bootstrapper of the version that runs write a backup, as a task like a

@@ -48,14 +48,14 @@ func (p *checks) require(f preflight.Finding) {
 // adopts reports whether the bootstrapper of the next hop is at work. No check that
 // may be skipped must then keep the run from waiting for it.
 func (p *checks) adopts() bool {
-	ours, found := p.obs.UpgradeContainer()
-	return found && ours.Running() && p.Due() && isForHop(ours.Labels, p.next())
+	return p.Due() && adopts(p.obs.Inventory, p.next())
 }
 
-// finishes reports whether the next hop is one that is under way already.
+// finishes reports whether the next hop is one that is under way already. Where its
+// bootstrapper has ended, DTR's own containers must tell.
 func (p *checks) finishes() bool {
 	_, found := p.obs.UpgradeContainer()
-	return p.Due() && (found || p.Resume != nil || len(p.obs.Versions()) > 1)
+	return p.adopts() || p.Due() && (found && p.obs.HalfDone() || p.Resume != nil || len(p.obs.Versions()) > 1)
 }
 
 // The attributes that name versions.

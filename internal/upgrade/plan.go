@@ -97,6 +97,20 @@ func (obs *Observation) resume(o Options) *transition.Hop {
 	return nil
 }
 
+// couldBeMade reports whether a hop that only the labels of containers tell of can have
+// been made by one of them. It is asked of hops that migrate data: what they note of before
+// is kept from the first attempt on. While UCP does not show all there is, none is doubted.
+func (obs *Observation) couldBeMade(hop transition.Hop) bool {
+	lacking := func(r cluster.Replica) bool { return len(r.Missing()) > 0 }
+	if len(hop.MigrationJobs) == 0 || hop.From.Equal(hop.To) || slices.ContainsFunc(obs.Replicas, lacking) {
+		return true
+	}
+	return slices.ContainsFunc(obs.Bootstrappers, func(c ucp.Container) bool {
+		return c.Labels[cluster.LabelCluster] == obs.Host && isForHop(c.Labels, hop) && migration.TellsOfJobs(c.Labels, hop) &&
+			(c.Node == "" || obs.Predates(c.Created)) // the clock of an engine of its own is not compared with those of UCP's nodes
+	})
+}
+
 func newHop(from, to *semver.Version) *transition.Hop {
 	return &transition.Hop{
 		From: from, To: to,
@@ -116,20 +130,19 @@ type hopProgress int
 
 const (
 	hopNotBegun hopProgress = iota // no bootstrapper was started
-	hopTried                       // one has ended, and has replaced nothing; the database it may have changed
-	hopUnderWay                    // one is at work, or has replaced something
+	hopTried                       // one has replaced nothing yet; the database it may have changed
+	hopUnderWay                    // one has replaced something
 )
 
-// progressOf is how far a hop has come where a bootstrapper was started, and is at
-// work, or not.
-func progressOf(i *cluster.Inventory, hop transition.Hop, started, atWork bool) hopProgress {
-	phase2 := func(c ucp.Container) bool { return cluster.IsPhase2(c) && c.Running() }
+// progressOf is how far a hop has come where a bootstrapper was started, or not. That one
+// runs is no proof that it has replaced anything: DTR's own containers tell that.
+func progressOf(i *cluster.Inventory, hop transition.Hop, started bool) hopProgress {
 	switch {
 	case slices.ContainsFunc(i.Versions(), hop.To.Equal):
 		return hopUnderWay
 	case !started:
 		return hopNotBegun
-	case atWork || i.HalfDone() || slices.ContainsFunc(i.Bootstrappers, phase2):
+	case i.HalfDone():
 		return hopUnderWay
 	}
 	return hopTried

@@ -41,21 +41,25 @@ func (p backupChecks) progress() hopProgress {
 		return hopNotBegun
 	}
 	ours, found := p.obs.UpgradeContainer()
-	return progressOf(p.obs.Inventory, p.Hops[0], found && ours.State != cluster.StateCreated, ours.Running())
+	return progressOf(p.obs.Inventory, p.Hops[0], found && ours.State != cluster.StateCreated)
 }
 
 // triedWithoutBackup finds a bootstrapper that was started, and has replaced
-// nothing, before the backup was taken that is configured by now.
+// nothing yet, before the backup was taken that is configured by now.
 func (p backupChecks) triedWithoutBackup() bool {
 	name, from := p.o.backupFile(), p.Hops[0].From
 	if name == "" || p.record().isFor(name, from) {
 		return false
 	}
 	ours, _ := p.obs.UpgradeContainer()
+	todo := "To back up the database as it is now, remove that container."
+	if ours.Running() {
+		todo = "To back up the database as it is, wait for the container's end, and remove it."
+	}
 	p.add(preflight.Error, "The upgrade was tried before there was a backup",
 		fmt.Sprintf("Container: %s\nImage: %s\nStatus: %s\nEvery container of DTR still runs %s, but the database may have been changed already.",
 			ours.Name, ours.Image, ours.Status, from),
-		"To continue without a backup, configure none. To back up the database as it is now, remove that container.")
+		"To continue without a backup, configure none. "+todo)
 	return true
 }
 

@@ -43,6 +43,14 @@ func checkForeignUpgrade(p *checks) {
 			Advice:    []preflight.Advice{{Kind: preflight.UpgradeTo, Value: to}},
 		})
 	}
+	if p.Resume != nil && !p.obs.couldBeMade(*p.Resume) {
+		busy(ours, preflight.Finding{
+			Summary: "A container claims an upgrade that it cannot have made",
+			Seen: fmt.Sprintf("Its labels say that it was made for %s. But it is newer than every container of DTR, or lacks what this provider notes before a data migration.",
+				hopName(*p.Resume)),
+			Todo: "Find out who made it, and remove it. Then plan again.",
+		})
+	}
 	change, changing := p.obs.MembershipChange()
 	if changing && change.Running() {
 		busy(change, preflight.Finding{

@@ -63,7 +63,7 @@ func (r *run) unfinished(ctx context.Context, err error) error {
 	if inventory != nil && !begun {
 		ours, found := inventory.UpgradeContainer()
 		found = found && isForHop(ours.Labels, hop)
-		begun = progressOf(inventory, hop, found, ours.Running()) != hopNotBegun
+		begun = progressOf(inventory, hop, found) != hopNotBegun
 	}
 	if !begun {
 		return err
@@ -115,21 +115,24 @@ func (r *run) run(ctx context.Context) error {
 // is next is read off the cluster, not remembered.
 func (r *run) hops(ctx context.Context, obs *Observation, plan Plan) error {
 	// More than stops for a hop to resume, a half-done replica, a migration; and
-	// each hop may find the window closed once its images are there.
+	// each hop may find the window closed once its images are there, or the bootstrapper
+	// gone that it was to wait for.
 	for range 2*len(r.o.stops()) + 3 {
 		if !plan.Due() {
 			return nil
 		}
 		err := r.hop(ctx, obs, plan.next())
 		closed, waited := errors.AsType[*ClosedWindowError](err)
-		if waited {
+		switch {
+		case waited:
 			err = r.waitForWindow(ctx, closed)
+		case errors.Is(err, errEnded):
+			err = nil
+		case err == nil:
+			r.o.Applied = plan.next().To // with its migrations: nothing of it is owed
 		}
 		if err != nil {
 			return err
-		}
-		if !waited {
-			r.o.Applied = plan.next().To // with its migrations: nothing of it is owed
 		}
 		if obs, plan, err = r.next(ctx); err != nil {
 			return err

@@ -46,6 +46,9 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 		Keep:     func(c runner.Container) bool { return isForHop(c.Labels, hop) && migration.TellsOfBefore(c.Labels) },
 		Conflict: func(c runner.Container) error { return r.conflict(hop, c) },
 		BeforeStart: func(ctx context.Context) error {
+			if adopts(obs.Inventory, hop) {
+				return errEnded
+			}
 			if err := r.migrations.Await(ctx, &obs.Seen, hop); err != nil { // DTR may have started one since
 				return err
 			}
@@ -60,6 +63,17 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 		},
 	})
 	return err
+}
+
+// errEnded says that the bootstrapper is gone which was at work when the checks were made.
+// They have refused nothing, since it was to be waited for: before another one is started
+// they are made again.
+var errEnded = errors.New("the bootstrapper that was at work has ended")
+
+// adopts reports whether the bootstrapper of the hop is at work.
+func adopts(i *cluster.Inventory, hop transition.Hop) bool {
+	ours, found := i.UpgradeContainer()
+	return found && ours.Running() && isForHop(ours.Labels, hop)
 }
 
 // conflict is the error of another task that is at work where a hop was to be begun. A
