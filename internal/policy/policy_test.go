@@ -1,0 +1,86 @@
+// Package policy tests the policies of the examples. It is a module of its own, since
+// what it needs is large.
+package policy
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/rego"
+)
+
+// denied are the messages of the policy about a plan.
+func denied(t *testing.T, input any) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../examples/policies/upgrade.rego")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := rego.New(
+		rego.Query("data.terraform.policies.dtr.deny"), rego.Module("upgrade.rego", string(text)), rego.Input(input),
+	).Eval(t.Context())
+	if err != nil || len(results) != 1 {
+		t.Fatalf("%v, error %v", results, err)
+	}
+	var messages []string
+	for _, m := range results[0].Expressions[0].Value.([]any) {
+		messages = append(messages, m.(string))
+	}
+	slices.Sort(messages)
+	return messages
+}
+
+// plan is what Terraform plans for two hops without a backup.
+func plan(t *testing.T) (whole, after map[string]any) {
+	t.Helper()
+	text, err := os.ReadFile("../provider/testdata/plan.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &whole); err != nil {
+		t.Fatal(err)
+	}
+	change := whole["resource_changes"].([]any)[0].(map[string]any)["change"].(map[string]any)
+	return whole, change["after"].(map[string]any)
+}
+
+func TestRego(t *testing.T) {
+	const address = "dtr_upgrade.this: "
+	noBackup := []string{address + "the minor-upgrade to 2.6.15 needs a backup", address + "the minor-upgrade to 2.7.8 needs a backup"}
+	twoHops := address + "2 hops in one run; plan one at a time"
+	for name, c := range map[string]struct {
+		change func(whole, after map[string]any) any
+		want   []string
+	}{
+		"as planned": {func(whole, _ map[string]any) any { return whole }, append([]string{twoHops}, noBackup...)},
+		"in HCP Terraform": {
+			func(whole, _ map[string]any) any { return map[string]any{"plan": whole, "run": map[string]any{}} },
+			append([]string{twoHops}, noBackup...),
+		},
+		"with a backup": {func(whole, after map[string]any) any {
+			after["backup"] = map[string]any{"file": "dtr.tar"}
+			return whole
+		}, []string{twoHops}},
+		"with one hop": {func(whole, after map[string]any) any {
+			after["upgrade_path"] = after["upgrade_path"].([]any)[:1]
+			return whole
+		}, noBackup[:1]},
+		"nothing to do": {func(whole, after map[string]any) any {
+			after["upgrade_path"] = []any{}
+			return whole
+		}, nil},
+		"a destroy": {func(whole, _ map[string]any) any {
+			change := whole["resource_changes"].([]any)[0].(map[string]any)["change"].(map[string]any)
+			change["after"] = nil
+			return whole
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := denied(t, c.change(plan(t))); !slices.Equal(got, c.want) {
+				t.Errorf("denied %q, want %q", got, c.want)
+			}
+		})
+	}
+}
