@@ -28,6 +28,7 @@ var troubleshooting = []string{
 	"The version of container NAME is not known",
 	"The versions of NUMBER containers are not known",
 	"Another DTR bootstrapper is running",
+	"A container claims an upgrade that it cannot have made",
 	"An upgrade to another version is running",
 	"An upgrade of the cluster is running",
 	"An upgrade of the cluster is not finished",
