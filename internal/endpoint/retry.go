@@ -53,7 +53,12 @@ func (e *Endpoint) send(req *http.Request, repeats int, stream func(io.Reader) e
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
 	}
+	return e.repeat(caller, again, repeats, stream, read)
+}
 
+// repeat is send of a request whose body can be read again, within the limit of its own context. The caller's says why it was ended.
+func (e *Endpoint) repeat(caller context.Context, again *retryablehttp.Request, repeats int, stream func(io.Reader) error, read func(*Answer) error) error {
+	req := again.Request
 	var last error
 	attempts := 0
 	c := retryablehttp.Client{
@@ -74,23 +79,27 @@ func (e *Endpoint) send(req *http.Request, repeats int, stream func(io.Reader) e
 		},
 	}
 	// Every attempt has been looked at by then, so neither the answer nor the error says anything new.
-	if resp, _ := c.Do(again); resp != nil {
+	resp, err := c.Do(again)
+	if resp != nil {
 		_ = resp.Body.Close()
 	}
 
+	if attempts == 0 { // its body could not be read
+		return err
+	}
 	if last == nil {
 		return nil
 	}
 	if err := context.Cause(caller); err != nil {
-		return e.interrupted(req, attempts, err, last)
+		return e.interrupted(caller, req, attempts, err, last)
 	}
 	return last
 }
 
 // interrupted is the error of a call that its caller ended. A deadline leaves the last failure visible, since it is the reason.
-func (e *Endpoint) interrupted(req *http.Request, attempts int, cause, last error) error {
+func (e *Endpoint) interrupted(caller context.Context, req *http.Request, attempts int, cause, last error) error {
 	asked := e.config.Secrets.Mask(address(req))
-	if errors.Is(req.Context().Err(), context.Canceled) {
+	if errors.Is(caller.Err(), context.Canceled) {
 		return fmt.Errorf("%s %s: %w", req.Method, asked, cause)
 	}
 	if u, ok := errors.AsType[*UnreachableError](last); ok {

@@ -24,7 +24,7 @@ func (e *Endpoint) Upgrade(ctx context.Context, r Request, protocol string, refu
 	if err != nil {
 		err = e.explain(req.Method, address(req), 1, err)
 		if cause := context.Cause(ctx); cause != nil {
-			return nil, e.interrupted(req, 1, cause, err)
+			return nil, e.interrupted(ctx, req, 1, cause, err)
 		}
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (e *Endpoint) Send(ctx context.Context, r Request, u Upload, read func(*Ans
 		err = e.explain(req.Method, address(req), 1, err)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return e.interrupted(req, 1, cause, err)
+		return e.interrupted(ctx, req, 1, cause, err)
 	}
 	return err
 }

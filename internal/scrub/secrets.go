@@ -55,6 +55,12 @@ func (s *Secrets) Add(secrets ...string) {
 	s.build()
 }
 
+// AddLong adds those of some secrets that are in no text by chance. The others are not taken for secrets: what is short or a word is not secret where most are
+// not, as in the query of a URL.
+func (s *Secrets) AddLong(secrets ...string) {
+	s.Add(slices.DeleteFunc(slices.Clone(secrets), isWord)...)
+}
+
 // AddToken adds a secret that a server has given, and that others will take the place of.
 func (s *Secrets) AddToken(token string) {
 	if s == nil {
