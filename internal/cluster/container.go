@@ -103,10 +103,20 @@ func IsBackup(labels map[string]string) bool { return labels[LabelCommand] == Co
 // file is the one that it wrote.
 func BackupRecordName(host, sum string) string { return "dtr-backup-" + FileName(host) + "-" + sum }
 
+// BackupUploadedName is BackupRecordName once that backup is in the store that it was to
+// be sent to.
+func BackupUploadedName(host, sum string) string { return BackupRecordName(host, sum) + uploadedSuffix }
+
+const uploadedSuffix = "-uploaded"
+
+// IsUploaded reports whether the name of a container says that its backup is in a store.
+func IsUploaded(name string) bool { return strings.HasSuffix(name, uploadedSuffix) }
+
 // BackupSum reads the sum off the name of a container, "" for one that has not
 // written a backup.
 func BackupSum(name, host string) string {
 	sum, ok := strings.CutPrefix(BaseName(name), BackupRecordName(host, ""))
+	sum = strings.TrimSuffix(sum, uploadedSuffix)
 	if !ok || !sha256Sum.MatchString(sum) {
 		return ""
 	}

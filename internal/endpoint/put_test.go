@@ -51,6 +51,7 @@ func wantNoSecrets(t *testing.T, err error) {
 
 // taken is a store that has taken the whole, and says so with some headers.
 func taken(t *testing.T, headers ...string) http.HandlerFunc {
+	t.Helper()
 	return func(w http.ResponseWriter, r *http.Request) {
 		got, err := io.ReadAll(r.Body)
 		if err != nil || !bytes.Equal(got, file) || r.ContentLength != int64(len(file)) || r.Method != http.MethodPut || r.RequestURI != "/s3cret-path?X-Amz-Signature=s3cret-signature" {
@@ -77,7 +78,7 @@ func TestPut(t *testing.T) {
 		t.Fatal(err)
 	}
 	const refusal = `<?xml version="1.0"?><Error><Code>SignatureDoesNotMatch</Code><Message>The signature s3cret-signature is another.</Message></Error>`
-	refused := func(w http.ResponseWriter, r *http.Request) {
+	refused := func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, refusal)
 	}
@@ -121,7 +122,7 @@ func TestPut(t *testing.T) {
 			}
 			wantNoSecrets(t, err)
 			s.Close()
-			if int32(requests) != tt.attempts { //nolint:gosec // a handful
+			if int32(requests) != tt.attempts {
 				t.Errorf("%d attempts, want %d", requests, tt.attempts)
 			}
 		})
@@ -244,14 +245,14 @@ func TestPutMayTakeLong(t *testing.T) {
 					one := make(oneConn, 1)
 					one <- there
 					go func() {
-						_ = http.Serve(one, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { //nolint:gosec // for a test
+						_ = http.Serve(one, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 							for {
-								time.Sleep(tt.pause)
+								<-time.After(tt.pause)
 								if _, err := io.CopyN(io.Discard, r.Body, int64(len(small)/64)); err != nil {
 									break
 								}
 							}
-							time.Sleep(tt.last)
+							<-time.After(tt.last)
 						}))
 					}()
 					return impatient{here, quick.Attempt}, nil
@@ -264,7 +265,7 @@ func TestPutMayTakeLong(t *testing.T) {
 				if _, unreachable := errors.AsType[*UnreachableError](err); !tt.ok && (!unreachable || time.Since(began) > 5*time.Minute) {
 					t.Errorf("error %v after %s", err, time.Since(began))
 				}
-				time.Sleep(200 * time.Hour) // until the server has noticed
+				<-time.After(200 * time.Hour) // until the server has noticed
 			})
 		})
 	}

@@ -164,6 +164,23 @@ func TestDiagnostics(t *testing.T) {
 			Log: []string{"Connecting to UCP", "cannot read the tables"},
 		}, Cause: errors.New("it is not a whole tar archive: unexpected EOF")}},
 		{"backup not whole", &upgrade.BackupError{File: "/backups/dtr.tar", Cause: errors.New("it is not a whole tar archive: its end is missing")}},
+		{"backup refused by its store", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.StatusError{
+			StatusCode: 403, Code: "SignatureDoesNotMatch", Message: "The request signature does not match.",
+		}}},
+		{"backup refused without a word", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.StatusError{StatusCode: 507}}},
+		{"backup sent elsewhere", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.RedirectError{
+			From: "https://backups.s3.example.com", To: "https://backups.s3.eu-west-1.example.com",
+		}}},
+		{"backup not taken", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.UnreachableError{
+			Service: "the store", Method: "PUT", URL: "https://backups.s3.example.com", Attempts: 6, Err: errors.New("connection refused"),
+		}}},
+		{"backup sent, and another is there", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.ResponseError{
+			Service: "the store", Method: "PUT", StatusCode: 200, Err: errors.New("it names the checksum of another file than was sent"),
+		}}},
+		{"backup's store is not trusted", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.CertificateError{
+			Service: "the store", Host: "backups.s3.example.com", Err: errors.New("x509: certificate signed by unknown authority"),
+		}}},
+		{"interrupted while the backup is uploaded", &wait.DetachedError{Step: upgrade.StepUpload, Cause: context.Canceled}},
 		{"archive not loaded", &images.BringError{Version: "2.6.15", Archive: "dtr_images_2.6.15.tar.gz", Failed: []images.Failure{
 			{Location: images.Location{Image: "docker/dtr-api:2.6.15", Node: "worker2"}, Cause: errors.New("no space left on device")},
 			{Location: images.Location{Image: "docker/dtr-nginx:2.6.15", Node: "worker2"}, Cause: errors.New("no space left on device")},

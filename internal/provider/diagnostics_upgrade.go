@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
@@ -18,6 +20,7 @@ import (
 
 func upgradeDiagnostics(err error) diag.Diagnostics {
 	var backup *upgrade.BackupError
+	var upload *upgrade.UploadError
 	var closed *upgrade.ClosedWindowError
 	var migration *migration.Error
 	var changed *upgrade.ClusterChangedError
@@ -27,6 +30,8 @@ func upgradeDiagnostics(err error) diag.Diagnostics {
 		return withProgress(unfinished)
 	case errors.As(err, &backup):
 		return noBackup(backup).failures()
+	case errors.As(err, &upload):
+		return notUploaded(upload).failures()
 	case errors.As(err, &closed):
 		return windowClosed(closed).failures()
 	case errors.As(err, &migration):
@@ -105,6 +110,46 @@ func noBackup(e *upgrade.BackupError) message {
 		m.Seen += "\nError: " + preflight.Sentence(e.Cause)
 	}
 	m.Todo = untouched + "Fix what is named above. " + adviceApplyAgain
+	return m
+}
+
+// notUploaded is the error of a backup that did not come to its store. Of the store's URL
+// it has the host alone.
+func notUploaded(e *upgrade.UploadError) message {
+	m := message{
+		Attribute: "backup.upload", Summary: "The backup of DTR was not uploaded",
+		Seen: fmt.Sprintf("File: %s\nHost: %s", e.File, e.Host),
+	}
+	fix := "Fix what is named above. "
+	var status *endpoint.StatusError
+	var redirect *endpoint.RedirectError
+	var unreachable *endpoint.UnreachableError
+	var unusable *endpoint.ResponseError
+	var untrusted *endpoint.CertificateError
+	switch {
+	case errors.As(e.Err, &status):
+		m.Seen += fmt.Sprintf("\nStatus: %d %s", status.StatusCode, http.StatusText(status.StatusCode))
+		if status.Code+status.Message != "" {
+			m.Seen += "\nAnswer: " + strings.TrimPrefix(status.Code+": "+status.Message, ": ")
+		}
+		if status.StatusCode == http.StatusForbidden || status.StatusCode == http.StatusUnauthorized {
+			fix = "A pre-signed URL is for PUT, ends at its time, and takes exactly the headers that it was signed with: make a new one, and check headers. "
+		}
+	case errors.As(e.Err, &redirect):
+		m.Seen += fmt.Sprintf("\nIt redirects to %s, which was not followed.", redirect.To)
+		fix = "Use a URL of the host that takes the file itself; with S3, that of the bucket's region. "
+	case errors.As(e.Err, &unreachable):
+		m.Seen += fmt.Sprintf("\nAttempts: %d\nError: %s", unreachable.Attempts, preflight.Sentence(unreachable.Err))
+	case errors.As(e.Err, &unusable):
+		m.Seen += fmt.Sprintf("\nStatus: %d %s\nError: The answer cannot be believed: %s.", unusable.StatusCode, http.StatusText(unusable.StatusCode), unusable.Err)
+	case errors.As(e.Err, &untrusted):
+		m.Seen += "\nError: Its certificate is not trusted: " + untrusted.Err.Error() + "."
+		fix = "Add the CA that signed it to those of the machine that runs Terraform. "
+	default:
+		m.Seen += "\nError: " + preflight.Sentence(e.Err)
+	}
+	m.Todo = "The hop was not begun. The backup is complete, and its file is kept. " + fix +
+		"Then apply again within a day: the file is sent as it is."
 	return m
 }
 

@@ -41,6 +41,9 @@ func waitDiagnostics(err error) diag.Diagnostics {
 		m.Summary = "Terraform stopped waiting for the maintenance window"
 		m.Seen = fmt.Sprintf("Opens next: %s\nReason: %s\nNo hop was begun meanwhile.", e.Opens.Format(time.RFC3339), detachedReason(e))
 		m.Todo = "Apply again; it continues from the cluster's current state."
+	case e.Step == upgrade.StepUpload:
+		m.Summary = "Terraform stopped before the DTR upgrade was begun"
+		m.Todo = "The backup is complete, and was not uploaded. Apply again within a day: the file is sent as it is."
 	case e.Step == upgrade.StepBackup && len(e.Seen) > 0:
 		m.Summary = "Terraform stopped before the DTR upgrade was begun"
 		m.Seen += waitedFor(e)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-testing/config"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
@@ -83,6 +84,9 @@ func runnable(t *testing.T, text string, c *simulator.Cluster) (_ string, v conf
 	for _, m := range bundleName.FindAllStringSubmatch(text, -1) {
 		text = strings.ReplaceAll(text, m[0], `"`+writeBundle(t, m[1])+`"`)
 	}
+	if strings.Contains(text, `variable "backup_url"`) {
+		v["backup_url"] = config.StringVariable("https://backups.example.com/dtr.tar?signature=0123456789abcdef")
+	}
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	must(os.WriteFile(ca, []byte(c.CACert()), 0o600))
 	database := databaseFile(t, "database")
@@ -152,7 +156,12 @@ func planExample(t *testing.T, text string) {
 	imports := strings.Count(text, "import {") == strings.Count(text, `resource "`) // and has nothing else to do
 	text, v := runnable(t, text, cluster)
 	text, actions := withoutActions(t, text)
+	var versions []tfversion.TerraformVersionCheck
+	if strings.Contains(text, "upload") {
+		versions = append(versions, tfversion.SkipBelow(tfversion.Version1_11_0))
+	}
 	inTerraform(t, resource.TestCase{
+		TerraformVersionChecks: versions,
 		Steps: []resource.TestStep{{
 			Config:             text,
 			ConfigVariables:    v,

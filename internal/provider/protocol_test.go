@@ -135,6 +135,7 @@ func (p *protocol) validate(config values) []*tfprotov6.Diagnostic {
 	p.t.Helper()
 	resp, err := p.server.ValidateResourceConfig(p.ctx, &tfprotov6.ValidateResourceConfigRequest{
 		TypeName: p.name, Config: p.dynamic(value(p.t, p.schema.ValueType(), config)),
+		ClientCapabilities: &tfprotov6.ValidateResourceConfigClientCapabilities{WriteOnlyAttributesAllowed: true},
 	})
 	p.ok(err, nil)
 	return resp.Diagnostics

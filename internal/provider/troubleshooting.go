@@ -63,6 +63,7 @@ var troubleshooting = []string{
 	"The bootstrapper's image does not have the expected digest",
 	"The digest of an image from an archive cannot be checked",
 	"The backup of DTR failed",
+	"The backup of DTR was not uploaded",
 	"The file of the backup exists already",
 	"The backup cannot be written",
 	"The upgrade was tried before there was a backup",

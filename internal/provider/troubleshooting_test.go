@@ -21,6 +21,7 @@ import (
 var onlyWarnings = []string{
 	"A backup was broken off", "A rollout from X to X is under way", "Containers of DTR X are made again",
 	"Content cache X does not run the version of DTR", "DTR is not at the latest release of version X",
+	"The backup of an upgrade that is under way is not uploaded", "The backup will be lost with the worker of HCP Terraform",
 	"No backup is taken before the upgrade", "No backup is taken of an upgrade that is under way", "No record of the metadata store migration",
 	"Node X of replica X is not ready", "Node X of replica X takes no new containers", "Nodes do not run the Engine that DTR was released with",
 	"Replica X must be removed before another one joins", "The cluster has an even number of replicas",

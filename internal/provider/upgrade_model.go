@@ -51,10 +51,6 @@ type imageModel struct {
 	Archives   types.Map    `tfsdk:"archives"`
 }
 
-type backupModel struct {
-	File types.String `tfsdk:"file"`
-}
-
 type windowModel struct {
 	Schedule types.String `tfsdk:"schedule"`
 	Duration types.String `tfsdk:"duration"`

@@ -30,6 +30,7 @@ func (r *upgradeResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	p := upgradePlan{model: *plan, prior: prior, changed: !req.Plan.Raw.Equal(req.State.Raw)}
 	options, diags := plan.options(ctx, prior)
 	resp.Diagnostics.Append(diags...)
+	resp.Diagnostics.Append(r.conn.addUpload(ctx, options, req.Config)...)
 	ctx, cancel := withLimit(ctx, req.Plan, "read", defaultReadTimeout, &resp.Diagnostics)
 	defer cancel()
 	if resp.Diagnostics.HasError() || options == nil {

@@ -61,7 +61,7 @@ func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.Valid
 
 func (r *upgradeResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	onCreate(ctx, req, resp, defaultRunTimeout, func(ctx context.Context, m *upgradeModel) diag.Diagnostics {
-		report, diags := r.run(ctx, m, nil)
+		report, diags := r.run(ctx, req.Config, m, nil)
 		if !diags.HasError() {
 			diags.Append(m.finish(ctx, report, nil)...)
 		}
@@ -87,7 +87,7 @@ func (r *upgradeResource) Read(ctx context.Context, req resource.ReadRequest, re
 
 func (r *upgradeResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	onUpdate(ctx, req, resp, defaultRunTimeout, func(ctx context.Context, plan, prior upgradeModel) (upgradeModel, diag.Diagnostics) {
-		report, diags := r.run(ctx, &plan, &prior)
+		report, diags := r.run(ctx, req.Config, &plan, &prior)
 		if !diags.HasError() {
 			diags.Append(plan.finish(ctx, report, &prior)...)
 			return plan, diags
@@ -170,8 +170,9 @@ func notDTRError(ctx context.Context, c cluster.Cluster, err error) error {
 // run brings the cluster to the model's target. The report is there also next to
 // an error, unless nothing was begun; without an error it holds an inventory.
 // There is no prior in a create.
-func (r *upgradeResource) run(ctx context.Context, m, prior *upgradeModel) (*upgrade.Report, diag.Diagnostics) {
+func (r *upgradeResource) run(ctx context.Context, config source, m, prior *upgradeModel) (*upgrade.Report, diag.Diagnostics) {
 	options, diags := m.options(ctx, prior)
+	diags.Append(r.conn.addUpload(ctx, options, config)...)
 	if diags.HasError() {
 		return nil, diags
 	}

@@ -86,6 +86,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 						"It is never overwritten: use another name for each upgrade.",
 					Validators: []validator.String{filePath()},
 				},
+				"upload": uploadAttribute,
 			},
 		},
 		"maintenance_window": schema.SingleNestedAttribute{

@@ -22,7 +22,7 @@ const (
 	region = "us-east-1"
 )
 
-var keys = aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "correct-horse-battery-staple"}
+var keys = aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "correct-horse-battery-staple"} //nolint:gosec // of the documentation
 
 // Store is a server with one bucket.
 type Store struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -35,13 +36,14 @@ const freshBackup = 24 * time.Hour
 
 // backupRecord is what a container tells of the backup that it has written.
 type backupRecord struct {
-	labels map[string]string
-	sum    string // of the file; "" when there is no such container
+	labels   map[string]string
+	sum      string // of the file; "" when there is no such container
+	uploaded bool   // the file is in a store
 }
 
 func recordOf(name string, labels map[string]string, host string) backupRecord {
 	if sum := cluster.BackupSum(name, host); sum != "" {
-		return backupRecord{labels, sum}
+		return backupRecord{labels, sum, cluster.IsUploaded(name)}
 	}
 	return backupRecord{}
 }
@@ -73,6 +75,8 @@ type backupStep struct {
 	hop     transition.Hop
 	naming  *runner.Starting // of the files of other applies
 	tried   string           // the container of a bootstrapper that was started for the hop
+	taken   *runner.Container
+	sum     string // of the file that was taken
 }
 
 func (r *run) backupStep(obs *Observation, hop transition.Hop) *backupStep {
@@ -119,9 +123,10 @@ func (b *backupStep) tryOnce(ctx context.Context) (done bool, err error) {
 // and the cluster has to be looked at again.
 func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []runner.Container) (bool, error) {
 	var record backupRecord
+	var writer runner.Container
 	for _, c := range old {
 		if r := recordOf(c.Name, c.Labels, b.upgrade.runner.Host); r.isFor(b.upgrade.o.Backup.File, b.hop.From) {
-			record = r
+			record, writer = r, c
 		}
 	}
 	progress, err := b.progress(ctx)
@@ -134,7 +139,7 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 		return false, &BackupError{File: name, Cause: fmt.Errorf("a bootstrapper was started before there was a backup, and may have changed the database; "+
 			"remove container %s to have a backup of the database as it is", b.tried)}
 	case progress != hopNotBegun:
-		if !file.Exists {
+		if !file.Exists && !record.uploaded {
 			log.Warn(ctx, "No backup is taken of an upgrade that is under way", map[string]any{"file": name, "hop": hopName(b.hop)})
 		}
 		return true, nil
@@ -150,8 +155,11 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 			return false, &BackupError{File: name, Cause: err}
 		}
 		log.Info(ctx, "Backup "+name+" of an earlier apply is kept", map[string]any{"file": name, "modified": file.Modified.UTC().Format(time.RFC3339)})
-		b.upgrade.backedUp = true
-		return true, nil
+		if record.uploaded {
+			b.upgrade.backedUp = true
+			return true, nil
+		}
+		return b.finish(ctx, writer, record.sum)
 	case file.Problem != nil:
 		return false, &BackupError{File: name, Cause: file.Problem}
 	}
@@ -160,7 +168,62 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 			return false, err
 		}
 	}
-	return b.take(ctx)
+	if taken, err := b.take(ctx); err != nil || !taken {
+		return false, err
+	}
+	return b.finish(ctx, *b.taken, b.sum)
+}
+
+// finish has the file in its store, if it is to be there, and its record say so. The lock
+// is free meanwhile: another apply that is faster has a backup of its own, or none.
+func (b *backupStep) finish(ctx context.Context, record runner.Container, sum string) (bool, error) {
+	if b.upgrade.o.Backup.Upload {
+		if err := b.upgrade.o.Backup.upload(ctx); err != nil {
+			return false, wait.Detached(ctx, StepUpload, err)
+		}
+		var renamed bool
+		err := runner.Outlast(ctx, b.upgrade.runner.Pace, func(ctx context.Context) (err error) {
+			renamed, err = b.upgrade.runner.Rename(ctx, record, cluster.BackupUploadedName(b.upgrade.runner.Host, sum))
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+		if !renamed {
+			log.Warn(ctx, "What tells that the backup is uploaded is gone", map[string]any{"container": record.Name})
+		}
+	}
+	b.upgrade.backedUp = true
+	return true, nil
+}
+
+// upload sends the file to its store.
+func (o *Backup) upload(ctx context.Context) error {
+	if o.Object == nil {
+		return &UploadError{File: o.File, Err: errors.New("the URL is not known")}
+	}
+	failed := func(err error) error { return &UploadError{File: o.File, Host: o.Object.Host(), Err: err} }
+	f, err := os.Open(o.File)
+	if err != nil {
+		return failed(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return failed(err)
+	}
+	fields := map[string]any{"file": o.File, "host": o.Object.Host(), "bytes": info.Size()}
+	log.Info(ctx, fmt.Sprintf("Backup %s is being uploaded to %s, %d bytes", o.File, o.Object.Host(), info.Size()), fields)
+	err = o.Object.Put(ctx, f, info.Size(), func() io.Writer {
+		return &wait.Transfer{Report: func(n int64) {
+			log.Info(ctx, fmt.Sprintf("Backup is being uploaded, %d bytes of %d so far", n, info.Size()), fields)
+		}}
+	})
+	if err != nil {
+		return failed(err)
+	}
+	log.Info(ctx, fmt.Sprintf("Backup %s is uploaded to %s", o.File, o.Object.Host()), fields)
+	return nil
 }
 
 // progress is how far the hop has come.
@@ -206,7 +269,7 @@ func (b *backupStep) take(ctx context.Context) (bool, error) {
 	if errors.Is(err, errLost) {
 		return false, nil
 	}
-	return b.upgrade.backedUp, err
+	return b.taken != nil, err
 }
 
 // stillNeeded reports whether the backup is still to be taken, and can be: the hop is
@@ -227,7 +290,7 @@ func (b *backupStep) stillNeeded(ctx context.Context, _ runner.Earlier) (bool, e
 // and no container: a backup changes nothing, so that it may be killed at any moment.
 func (b *backupStep) write(ctx context.Context, c runner.Container) (err error) {
 	defer func() {
-		if !b.upgrade.backedUp {
+		if b.taken == nil {
 			err = errors.Join(err, b.upgrade.runner.Discard(ctx, c))
 		}
 	}()
@@ -257,7 +320,7 @@ func (b *backupStep) write(ctx context.Context, c runner.Container) (err error) 
 	} else if err != nil {
 		return &BackupError{File: name, Cause: err}
 	}
-	b.upgrade.backedUp = true
+	b.taken, b.sum = &c, sum
 	log.Info(ctx, fmt.Sprintf("Backup %s is taken, of %d bytes", name, out.Size), map[string]any{"file": name, "bytes": out.Size, "version": b.hop.From.String()})
 	return nil
 }

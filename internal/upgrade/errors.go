@@ -60,6 +60,19 @@ func (e *BackupError) Error() string {
 
 func (e *BackupError) Unwrap() error { return e.Cause }
 
+// UploadError says that a backup is not in the store that it was to be sent to. Its file
+// is complete, and is kept. Nothing was begun.
+type UploadError struct {
+	File, Host string
+	Err        error // of package endpoint, or of the file
+}
+
+func (e *UploadError) Error() string {
+	return fmt.Sprintf("upload of %s to %s: %v", e.File, e.Host, e.Err)
+}
+
+func (e *UploadError) Unwrap() error { return e.Err }
+
 // ClusterChangedError says that the cluster is no longer where a hop begins: it was
 // changed, or another bootstrapper is at work on it. The hop was not begun.
 type ClusterChangedError struct {

@@ -152,7 +152,7 @@ func TestForgedUpgradeAtWork(t *testing.T) {
 	defer sim.Hold(simulator.BootstrapperStarted)()
 	forgedUpgrade(t, sim, c, cluster.ContainerName(hostOf(t, c)), wasMigrated, nobody...)
 	o := to("2.6.15")
-	o.Backup = &Backup{filepath.Join(t.TempDir(), "b.tar")}
+	o.Backup = &Backup{File: filepath.Join(t.TempDir(), "b.tar")}
 	if c := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c)).Bootstrappers; len(c) != 1 || !c[0].Running() {
 		t.Fatalf("there are %+v", c)
 	}

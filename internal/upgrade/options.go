@@ -6,6 +6,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
@@ -40,6 +41,8 @@ type Options struct {
 	MaxInterruption time.Duration // a longer measured interruption is a warning; 0 is no limit
 	SkipChecks      map[preflight.Check]bool
 
+	HCPTerraform bool // the run is on a worker of HCP Terraform, which is thrown away
+
 	ProviderVersion string // written on the bootstrapper's container
 	Pace            wait.Pace
 	Now             func() time.Time // what the window is held against; nil is time.Now
@@ -47,7 +50,9 @@ type Options struct {
 
 // Backup asks for a backup before the first hop that is not begun.
 type Backup struct {
-	File string // must not exist; "" while it is not known
+	File   string           // must not exist; "" while it is not known
+	Upload bool             // send it to a store as well
+	Object *endpoint.Object // of that store; nil while it is not known
 }
 
 func (o Options) now() time.Time {

@@ -69,7 +69,13 @@ func (p backupChecks) record() backupRecord {
 }
 
 func (p backupChecks) noneUnderWay() {
-	if name := p.o.backupFile(); name != "" && !p.obs.Backup.Exists {
+	switch name := p.o.backupFile(); {
+	case name == "" || p.record().uploaded:
+	case p.obs.Backup.Exists && p.record().sum != "" && p.o.Backup.Upload:
+		p.add(preflight.Warning, "The backup of an upgrade that is under way is not uploaded",
+			fmt.Sprintf("File: %s\nThe hop to %s was begun before it was.", name, p.o.Target),
+			"If it is of before the upgrade, bring it to a safe place by hand.")
+	case !p.obs.Backup.Exists:
 		p.add(preflight.Warning, "No backup is taken of an upgrade that is under way",
 			fmt.Sprintf("The file %s does not exist, and the hop to %s was begun.", name, p.o.Target),
 			"Look for the backup on the machine that began the upgrade.")
@@ -115,6 +121,11 @@ func (p backupChecks) file(hops []transition.Hop) {
 	}
 	if taken == preflight.Error {
 		p.image(hops[0])
+	}
+	if p.o.HCPTerraform && !p.o.Backup.Upload && !p.stage.applying {
+		p.add(preflight.Warning, "The backup will be lost with the worker of HCP Terraform",
+			fmt.Sprintf("File: %s\nIt is written on the worker of the apply, which is thrown away after the run.", name),
+			"Set upload of backup to have it sent to an object store. On an agent of your own, name a file on a disk that stays.")
 	}
 }
 

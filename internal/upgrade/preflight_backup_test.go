@@ -58,6 +58,9 @@ func TestPreflightOfABackup(t *testing.T) {
 	wrote := ucp.Container{Name: "worker1/" + cluster.BackupRecordName(clustertest.Host, someSum), State: "exited", Labels: map[string]string{
 		cluster.LabelCluster: clustertest.Host, cluster.LabelFrom: "2.5.6", cluster.LabelTo: "2.7.8", cluster.LabelBackup: backup.Absolute("b.tar"),
 	}}
+	stored := wrote
+	stored.Name = "worker1/" + cluster.BackupUploadedName(clustertest.Host, someSum)
+	elsewhere := &Backup{File: "c.tar", Upload: true} // as on another machine
 	for name, tt := range map[string]struct {
 		replicas     []string
 		options      Options
@@ -65,6 +68,7 @@ func TestPreflightOfABackup(t *testing.T) {
 		file         backup.FileState
 		bootstrapper []ucp.Container
 		applying     bool
+		hcp          bool
 		want         map[preflight.Severity]int
 	}{
 		"none, minor":                        {replicas: []string{"2.5.6"}, options: options("2.6.15"), want: map[preflight.Severity]int{preflight.Warning: 1}},
@@ -73,32 +77,37 @@ func TestPreflightOfABackup(t *testing.T) {
 		"none, patch and minor":              {replicas: []string{"2.5.6"}, options: options("2.6.15", "2.5.17"), want: map[preflight.Severity]int{preflight.Warning: 1}},
 		"none, under way":                    {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15")},
 		"none, under way and on":             {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.7.8", "2.6.15"), want: map[preflight.Severity]int{preflight.Warning: 1}},
-		"free":                               {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}},
+		"free":                               {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}},
 		"not known":                          {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{}, file: fresh},
-		"taken":                              {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"taken, under way":                   {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh},
-		"taken, under way and on":            {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.7.8", "2.6.15"), backup: &Backup{"b.tar"}, file: fresh, want: map[preflight.Severity]int{preflight.Warning: 1}},
-		"ours":                               {replicas: []string{"2.5.6"}, options: options("2.7.8", "2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}},
-		"ours, between hops":                 {replicas: []string{"2.6.15"}, options: options("2.7.8", "2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}},
-		"another file is ours":               {replicas: []string{"2.5.6"}, options: options("2.7.8", "2.6.15"), backup: &Backup{"c.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"gone, under way":                    {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, want: map[preflight.Severity]int{preflight.Warning: 1}},
-		"no directory, plan":                 {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: backup.FileState{Problem: fs.ErrNotExist}, want: map[preflight.Severity]int{preflight.Warning: 1}},
-		"no directory, apply":                {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: backup.FileState{Problem: fs.ErrNotExist}, applying: true, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"bootstrapper made and not started":  {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "created")}, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"bootstrapper ended":                 {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"bootstrapper ended, no file":        {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"bootstrapper of another hop ended":  {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.8", "exited")}, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"bootstrapper ended, ours":           {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, file: fresh, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited"), wrote}},
-		"bootstrapper ended, ours is away":   {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited"), wrote}, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"taken":                              {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, file: fresh, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"taken, under way":                   {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, file: fresh},
+		"taken, under way and on":            {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.7.8", "2.6.15"), backup: &Backup{File: "b.tar"}, file: fresh, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"ours":                               {replicas: []string{"2.5.6"}, options: options("2.7.8", "2.6.15"), backup: &Backup{File: "b.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}},
+		"ours, between hops":                 {replicas: []string{"2.6.15"}, options: options("2.7.8", "2.6.15"), backup: &Backup{File: "b.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}},
+		"another file is ours":               {replicas: []string{"2.5.6"}, options: options("2.7.8", "2.6.15"), backup: &Backup{File: "c.tar"}, file: fresh, bootstrapper: []ucp.Container{wrote}, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"gone, under way":                    {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"no directory, plan":                 {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, file: backup.FileState{Problem: fs.ErrNotExist}, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"no directory, apply":                {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, file: backup.FileState{Problem: fs.ErrNotExist}, applying: true, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"bootstrapper made and not started":  {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, file: fresh, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "created")}, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"bootstrapper ended":                 {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, file: fresh, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"bootstrapper ended, no file":        {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"bootstrapper of another hop ended":  {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.8", "exited")}, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"bootstrapper ended, ours":           {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, file: fresh, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited"), wrote}},
+		"bootstrapper ended, ours is away":   {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited"), wrote}, want: map[preflight.Severity]int{preflight.Warning: 1}},
 		"bootstrapper ended, none wanted":    {replicas: []string{"2.5.6"}, options: options("2.6.15"), bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")}},
-		"bootstrapper at work, no file":      {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "running")}, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"bootstrapper at work, ours is away": {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "running"), wrote}, want: map[preflight.Severity]int{preflight.Warning: 1}},
-		"its second phase at work, no file":  {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited"), {Name: "worker1/" + cluster.Phase2Name, State: "running"}}, want: map[preflight.Severity]int{preflight.Error: 1}},
-		"its second phase, ours is away":     {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{"b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited"), {Name: "worker1/" + cluster.Phase2Name, State: "running"}, wrote}, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"bootstrapper at work, no file":      {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "running")}, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"bootstrapper at work, ours is away": {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "running"), wrote}, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"its second phase at work, no file":  {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited"), {Name: "worker1/" + cluster.Phase2Name, State: "running"}}, want: map[preflight.Severity]int{preflight.Error: 1}},
+		"its second phase, ours is away":     {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, bootstrapper: []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited"), {Name: "worker1/" + cluster.Phase2Name, State: "running"}, wrote}, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"uploaded, under way":                {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15"), backup: elsewhere, bootstrapper: []ucp.Container{stored}},
+		"not uploaded, under way":            {replicas: []string{"2.5.6", "2.6.15"}, options: options("2.6.15"), backup: &Backup{File: "b.tar", Upload: true}, file: fresh, bootstrapper: []ucp.Container{wrote}, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"on HCP Terraform":                   {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, hcp: true, want: map[preflight.Severity]int{preflight.Warning: 1}},
+		"on HCP Terraform, apply":            {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: &Backup{File: "b.tar"}, hcp: true, applying: true},
+		"on HCP Terraform, to be uploaded":   {replicas: []string{"2.5.6"}, options: options("2.6.15"), backup: elsewhere, hcp: true},
 	} {
 		obs := observation(tt.replicas...)
 		obs.Backup, obs.Bootstrappers = tt.file, tt.bootstrapper
-		tt.options.Backup = tt.backup
+		tt.options.Backup, tt.options.HCPTerraform = tt.backup, tt.hcp
 		_, findings := runChecks(obs, tt.options, stage{applying: tt.applying})
 		got := map[preflight.Severity]int{}
 		for _, f := range findings {

@@ -10,8 +10,11 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 )
 
-// StepBackup is the step before the first hop.
-const StepBackup = "backup"
+// StepBackup is the step before the first hop, and StepUpload its second part.
+const (
+	StepBackup = "backup"
+	StepUpload = "upload of the backup"
+)
 
 // The steps of a hop, besides the images and the verification.
 const (
