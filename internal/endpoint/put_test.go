@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-retryablehttp"
+
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/s3test"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
@@ -205,6 +207,24 @@ func TestPutFailures(t *testing.T) {
 		t.Cleanup(s.Close)
 		if err := object(t, s.URL).Put(t.Context(), bytes.NewReader(file[:len(file)/2]), int64(len(file)), unseen); err == nil {
 			t.Error("half of a file is taken for the whole")
+		}
+	})
+	t.Run("a body that is not there", func(t *testing.T) {
+		t.Parallel()
+		o := object(t, "http://127.0.0.1:1")
+		missing := errors.New("it is gone")
+		calls := 0
+		req, err := retryablehttp.NewRequestWithContext(t.Context(), http.MethodPut, o.url.String(), retryablehttp.ReaderFunc(func() (io.Reader, error) {
+			if calls++; calls > 1 { // the first one is for its length
+				return nil, missing
+			}
+			return bytes.NewReader(file), nil
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.endpoint.repeat(t.Context(), req, 0, nil, func(*Answer) error { return nil }); !errors.Is(err, missing) {
+			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("a cancel", func(t *testing.T) {
