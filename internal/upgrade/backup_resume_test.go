@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -83,6 +84,32 @@ func TestKeptBackupIsReadAgain(t *testing.T) {
 	if sim.BootstrapperRuns() > 0 {
 		t.Error("the upgrade was begun")
 	}
+}
+
+// TestBackupOfAnUpgradeThatSomebodyElseMade finds nothing left to do but to remove what
+// tells of the backup.
+func TestBackupOfAnUpgradeThatSomebodyElseMade(t *testing.T) {
+	t.Parallel()
+	sim, c := small(t, "2.6.8")
+	o := backingUp(t, "2.6.15")
+	sim.At(simulator.BackupFinished, func() { sim.RemoveFromRegistry("mirantis/dtr-nginx:2.6.15") })
+	if _, err := runUpgrade(t, c, o); err == nil {
+		t.Fatal("the run ended well")
+	}
+	sim.AddToRegistry("mirantis/dtr-nginx:2.6.15")
+	foreign := sim.StartForeignBootstrapper("2.6.15")
+	running := func(c simulator.Container) bool { return c.ID == foreign && c.Running() }
+	for ctx := clustertest.Limited(t); slices.ContainsFunc(sim.Containers(), running); runtime.Gosched() {
+		if ctx.Err() != nil {
+			t.Fatal("the other bootstrapper does not end")
+		}
+	}
+	clustertest.WantAt(t, sim, "2.6.15")
+	if _, err := runUpgrade(t, c, o); err != nil {
+		t.Fatal(err)
+	}
+	wantNoBackupContainer(t, sim)
+	wantFiles(t, o.Backup.File, filepath.Base(o.Backup.File))
 }
 
 // TestBackupOfAnotherCluster goes on with an upgrade on another machine, where at the

@@ -14,6 +14,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -101,7 +102,9 @@ func (r *run) run(ctx context.Context) error {
 	}
 	if !r.verified && !r.o.verified() {
 		verify := wait.Step{Name: cluster.StepVerify, Run: func(ctx context.Context) error { return r.verify(ctx, r.o.Target) }}
-		if err := wait.Steps(ctx, r.o.Target.String(), []wait.Step{verify}); err != nil {
+		// Somebody else may have made the hop for which an earlier apply has taken a backup.
+		tidy := wait.Step{Name: stepTidy, Run: func(ctx context.Context) error { return runner.Outlast(ctx, r.runner.Pace, r.tidyBackup) }}
+		if err := wait.Steps(ctx, r.o.Target.String(), []wait.Step{verify, tidy}); err != nil {
 			return err
 		}
 	}
