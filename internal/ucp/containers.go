@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
@@ -220,17 +222,29 @@ func (e *Engine) Rename(ctx context.Context, id, name string) error {
 
 // Remove removes a container that does not run, and its volumes. It is never forced.
 func (e *Engine) Remove(ctx context.Context, id string) error {
-	return act(ctx, e, "remove", (*client.Client).ContainerRemove, id, client.ContainerRemoveOptions{RemoveVolumes: true})
+	return e.remove(ctx, "remove", id, client.ContainerRemoveOptions{RemoveVolumes: true})
 }
 
 // RemoveKeepingVolumes removes a container that does not run, and keeps its volumes. It is never forced.
 func (e *Engine) RemoveKeepingVolumes(ctx context.Context, id string) error {
-	return act(ctx, e, "remove", (*client.Client).ContainerRemove, id, client.ContainerRemoveOptions{})
+	return e.remove(ctx, "remove", id, client.ContainerRemoveOptions{})
 }
 
 // Discard removes a container and its volumes, and kills it first if it runs. It is for what may end at any moment, which an upgrade may not.
 func (e *Engine) Discard(ctx context.Context, id string) error {
-	return act(ctx, e, "kill and remove", (*client.Client).ContainerRemove, id, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+	return e.remove(ctx, "kill and remove", id, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+}
+
+// remove removes a container. That it is gone already is believed only if nobody shows it: else the error is one that may pass.
+func (e *Engine) remove(ctx context.Context, verb, id string, options client.ContainerRemoveOptions) error {
+	err := act(ctx, e, verb, (*client.Client).ContainerRemove, id, options)
+	if !cerrdefs.IsNotFound(err) {
+		return err
+	}
+	if _, lookErr := e.Container(ctx, id); lookErr == nil {
+		return fmt.Errorf("%v, and it is there: %w", err, cerrdefs.ErrUnavailable) //nolint:errorlint // it is not gone
+	}
+	return err
 }
 
 // act does one thing to a container. The answer to that has no body: one that has is not the engine's, and says nothing.

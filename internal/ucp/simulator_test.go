@@ -319,6 +319,27 @@ func TestCreateIsSentOnce(t *testing.T) {
 	}
 }
 
+func TestContainerIsGoneOnlyIfNobodyShowsIt(t *testing.T) {
+	t.Parallel()
+	sim := simulatortest.Start(t, simulator.Options{Version: "2.5.6"})
+	e := engine(t, sim)
+	sim.AddImage(image)
+	id, err := e.Create(t.Context(), upgrade(sim))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: "DELETE", Path: "/containers/*", Status: 404, Body: `{"message":"no such container"}`, Times: 1})
+	if err := e.Remove(t.Context(), id); cerrdefs.IsNotFound(err) || !cerrdefs.IsUnavailable(err) {
+		t.Errorf("it is there, and the error is %v", err)
+	}
+	if err := e.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Remove(t.Context(), id); !cerrdefs.IsNotFound(err) {
+		t.Errorf("it is gone, and the error is %v", err)
+	}
+}
+
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	sim := simulatortest.Start(t, simulator.Options{Version: "2.5.6"})
