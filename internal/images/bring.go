@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +36,19 @@ func (s Source) BringBootstrapper(ctx context.Context, c cluster.Cluster, pace w
 	if err := s.bring(ctx, c, pace, version, s.Pull == PullAlways, []Location{at}); err != nil {
 		return err
 	}
-	return s.checkDigest(ctx, c, at, version)
+	err := outlast(ctx, pace, func(ctx context.Context) error { return s.checkDigest(ctx, c, at, version) })
+	return detached(ctx, err)
+}
+
+// outlast is wait.Outlast for what an engine is asked.
+func outlast(ctx context.Context, pace wait.Pace, do func(context.Context) error) error {
+	return wait.Outlast(ctx, pace, func(err error) bool { return wait.IsOutage(err) || isCutOff(err) }, do)
+}
+
+// isCutOff reports whether the answer to a transfer has ended before its end.
+func isCutOff(err error) bool {
+	var lost *net.OpError
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &lost)
 }
 
 // BringComponents brings the images of a replica's parts to the nodes that lack
@@ -62,11 +76,12 @@ func (s Source) bring(ctx context.Context, c cluster.Cluster, pace wait.Pace, v 
 	if archive == "" && s.Pull == PullNever {
 		return nil // preflight has seen that they are there
 	}
-	lacking, err := missing(ctx, c, locations)
+	var lacking []Location
+	err := outlast(ctx, pace, func(ctx context.Context) (err error) { lacking, err = missing(ctx, c, locations); return err })
 	if err != nil {
 		return detached(ctx, err)
 	}
-	failure := &BringError{Version: v.String(), Archive: archive}
+	failure := BringError{Version: v.String(), Archive: archive}
 	switch {
 	case archive != "" && len(lacking) > 0:
 		load := &transfer{locations: lacking, do: load(archive, v)}
@@ -82,20 +97,36 @@ func (s Source) bring(ctx context.Context, c cluster.Cluster, pace wait.Pace, v 
 // Pull has an image pulled where it is missing. Errors: *BringError,
 // *wait.DetachedError and those of the engine.
 func Pull(ctx context.Context, c cluster.Cluster, pace wait.Pace, at Location) error {
-	lacking, err := missing(ctx, c, []Location{at})
+	var lacking []Location
+	err := outlast(ctx, pace, func(ctx context.Context) (err error) { lacking, err = missing(ctx, c, []Location{at}); return err })
 	if err != nil {
 		return detached(ctx, err)
 	}
-	return broughtBy(ctx, c, pace, &BringError{}, pulls(lacking, false))
+	return broughtBy(ctx, c, pace, BringError{}, pulls(lacking, false))
 }
 
 // transfersAtOnce is how many images are pulled side by side: what Docker's own
 // engine does with layers.
 const transfersAtOnce = 3
 
-// broughtBy makes the transfers, and looks where something is missing after them.
-// What they did not bring goes into the failure, which is returned then.
-func broughtBy(ctx context.Context, c cluster.Cluster, pace wait.Pace, failure *BringError, transfers []*transfer) error {
+// broughtBy makes the transfers, and looks where something is missing after them. What
+// they did not bring goes into the failure, which is returned then. Those that an outage
+// has broken off are made again.
+func broughtBy(ctx context.Context, c cluster.Cluster, pace wait.Pace, failure BringError, transfers []*transfer) error {
+	err := outlast(ctx, pace, func(ctx context.Context) error {
+		broken, failed, err := transferOnce(ctx, c, pace, transfers)
+		if err != nil || len(failed) == 0 {
+			return err
+		}
+		transfers, failure.Failed = broken, failed
+		return &failure
+	})
+	return detached(ctx, err)
+}
+
+// transferOnce makes the transfers, and returns those that have not brought everything,
+// with what they have not.
+func transferOnce(ctx context.Context, c cluster.Cluster, pace wait.Pace, transfers []*transfer) (broken []*transfer, failed []Failure, err error) {
 	var locations []Location
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(transfersAtOnce)
@@ -104,27 +135,27 @@ func broughtBy(ctx context.Context, c cluster.Cluster, pace wait.Pace, failure *
 		group.Go(func() error { return t.run(groupCtx, c) })
 	}
 	if err := group.Wait(); err != nil || len(transfers) == 0 {
-		return detached(ctx, err)
+		return nil, nil, err
 	}
 	lacking, err := lackingAfter(ctx, c, pace, locations, func(l Location) bool { return carrying(transfers, l).failed(l.Node) })
 	if err != nil {
-		return detached(ctx, err)
+		return nil, nil, err
 	}
 	for _, l := range locations {
 		t := carrying(transfers, l)
 		if slices.Contains(lacking, l) || t.always && !t.reached(l.Node) {
-			failure.Failed = append(failure.Failed, Failure{l, t.why(l.Node)})
+			failed = append(failed, Failure{l, t.why(l.Node)})
+			if !slices.Contains(broken, t) {
+				broken = append(broken, t)
+			}
 		}
 	}
-	if len(failure.Failed) > 0 {
-		return failure
-	}
 	for _, t := range transfers {
-		if t.err != nil {
+		if t.err != nil && len(failed) == 0 {
 			log.Warn(ctx, "UCP could not bring images to every node; those that need them have them", map[string]any{"error": t.err.Error()})
 		}
 	}
-	return nil
+	return broken, failed, nil
 }
 
 func carrying(transfers []*transfer, l Location) *transfer {

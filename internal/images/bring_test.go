@@ -226,3 +226,44 @@ func TestImagesAreListedInLong(t *testing.T) {
 		})
 	}
 }
+
+// TestBringOutlastsAnOutage has the engines be out of reach for a while, in each request
+// that brings images or looks at them. What an engine itself refuses for good is not
+// asked for much longer.
+func TestBringOutlastsAnOutage(t *testing.T) {
+	t.Parallel()
+	archive := clustertest.Bundle(t, "mirantis/dtr", "2.6.15", "dtr.tar")
+	for name, tt := range map[string]struct {
+		fault simulator.Fault
+		load  bool
+		says  string
+	}{
+		"pull: no answer":          {fault: simulator.Fault{Path: "/images/create", Reset: true, Times: 60}},
+		"pull: no whole answer":    {fault: simulator.Fault{Path: "/images/create", Status: http.StatusOK, Body: `{"status":"Pulling from`, Times: 20}},
+		"pull: a gateway's answer": {fault: simulator.Fault{Path: "/images/create", Status: http.StatusBadGateway, Times: 60}},
+		"pull: refused at first":   {fault: simulator.Fault{Path: "/images/create", Status: http.StatusInternalServerError, Times: 3}},
+		"pull: refused for good":   {fault: simulator.Fault{Path: "/images/create", Status: http.StatusInternalServerError, Body: `{"message":"disk quota exceeded"}`}, says: "disk quota exceeded"},
+		"load: no answer":          {fault: simulator.Fault{Path: "/images/load", Reset: true, Times: 3}, load: true},
+		"look: no answer":          {fault: simulator.Fault{Path: "/images/json", Reset: true, Times: 60}},
+		"look: refused for good":   {fault: simulator.Fault{Path: "/images/json", Status: http.StatusInternalServerError, Body: `{"message":"disk quota exceeded"}`}, says: "disk quota exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			tt.fault.Service = simulator.ServiceEngine
+			sim.Inject(tt.fault)
+			source := Source{}
+			if tt.load {
+				source.Archives = map[string]string{"2.6.15": archive}
+			}
+			pace := clustertest.Pace
+			if tt.says == "" {
+				pace.Consistent = time.Minute
+			}
+			err := source.BringComponents(clustertest.Limited(t), c, pace, nodes, clustertest.Version("2.6.15"))
+			if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+				t.Errorf("got error %v, want one that says %q", err, tt.says)
+			}
+		})
+	}
+}

@@ -167,19 +167,9 @@ func MayPass(err error) bool {
 	return !detached && (shownNone || down || wait.IsOutage(err))
 }
 
-// Outlast does what may be done again and again, until it succeeds: an outage is
-// tolerated for as long as in every wait. What an engine refuses with an error of its
-// own, as UCP does with a removal that cannot be, is not the same as an engine that is
-// gone, and has as long as UCP's answers may be incomplete.
+// Outlast is wait.Outlast for what looks at the replicas.
 func Outlast(ctx context.Context, pace wait.Pace, do func(context.Context) error) error {
-	refused := wait.Lasting{Limit: pace.Consistent}
-	return wait.Until(ctx, pace, func(ctx context.Context) (bool, error) {
-		err := do(ctx)
-		if refused.Seen(errdefs.IsInternal(err)) {
-			return false, wait.Fail(err)
-		}
-		return err == nil, failUnlessOutage(err)
-	})
+	return wait.Outlast(ctx, pace, MayPass, do)
 }
 
 // failUnlessOutage marks what is no outage as final, for a look of wait.Until.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
@@ -213,6 +214,9 @@ func TestRunLooksAgainAfterALoad(t *testing.T) {
 			mend := sim.Inject(tt.fault)
 			o := to("2.6.15")
 			o.Images.Archives = map[string]string{"2.6.15": clustertest.Bundle(t, "mirantis/dtr", "2.6.15", "dtr_images.tar.gz")}
+			if tt.fault.Reset {
+				o.Pace.Outage = time.Second
+			}
 			_, err := runUpgrade(t, c, o)
 			failure := clustertest.AsError[*images.BringError](t, err)
 			if failure.Version != "2.6.15" || !strings.Contains(failure.Error(), tt.says) {

@@ -158,6 +158,22 @@ func Confirm(ctx context.Context, pace Pace, check func(context.Context) error, 
 	})
 }
 
+// Outlast does what may be done again and again, until it succeeds: an error that may
+// pass is an outage, tolerated for as long as in every wait, and any other is returned.
+// What an engine refuses with an error of its own, as UCP does with a removal that cannot
+// be, is not the same as an engine that is gone, and has as long as UCP's answers may be
+// incomplete.
+func Outlast(ctx context.Context, pace Pace, mayPass func(error) bool, do func(context.Context) error) error {
+	refused := Lasting{Limit: pace.Consistent}
+	return Until(ctx, pace, func(ctx context.Context) (bool, error) {
+		err := do(ctx)
+		if refused.Seen(errdefs.IsInternal(err)) || err != nil && !mayPass(err) {
+			return false, Fail(err)
+		}
+		return err == nil, err
+	})
+}
+
 // IsOutage reports whether an error of the clients says that a service cannot be
 // reached or does not work, which may pass. A refusal does not.
 func IsOutage(err error) bool {
