@@ -1,8 +1,10 @@
 package upgrade
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -123,6 +125,9 @@ func TestRunChecksEachHop(t *testing.T) {
 			}))
 			report, err := runUpgrade(t, c, twoHops())
 			clustertest.WantChecks(t, clustertest.AsError[*preflight.FailedError](t, err).Findings.Errors(), tt.check)
+			if e := clustertest.AsError[*UnfinishedError](t, err); hopName(e.Hop) != "2.6.15 -> 2.7.8" || e.Done != 0 || e.Replicas != 3 {
+				t.Errorf("hop %s, %d of %d replicas", hopName(e.Hop), e.Done, e.Replicas)
+			}
 			clustertest.WantAt(t, sim, "2.6.15")
 			if did := clustertest.Changes(sim); len(did) > 0 {
 				t.Errorf("something was touched after the first hop: %v", did)
@@ -212,6 +217,45 @@ func TestRunFinishesAHopBeforeTheNext(t *testing.T) {
 			}
 			c.mend(sim)
 			finish(t, sim, cluster, twoHops(), 2)
+		})
+	}
+}
+
+// TestRunLooksAgainBetweenHops has what would keep the second hop from being begun be
+// gone by the next look.
+func TestRunLooksAgainBetweenHops(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]simulator.Fault{
+		"the registry fails": {
+			Service: simulator.ServiceEngine, Status: http.StatusInternalServerError, Times: 60,
+			Matches: func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/distribution/") },
+		},
+		"a garbage collection": {
+			Service: simulator.ServiceDTR, Path: "/api/v0/meta/cluster_status", Times: 1,
+			Rewrite: func(status int, body []byte) (int, []byte) {
+				return status, bytes.Replace(body, []byte(`"gc_lock_holder":""`), []byte(`"gc_lock_holder":"onlinegc"`), 1)
+			},
+		},
+		"content trust": {
+			Service: simulator.ServiceUCP, Path: "/api/ucp/config-toml", Times: 1,
+			Rewrite: func(status int, _ []byte) (int, []byte) {
+				return status, []byte("[trust_configuration]\n  require_content_trust = true\n")
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			sim.At(simulator.BootstrapperRemoved, sync.OnceFunc(func() { sim.Inject(fault) }))
+			o := twoHops()
+			o.Pace.Consistent = 5 * time.Second
+			if _, err := runUpgrade(t, c, o); err != nil {
+				t.Fatal(err)
+			}
+			clustertest.WantAt(t, sim, "2.7.8")
+			if got := sim.BootstrapperRuns(); got != 2 {
+				t.Errorf("%d bootstrapper runs", got)
+			}
 		})
 	}
 }

@@ -175,20 +175,22 @@ func (r *run) next(ctx context.Context) (*Observation, Plan, error) {
 	}
 }
 
-// preflight looks at the cluster and judges what it sees. What may be gone by the next
-// look, such as a replica that UCP does not show while it starts over, is believed once
-// it was there for a while. The report gets the warnings of the last time, without those
+// preflight looks at the cluster and judges what it sees. What ends the run, or may come
+// of an answer that is incomplete, is believed once every look has shown it for a while:
+// a replica that UCP does not show while it starts over, a registry that fails, a garbage
+// collection that is about to end. The report gets the warnings of the last time, without those
 // of the first, which the plan has shown.
 func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err error) {
 	var findings preflight.Findings
-	began := time.Now()
+	hidden, doubtful := wait.Lasting{Limit: r.runner.Pace.Consistent}, wait.Lasting{Limit: r.runner.Pace.Consistent}
 	err = wait.Until(ctx, r.runner.Pace, func(ctx context.Context) (bool, error) {
-		late := time.Since(began) >= r.runner.Pace.Consistent
 		obs, err = Observe(ctx, r.cluster, r.o)
+		_, shownNone := errors.AsType[*cluster.NoReplicasError](err)
+		hiddenThroughout := hidden.Seen(shownNone)
 		if err != nil {
-			_, hidden := errors.AsType[*cluster.NoReplicasError](err)
+			doubtful.Seen(false)
 			_, other := errors.AsType[*cluster.OtherClusterError](err)
-			if other || hidden && late || !hidden && !r.looked {
+			if other || hiddenThroughout || !r.looked && !runner.MayPass(err) {
 				return false, wait.Fail(err)
 			}
 			return false, err
@@ -197,7 +199,8 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 		repairs := plan.Resume != nil && plan.Resume.Rule == transition.Same && obs.HalfDone() // or a container is not shown
 		current := obs.CurrentVersion()
 		lags := current != nil && r.o.Applied != nil && current.LessThan(r.o.Applied) // or the list is one of before
-		return late || !repairs && !lags && !slices.ContainsFunc(findings.Errors(), mayPass), nil
+		doubt := repairs || lags || len(findings.Errors()) > 0
+		return !doubt || doubtful.Seen(true), nil
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -209,6 +212,10 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 	r.runner.Host = obs.Host
 	r.seen, r.accepted = obs.Inventory, obs.acceptedHealth(r.o)
 	if len(findings.Errors()) > 0 {
+		if r.current != nil && plan.Due() { // a hop was finished, and it is the next one that cannot be begun
+			next := plan.next()
+			r.current = &next
+		}
 		return nil, Plan{}, &preflight.FailedError{Findings: findings}
 	}
 	if r.report.From == "" {
@@ -218,12 +225,6 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 		return slices.ContainsFunc(r.planned, func(known preflight.Finding) bool { return known.Check == f.Check && known.Summary == f.Summary })
 	})
 	return obs, plan, nil
-}
-
-// mayPass reports whether the next look may not find it any more, though nobody does
-// anything about it.
-func mayPass(f preflight.Finding) bool {
-	return f.Check == preflight.ReplicaHealth && f.Attribute == "" || f.Check == preflight.Address
 }
 
 // followUp notes what the operator has to do after an upgrade.

@@ -530,3 +530,30 @@ func TestRunOutlastsOutagesBesideItsWaits(t *testing.T) {
 		})
 	}
 }
+
+// TestRunOutlastsAnOutageAtItsFirstLook has a service be out of reach for a moment when
+// an apply begins. What is no outage ends it at once.
+func TestRunOutlastsAnOutageAtItsFirstLook(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fault simulator.Fault
+		fails bool
+	}{
+		"DTR":                 {fault: simulator.Fault{Service: simulator.ServiceDTR, Reset: true, Times: 60}},
+		"UCP":                 {fault: simulator.Fault{Service: simulator.ServiceUCP, Status: http.StatusServiceUnavailable, Times: 60}},
+		"the engines":         {fault: simulator.Fault{Service: simulator.ServiceEngine, Reset: true, Times: 60}},
+		"wrong password":      {fault: simulator.Fault{Service: simulator.ServiceDTR, Status: http.StatusUnauthorized}, fails: true},
+		"not a page of DTR's": {fault: simulator.Fault{Service: simulator.ServiceDTR, Status: http.StatusNotFound}, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			sim.Inject(tt.fault)
+			o := to("2.5.17")
+			o.Pace.Outage = time.Hour
+			if _, err := runUpgrade(t, c, o); (err != nil) != tt.fails || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got error %v", err)
+			}
+		})
+	}
+}
