@@ -55,7 +55,8 @@ func (e *VerifyError) Error() string {
 
 // Run waits until every container of every replica is at the target and every replica
 // healthy, from a first to a last look in a row: each container has the same start in
-// both and has been up for a while in the last, and the last has newer health reports.
+// both and has been up for a while in the last, for longer where its engine had to start
+// it again, and the last has newer health reports.
 // What is wrong in one look alone fails nothing.
 //
 // Errors: a *VerifyError, a *wait.DetachedError, and those of the clients.
@@ -132,7 +133,7 @@ func (p *proof) compare(ctx context.Context, look *evidence, now time.Time) (don
 	if err := p.readStarts(ctx, look); err != nil {
 		return false, nil, err
 	}
-	if problems = look.startedAgain(p.first); len(problems) > 0 {
+	if problems = append(look.startedAgain(p.first), look.restarted(p.Pace.Consistent)...); len(problems) > 0 {
 		p.first, p.again = look, now.Add(p.Pace.Consistent)
 	}
 	return len(problems) == 0, problems, nil
@@ -192,7 +193,13 @@ type evidence struct {
 	status    dtr.ClusterStatus
 	ping      error // nil when the cluster answered well
 
-	starts map[string]time.Time // of each container, by name; only of a look that is compared
+	starts map[string]start // of each container, by name; only of a look that is compared
+}
+
+// start is the last start of a container.
+type start struct {
+	at       time.Time
+	restarts int // by its engine, this one included if it was by that
 }
 
 // look reads the evidence, with all requests in parallel.
@@ -220,20 +227,20 @@ func (v Verification) readStarts(ctx context.Context, look *evidence) error {
 			}
 		}
 	}
-	starts := make([]time.Time, len(all))
+	starts := make([]start, len(all))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(inspections)
 	for i, c := range all {
 		group.Go(func() error {
 			state, err := engine.Container(groupCtx, c.ID)
-			starts[i] = state.StartedAt
+			starts[i] = start{state.StartedAt, state.Restarts}
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	look.starts = make(map[string]time.Time, len(all))
+	look.starts = make(map[string]start, len(all))
 	for i, c := range all {
 		look.starts[c.Name] = starts[i]
 	}
@@ -298,10 +305,20 @@ func (e *evidence) startedAgain(earlier *evidence) []Problem {
 	for _, r := range e.inventory.Replicas {
 		for _, part := range bootstrap.Parts {
 			c := r.Containers[part.Name]
-			if !e.starts[c.Name].Equal(earlier.starts[c.Name]) {
+			if !e.starts[c.Name].at.Equal(earlier.starts[c.Name].at) {
 				problems = append(problems, Problem{r.ID, c.Name, "was started again within " + duration.Text(e.at.Sub(earlier.at).Round(time.Second))})
 			}
 		}
+	}
+	return problems
+}
+
+// restarted are the containers that ended and were started again by their engine, and
+// that have not been up for so long since: they may end again.
+func (e *evidence) restarted(steady time.Duration) []Problem {
+	problems := slices.DeleteFunc(e.justStarted(steady), func(p Problem) bool { return e.starts[p.Container].restarts == 0 })
+	for i, p := range problems {
+		problems[i].Text = fmt.Sprintf("has ended and was started again by its engine, %d times so far", e.starts[p.Container].restarts)
 	}
 	return problems
 }

@@ -219,3 +219,62 @@ func TestProgressWithoutATarget(t *testing.T) {
 	t.Parallel()
 	new(cluster.Progress).Report(t.Context(), clustertest.Snapshot("2.6.8").Inventory, nil) // must not panic
 }
+
+// TestVerificationOfASlowCrashLoop has a part run for longer between two ends than the
+// verification needs to look twice. It is believed once it has been up for as long as
+// UCP's answers may be incomplete, if its engine has started it again, whenever that was.
+func TestVerificationOfASlowCrashLoop(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		restarts int
+		up       string
+		fails    bool
+	}{
+		"started again just now":  {3, "Up 2 seconds", true},
+		"started again long ago":  {1, "Up 5 days", false},
+		"started again some time": {1, "Up 4 seconds", false},
+		"started just now":        {0, "Up 2 seconds", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.6.15")
+			part := "dtr-jobrunner-" + sim.ReplicaIDs()[1]
+			sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+				for _, l := range list {
+					if strings.HasSuffix(l.Name(), part) {
+						l["Status"] = tt.up
+					}
+				}
+				return list
+			}))
+			sim.Inject(simulator.Fault{
+				Service: simulator.ServiceEngine, Path: "/containers/*/json",
+				Rewrite: func(status int, body []byte) (int, []byte) {
+					var shown map[string]any
+					if err := json.Unmarshal(body, &shown); err != nil || !strings.HasSuffix(shown["Name"].(string), part) {
+						return status, body
+					}
+					shown["RestartCount"] = tt.restarts
+					changed, _ := json.Marshal(shown)
+					return status, changed
+				},
+			})
+			v := verification(c, time.Minute)
+			if tt.fails {
+				v.Pace.Healthy = time.Second
+			}
+			v.Pace.Consistent = 3 * time.Second
+			err := v.Run(clustertest.Limited(t))
+			if !tt.fails {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			failed := clustertest.AsError[*cluster.VerifyError](t, err)
+			if want := part + " has ended and was started again by its engine, 3 times so far"; failed.Problems[0].String() != want {
+				t.Errorf("got %v, want %s", failed, want)
+			}
+		})
+	}
+}

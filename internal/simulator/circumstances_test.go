@@ -129,6 +129,12 @@ func TestPartThatKeepsRestarting(t *testing.T) {
 	if _, err := d.ContainerStop(t.Context(), name, client.ContainerStopOptions{}); err != nil {
 		t.Error(err)
 	}
+	if _, err := d.ContainerStart(t.Context(), name, client.ContainerStartOptions{}); err != nil {
+		t.Error(err)
+	}
+	if got := inspect(t, d, name).RestartCount; got != 0 {
+		t.Errorf("after a start by hand, the engine counts %d restarts", got)
+	}
 }
 
 // DTR knows nothing of such a replica, and an upgrade leaves it as it is.

@@ -39,6 +39,7 @@ func (a lifecycleAPI) start(s scope, w http.ResponseWriter, r *http.Request, nam
 			}
 			return errNotModified
 		}
+		c.restartCount = 0 // which counts what the restart policy does, since the last start by somebody
 		a.engine.run(c)
 		return nil
 	})

@@ -146,7 +146,7 @@ func (e *Engine) Container(ctx context.Context, idOrName string) (ContainerState
 	if err != nil {
 		return ContainerState{}, err
 	}
-	s := ContainerState{ID: scrub.Line(r.ID), Name: scrub.Line(strings.TrimPrefix(r.Name, "/")), ImageID: scrub.Line(r.Image), Created: parseTime(r.Created)}
+	s := ContainerState{ID: scrub.Line(r.ID), Name: scrub.Line(strings.TrimPrefix(r.Name, "/")), ImageID: scrub.Line(r.Image), Created: parseTime(r.Created), Restarts: r.RestartCount}
 	if r.State != nil {
 		s.Status = scrub.Line(string(r.State.Status))
 		if h := r.State.Health; h != nil && h.Status != container.NoHealthcheck {

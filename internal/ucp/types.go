@@ -57,7 +57,9 @@ type ContainerState struct {
 	Created time.Time
 	// StartedAt and FinishedAt are zero when it has not happened.
 	StartedAt, FinishedAt time.Time
-	AutoRemove            bool // the container is removed when it stops
+	// Restarts is how often the engine itself has started it again, since somebody last started it.
+	Restarts   int
+	AutoRemove bool // the container is removed when it stops
 }
 
 // Running reports whether the container has not come to its end: one that restarts or is paused may still go on.
