@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // defaultReadTimeout bounds a look: a handful of requests side by side, so that
@@ -143,7 +144,7 @@ func withLimit(ctx context.Context, from source, operation string, otherwise tim
 
 // withTimeout bounds an operation. The cause tells a time-out from an interrupt.
 func withTimeout(ctx context.Context, name string, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, limit, limitPassed(name, limit))
+	return wait.WithTimeout(ctx, limit, limitPassed(name, limit))
 }
 
 func limitPassed(name string, limit time.Duration) error {

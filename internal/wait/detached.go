@@ -53,17 +53,42 @@ func Detached(ctx context.Context, step string, err error) error {
 }
 
 // LastError is what an error that says that the context has ended tells besides: what
-// did not answer when it ended; nil when it tells nothing. What is on its way at a
-// cancel says nothing about whoever was asked.
+// did not answer when it ended; nil when it tells nothing. What is on its way at that
+// moment says nothing about whoever was asked, unless a wait has seen it hang.
 func LastError(ctx context.Context, err error) error {
-	cause := context.Cause(ctx)
 	if ended := (*contextEndedError)(nil); errors.As(err, &ended) {
 		return ended.last
 	}
-	if err == nil || err == cause || err == ctx.Err() || errors.Is(ctx.Err(), context.Canceled) { //nolint:errorlint // what wraps the cause tells more
+	if err == nil || isCutOff(ctx, err) {
 		return nil
 	}
 	return err
+}
+
+// isCutOff reports whether an error says nothing but that the context has ended.
+func isCutOff(ctx context.Context, err error) bool {
+	return errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())
+}
+
+// beganKey is the key of the time at which a time limit began.
+type beganKey struct{}
+
+// WithTimeout is context.WithTimeoutCause with a context that tells when it began.
+func WithTimeout(ctx context.Context, limit time.Duration, cause error) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(context.WithValue(ctx, beganKey{}, time.Now()), limit, cause)
+}
+
+// hung reports whether what began then had most of the time limit that has passed. One
+// that does not tell when it began is taken to have begun with the wait.
+func hung(ctx context.Context, then, wait time.Time) bool {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return false
+	}
+	began, ok := ctx.Value(beganKey{}).(time.Time)
+	if !ok {
+		began = wait
+	}
+	return time.Since(then) > time.Since(began)/2
 }
 
 // contextEndedError is the error of a wait whose context has ended.
@@ -78,10 +103,16 @@ func (e *contextEndedError) Error() string {
 
 func (e *contextEndedError) Unwrap() error { return e.cause }
 
-// endedError is the error of a wait whose context has ended, in an outage of which
-// last tells, unless that is nil, or during a look that failed with err.
-func endedError(ctx context.Context, last, err error) error {
-	if last == nil {
+// endedError is the error of a wait whose context has ended. Last is what the looks
+// before could not see for, nil if they saw, and err the error of the one that was made
+// then.
+func endedError(ctx context.Context, last, err error, hung bool) error {
+	ended := (*contextEndedError)(nil)
+	switch {
+	case last != nil:
+	case err != nil && hung && !errors.As(err, &ended) && err != context.Cause(ctx) && err != ctx.Err(): //nolint:errorlint // what wraps the cause tells more
+		last = err
+	default:
 		last = LastError(ctx, err)
 	}
 	return &contextEndedError{cause: context.Cause(ctx), last: last}

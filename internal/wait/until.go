@@ -112,7 +112,9 @@ func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(c
 	pause := NewPause(pace.Poll)
 	outage := Lasting{Limit: pace.Outage}
 	var last error // of the outage that goes on
+	began := time.Now()
 	for {
+		lookBegan := time.Now()
 		done, err := look(ctx)
 		var failed *failedError
 		if lost := (*ucp.SessionError)(nil); last == nil && errors.As(err, &lost) {
@@ -124,7 +126,7 @@ func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(c
 		case err == nil && done:
 			return nil
 		case ctx.Err() != nil:
-			return endedError(ctx, last, err)
+			return endedError(ctx, last, err, hung(ctx, lookBegan, began))
 		case refused(err), isOutlasted(err):
 			return err
 		case outage.Seen(err != nil):
@@ -134,7 +136,7 @@ func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(c
 		}
 		last = err
 		if pause.WaitOr(ctx, signal) != nil {
-			return endedError(ctx, last, nil)
+			return endedError(ctx, last, nil, false)
 		}
 	}
 }

@@ -83,11 +83,24 @@ func TestDetachedTellsWhatDidNotAnswer(t *testing.T) {
 		<-ctx.Done()
 		return false, fmt.Errorf("UCP did not answer: %w", context.Cause(ctx))
 	}
+	hangsAtLast := func(ctx context.Context) (bool, error) {
+		if end, _ := ctx.Deadline(); time.Until(end) > 20*time.Second {
+			return false, nil
+		}
+		return hangs(ctx)
+	}
 	for name, tt := range map[string]struct {
 		look      func(context.Context) (bool, error)
 		cancelled bool
 		last      string
 	}{
+		"asked a moment before": {hangsAtLast, false, ""},
+		"asked again in an outage": {func(ctx context.Context) (bool, error) {
+			if done, err := hangsAtLast(ctx); err != nil {
+				return done, err
+			}
+			return refuses(ctx)
+		}, false, broken.Error()},
 		"answers":                 {answers, false, ""},
 		"is out of reach":         {refuses, false, broken.Error()},
 		"hangs":                   {hangs, false, "UCP did not answer: the limit passed"},
@@ -114,6 +127,27 @@ func TestDetachedTellsWhatDidNotAnswer(t *testing.T) {
 			}
 			if last != tt.last || detached.Cause.Error() != want.Error() {
 				t.Errorf("%s: cause %v and last error %q, want %q", name, detached.Cause, last, tt.last)
+			}
+		})
+	}
+}
+
+// TestLastErrorOfAWaitThatBeganLate has a time limit pass during the first look of a wait
+// that was not the first within the limit, and of one that was.
+func TestLastErrorOfAWaitThatBeganLate(t *testing.T) {
+	t.Parallel()
+	limit := errors.New("the limit passed")
+	for before, want := range map[time.Duration]bool{0: true, 20 * time.Second: true, 59 * time.Second: false} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := WithTimeout(t.Context(), time.Minute, limit)
+			defer cancel()
+			pass(before)
+			err := Until(ctx, DefaultPace, func(ctx context.Context) (bool, error) {
+				<-ctx.Done()
+				return false, fmt.Errorf("UCP did not answer: %w", context.Cause(ctx))
+			})
+			if last := LastError(ctx, err); (last != nil) != want || !errors.Is(err, limit) {
+				t.Errorf("%s before: last error %v of %v", before, last, err)
 			}
 		})
 	}
