@@ -44,7 +44,7 @@ func TestSecondHopIsRefused(t *testing.T) {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				t.Parallel()
 				cluster := start(t, "2.5.6")
-				p := planner(t, cluster)
+				p := planner(t, cluster, brief())
 				cluster.At(simulator.BootstrapperRemoved, sync.OnceFunc(func() { c.spoil(cluster) }))
 				var prior values
 				if kind == "update" {
