@@ -209,3 +209,22 @@ func TestForgedLabels(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftOverOnAnotherNode has a part twice, on two nodes: the lower version is not
+// hidden, whatever UCP lists first.
+func TestLeftOverOnAnotherNode(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"2.5.6", ""} {
+		left := clustertest.Part(1, bootstrap.Parts[3], version)
+		left.Node, left.Name = "worker2", strings.Replace(left.Name, "worker1/", "worker2/", 1)
+		for name, list := range map[string][]ucp.Container{
+			"first": append([]ucp.Container{left}, containers(1, "2.6.15")...),
+			"last":  append(containers(1, "2.6.15"), left),
+		} {
+			problems := cluster.NewInventory("", listing(1), list).Problems(clustertest.Version("2.6.15"))
+			if len(problems) != 1 || problems[0].Container != cluster.BaseName(left.Name) {
+				t.Errorf("%s, at %q: %v", name, version, problems)
+			}
+		}
+	}
+}

@@ -1,16 +1,20 @@
 package cluster_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -276,5 +280,46 @@ func TestVerificationOfASlowCrashLoop(t *testing.T) {
 				t.Errorf("got %v, want %s", failed, want)
 			}
 		})
+	}
+}
+
+// TestVerificationBeginsAnewAfterAProblem has a replica be sick between two good looks:
+// these are then not in a row.
+func TestVerificationBeginsAnewAfterAProblem(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	var looks atomic.Int32
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceDTR, Path: "/api/v0/meta/cluster_status", Delay: 300 * time.Millisecond, // the reports are newer by the next look
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			if looks.Add(1) == 2 {
+				body = bytes.ReplaceAll(body, []byte(`"OK"`), []byte(`"disconnected"`))
+			}
+			return status, body
+		},
+	})
+	if err := verification(c, time.Minute).Run(clustertest.Limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := looks.Load(); got < 4 {
+		t.Errorf("the cluster was verified after %d good look in a row", got-2)
+	}
+}
+
+// TestVerificationEndsWhereEachOtherLookFails has looks fail again and again, with a good
+// one between them.
+func TestVerificationEndsWhereEachOtherLookFails(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	var looks atomic.Int32
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceDTR, Path: "/api/v0/meta/cluster_status", Status: http.StatusNotFound,
+		Matches: func(*http.Request) bool { return looks.Add(1)%2 == 0 },
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := verification(c, 500*time.Millisecond).Run(ctx)
+	if refused := clustertest.AsError[*dtr.APIError](t, err); refused.StatusCode != http.StatusNotFound {
+		t.Errorf("got %v", err)
 	}
 }

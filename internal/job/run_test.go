@@ -2,15 +2,21 @@ package job
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
@@ -271,5 +277,33 @@ func TestRunJobThatIsDeleted(t *testing.T) {
 	_, err := Run(clustertest.Limited(t), c.DTR, Options{Action: "sleep", Pace: pace, Progress: func(string) { sim.DeleteJobs() }})
 	if failure := clustertest.AsError[*Error](t, err); !errors.Is(failure, ErrNotListed) || failure.Job.ID == "" {
 		t.Errorf("failure %+v", failure)
+	}
+}
+
+// TestLostJobIsNoRetry has the answer to the start of a job be lost, while DTR makes a
+// retry of an earlier one: that is not the job that was asked for.
+func TestLostJobIsNoRetry(t *testing.T) {
+	t.Parallel()
+	var listed atomic.Int32
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			panic(http.ErrAbortHandler)
+		}
+		jobs := []string{`{"id":"first","action":"sleep","status":"error","retryFromID":"first"}`}
+		if listed.Add(1) > 2 {
+			jobs = append([]string{`{"id":"retry","action":"sleep","status":"running","retryFromID":"first"}`}, jobs...)
+		}
+		if listed.Load() > 20 {
+			jobs = append([]string{`{"id":"ours","action":"sleep","status":"running","retryFromID":"ours"}`}, jobs...)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"jobs":[%s]}`, strings.Join(jobs, ","))
+	}))
+	defer server.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	client := clustertest.Must[*dtr.Client](t)(dtr.New(dtr.Config{URL: server.URL, Username: "admin", Password: "secret", CACert: string(ca), Retry: endpoint.Retry{Max: 1, WaitMin: time.Millisecond, WaitMax: time.Millisecond}}))
+	job := clustertest.Must[dtr.Job](t)(Run(clustertest.Limited(t), client, Options{Action: "sleep", Pace: clustertest.Pace, Detach: true}))
+	if job.ID != "ours" {
+		t.Errorf("the job is %s", job.ID)
 	}
 }

@@ -66,16 +66,18 @@ func (p *taskRun) follow(ctx context.Context, c Container) error {
 			}
 			left := len(p.task.Problems(c, inventory)) > 0
 			failed := undone.Seen(left)
+			if !missing.Seen(true) || left && !failed {
+				return false, nil
+			}
 			if failed {
 				result = &BootstrapperError{Image: c.Image, Container: c.Name, Missing: true}
 			}
-			return missing.Seen(true) && (failed || !left), nil
+			return true, nil
 		}
 		if err != nil {
 			return false, p.nodeDown(ctx, c.Name, err)
 		}
 		missing.Seen(false)
-		undone.Seen(false)
 		switch {
 		case now.Ended():
 			_, result = p.exitError(ctx, now)

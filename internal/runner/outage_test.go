@@ -311,17 +311,48 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestEarlierBootstrapperIsNotWaitedFor finds a bootstrapper that said it had done its
-// work. That UCP's list may lag behind it counts only if it ended just now, by the
-// engine's clock. The container that does not tell the truth is then removed at once.
+// TestEarlierBootstrapperIsNotWaitedFor finds a bootstrapper that has not done its work:
+// one that said it had, and one that failed. That UCP's list may lag behind it counts only
+// for the first, and only if it ended just now, by the engine's clock. The container is
+// then removed at once.
 func TestEarlierBootstrapperIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	sim, r := start(t)
-	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: -1, ClaimSuccess: true})
-	c := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
-	sim.SetBootstrapper(simulator.BootstrapperFaults{})
-	r.Pace.Consistent = time.Minute
-	sim.Inject(simulator.Fault{
+	for name, faults := range map[string]simulator.BootstrapperFaults{
+		"said that it had done it, an hour ago": {DieAtReplica: -1, ClaimSuccess: true},
+		"failed just now":                       {DieAtReplica: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			sim.SetBootstrapper(faults)
+			c, err := r.Perform(soon(t), upgrade(sim, r))
+			if (err == nil) != faults.ClaimSuccess {
+				t.Fatal(err)
+			}
+			sim.SetBootstrapper(simulator.BootstrapperFaults{})
+			r.Pace.Consistent = time.Minute
+			if faults.ClaimSuccess {
+				sim.Inject(anHourAgo(r))
+			}
+			task := upgrade(sim, r)
+			task.SkipIfDone = true
+			ctx, cancel := context.WithCancel(soon(t))
+			removed := clustertest.Requested(t, sim, 1, "/containers/"+c.ID)
+			go func() { <-removed; cancel() }()
+			_, _ = r.Perform(ctx, task)
+			isRemoval := func(change string) bool {
+				return strings.HasPrefix(change, "DELETE ") && strings.HasSuffix(change, "/containers/"+c.ID)
+			}
+			if !slices.ContainsFunc(clustertest.Changes(sim), isRemoval) {
+				t.Error("the one that did not do its work is not removed within half a minute")
+			}
+		})
+	}
+}
+
+// anHourAgo has the bootstrapper's container have ended an hour before it did.
+func anHourAgo(r *Runner) simulator.Fault {
+	return simulator.Fault{
 		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/" + r.ContainerName() + "/json",
 		Rewrite: func(status int, body []byte) (int, []byte) {
 			var state struct{ State struct{ FinishedAt string } }
@@ -332,43 +363,59 @@ func TestEarlierBootstrapperIsNotWaitedFor(t *testing.T) {
 			}
 			return status, bytes.ReplaceAll(body, []byte(state.State.FinishedAt), []byte(ended.Add(-time.Hour).Format(time.RFC3339Nano)))
 		},
-	})
-	ctx, cancel := context.WithCancel(soon(t))
-	removed := clustertest.Requested(t, sim, 1, "/containers/"+c.ID)
-	go func() { <-removed; cancel() }()
-	_, _ = r.Perform(ctx, upgrade(sim, r))
-	isRemoval := func(change string) bool {
-		return strings.HasPrefix(change, "DELETE ") && strings.HasSuffix(change, "/containers/"+c.ID)
-	}
-	if !slices.ContainsFunc(clustertest.Changes(sim), isRemoval) {
-		t.Error("the one that did not do its work is not removed within half a minute")
 	}
 }
 
 // TestJustEndedIsJudgedByTheNodesClock has UCP's list lag behind a bootstrapper that has
-// ended just now, on a node whose clock is minutes behind that of UCP's manager.
+// ended just now, on a node whose clock is minutes behind that of UCP's manager; or whose
+// log, which tells that clock, cannot be read. A list that is incomplete is not believed
+// whenever it ended.
 func TestJustEndedIsJudgedByTheNodesClock(t *testing.T) {
 	t.Parallel()
-	sim, r := start(t)
-	first := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
-	r.Pace.Consistent = 30 * time.Second
-	lists := 0
-	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
-		if lists++; lists > 4 {
-			return list
-		}
-		for _, c := range list {
-			if strings.Contains(c.Name(), "dtr-nginx-") && strings.HasSuffix(c["Image"].(string), ":"+target) {
-				c["Image"] = "docker/dtr-nginx:" + before
+	for name, tt := range map[string]struct {
+		incomplete bool // UCP does not show a container, rather than the one of before
+		noLog      bool
+	}{
+		"just now":                  {},
+		"at a time that is unknown": {noLog: true},
+		"an hour ago":               {incomplete: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			first := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
+			r.Pace.Consistent = 30 * time.Second
+			isNginx := func(c clustertest.Listed) bool {
+				return strings.Contains(c.Name(), "dtr-nginx-") && strings.HasSuffix(c["Image"].(string), ":"+target)
 			}
-		}
-		return list
-	}))
-	again := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
-	if again.ID != first.ID {
-		t.Error("it was run again")
+			if tt.incomplete {
+				sim.Inject(anHourAgo(r))
+			}
+			if tt.noLog {
+				sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: "/containers/*/logs", Status: http.StatusNotImplemented})
+			}
+			lists := 0
+			sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+				if lists++; lists > 4 {
+					return list
+				}
+				if tt.incomplete {
+					return slices.DeleteFunc(list, isNginx)
+				}
+				for _, c := range list {
+					if isNginx(c) {
+						c["Image"] = "docker/dtr-nginx:" + before
+					}
+				}
+				return list
+			}))
+			again := clustertest.Must[Container](t)(r.Perform(soon(t), upgrade(sim, r)))
+			if again.ID != first.ID {
+				t.Error("it was run again")
+			}
+			wantRuns(t, sim, 1)
+		})
 	}
-	wantRuns(t, sim, 1)
 }
 
 // TestWaitForAnotherTaskIsNamed ends the context while the bootstrapper of another task
@@ -529,4 +576,85 @@ func TestLookOfBeforeTheStart(t *testing.T) {
 			t.Errorf("got %+v", blocked)
 		}
 	})
+}
+
+// TestBlocksAreCountedApart has two things be in the way one after the other, or one
+// again after it was not: each has the whole time of grace.
+func TestBlocksAreCountedApart(t *testing.T) {
+	t.Parallel()
+	for name, outage := range map[string]bool{"another reason": false, "the same again": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: -1})
+			_, err := r.Perform(soon(t), upgrade(sim, r))
+			_ = clustertest.AsError[*BootstrapperError](t, err)
+			stuck := simulator.Fault{
+				Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/" + r.ContainerName() + "/json",
+				Rewrite: func(status int, body []byte) (int, []byte) {
+					return status, bytes.Replace(body, []byte(`"Status":"exited"`), []byte(`"Status":"removing"`), 1)
+				},
+			}
+			mend := sim.Inject(stuck)
+			const grace = 20 * time.Millisecond
+			p := &taskRun{Runner: r, task: upgrade(sim, r), starting: r.NewStarting(), nonces: map[string]bool{}, blocked: wait.Lasting{Limit: grace}}
+			p.blockedBy = "create"
+			p.blocked.Seen(true)
+			if outage {
+				if done, err := p.next(soon(t)); done || err != nil {
+					t.Fatalf("at first: done %t, error %v", done, err)
+				}
+				mend()
+				restore := sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: "/containers/*/json", Status: http.StatusServiceUnavailable})
+				if _, err := p.next(soon(t)); err == nil {
+					t.Fatal("no error of the outage")
+				}
+				restore()
+				sim.Inject(stuck)
+			}
+			time.Sleep(2 * grace)
+			if done, err := p.next(soon(t)); done || err != nil {
+				t.Errorf("done %t, error %v", done, err)
+			}
+		})
+	}
+}
+
+// TestStartedAndEndedWhoseAnswerIsLost has a bootstrapper have ended by the time at which
+// the run looks whether it was started.
+func TestStartedAndEndedWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	ended := sim.Reached(simulator.BootstrapperFinished)
+	sim.Inject(simulator.Fault{Method: http.MethodPost, Path: "/containers/*/start", Times: 1, Rewrite: func(int, []byte) (int, []byte) {
+		<-ended
+		clustertest.AwaitEnd(t, sim)
+		return http.StatusBadGateway, nil
+	}})
+	if _, err := r.Perform(soon(t), upgrade(sim, r)); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.WantAt(t, sim, target)
+	wantRuns(t, sim, 1)
+}
+
+// TestContainerThatIsNotShownForAMoment has UCP not show a bootstrapper's container for
+// some looks, when all replicas are at the target and the bootstrapper is about to fail.
+func TestContainerThatIsNotShownForAMoment(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	r.Pace.Consistent = time.Minute
+	one := 1
+	sim.SetBootstrapper(simulator.BootstrapperFaults{ExitStatus: &one})
+	reached, release := sim.HoldNth(simulator.BootstrapperFinished, 1)
+	go func() {
+		<-reached
+		sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/*/json", Status: http.StatusNotFound, Times: 6})
+		<-clustertest.Requested(t, sim, 10, "/json")
+		release()
+	}()
+	_, err := r.Perform(soon(t), upgrade(sim, r))
+	if failure := clustertest.AsError[*BootstrapperError](t, err); failure.ExitCode != 1 || failure.Missing {
+		t.Errorf("got %v", failure)
+	}
 }

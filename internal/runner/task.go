@@ -354,9 +354,9 @@ func (p *taskRun) settled(ctx context.Context, c Container) (bool, error) {
 }
 
 // endedWithin reports whether the container ended so short a time ago, by the clock of
-// its node. A time that is not known counts as short.
+// its node. If that is not known, it is zero, and what has ended counts as having done so just now.
 func (c Container) endedWithin(d time.Duration, now time.Time) bool {
-	return now.IsZero() || c.FinishedAt.IsZero() || now.Sub(c.FinishedAt) < d
+	return now.Sub(c.FinishedAt) < d
 }
 
 // incomplete reports whether UCP does not show all containers of the replicas that DTR
