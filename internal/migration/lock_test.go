@@ -127,3 +127,31 @@ func TestPostLockOfAKilledApply(t *testing.T) {
 		t.Errorf("%d POSTs", n)
 	}
 }
+
+// TestPostLockIsEachAppliesOwn finds the lock taken by one apply after another: each has
+// the whole time in which it may wait for its job.
+func TestPostLockIsEachAppliesOwn(t *testing.T) {
+	t.Parallel()
+	_, c := clustertest.Start(t, "2.6.15")
+	pace := clustertest.Pace
+	pace.MigrationStart, pace.Consistent = 100*time.Millisecond, 50*time.Millisecond
+	mine := &postLock{run: newRun(c, pace)}
+	take := func(l *postLock) bool {
+		return clustertest.Must[bool](t)(l.take(t.Context()))
+	}
+	for range 2 {
+		other := &postLock{run: newRun(c, pace)}
+		if !take(other) {
+			t.Fatal("the lock is not to be had")
+		}
+		if take(mine) || !take(other) {
+			t.Fatal("two have the lock")
+		}
+		time.Sleep(200 * time.Millisecond)
+		engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+		if _, err := engine.Container(t.Context(), other.held.ID); err != nil {
+			t.Fatalf("the lock was removed at once: %v", err)
+		}
+		other.release(t.Context())
+	}
+}

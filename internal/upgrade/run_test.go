@@ -2,7 +2,9 @@ package upgrade
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -553,6 +555,52 @@ func TestRunOutlastsAnOutageAtItsFirstLook(t *testing.T) {
 			o.Pace.Outage = time.Hour
 			if _, err := runUpgrade(t, c, o); (err != nil) != tt.fails || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got error %v", err)
+			}
+		})
+	}
+}
+
+// TestRunVerifiesWhatSomebodyElseUpgraded has the cluster be at the target, where nobody
+// has seen it whole, and a replica that no check finds fault with not refresh its report.
+func TestRunVerifiesWhatSomebodyElseUpgraded(t *testing.T) {
+	t.Parallel()
+	for applied, fails := range map[string]bool{"": true, "2.6.8": true, "2.6.15": false} {
+		t.Run(applied, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.6.15")
+			var mu sync.Mutex
+			reported := map[string]any{}
+			sim.Inject(simulator.Fault{
+				Service: simulator.ServiceDTR, Path: "/api/v0/meta/cluster_status",
+				Rewrite: func(status int, body []byte) (int, []byte) {
+					mu.Lock()
+					defer mu.Unlock()
+					var shown map[string]any
+					if err := json.Unmarshal(body, &shown); err != nil {
+						t.Error(err)
+					}
+					if len(reported) == 0 {
+						maps.Copy(reported, shown["replica_timestamp"].(map[string]any))
+					}
+					shown["replica_timestamp"] = reported
+					changed, _ := json.Marshal(shown)
+					return status, changed
+				},
+			})
+			o := to("2.6.15")
+			if applied != "" {
+				o.Applied = clustertest.Version(applied)
+			}
+			o.Pace.Healthy = time.Second
+			_, err := runUpgrade(t, c, o)
+			if !fails {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if failed := clustertest.AsError[*cluster.VerifyError](t, err); !strings.Contains(failed.Error(), "does not refresh its health report") {
+				t.Errorf("got %v", failed)
 			}
 		})
 	}
