@@ -27,6 +27,13 @@ type uploadModel struct {
 	Headers types.Map    `tfsdk:"headers"`
 }
 
+const (
+	// uploadName is the name of the attribute, wherever it stands.
+	uploadName = "upload"
+	// envHCPTerraform is set in every run of HCP Terraform.
+	envHCPTerraform = "TFC_RUN_ID"
+)
+
 // What is said of the attributes of upload, in each schema that has it.
 const (
 	uploadDescription = "An object store that the checked backup is sent to as well, by one PUT, such as S3, Google Cloud Storage or Azure Blob Storage. "
@@ -66,9 +73,9 @@ func (c *connection) addUpload(ctx context.Context, o *upgrade.Options, config s
 	if o == nil || o.Backup == nil {
 		return nil
 	}
-	o.HCPTerraform = os.Getenv("TFC_RUN_ID") != ""
+	o.HCPTerraform = os.Getenv(envHCPTerraform) != ""
 	var upload types.Object
-	diags := config.GetAttribute(ctx, path.Root("backup").AtName("upload"), &upload)
+	diags := config.GetAttribute(ctx, path.Root("backup").AtName(uploadName), &upload)
 	o.Backup.Upload = !upload.IsNull()
 	if diags.HasError() || upload.IsNull() || upload.IsUnknown() {
 		return diags

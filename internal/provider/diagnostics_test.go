@@ -180,6 +180,13 @@ func TestDiagnostics(t *testing.T) {
 		{"backup's store is not trusted", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.CertificateError{
 			Service: "the store", Host: "backups.s3.example.com", Err: errors.New("x509: certificate signed by unknown authority"),
 		}}},
+		{"backup without an upgrade failed", &upgrade.BackupError{File: "/backups/dtr.tar", Alone: true, Cause: errors.New("the upgrade to 2.6.15 is not finished: container dtr-upgrade-dtr.example.com")}},
+		{"backup without an upgrade refused by its store", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Alone: true, Err: &endpoint.StatusError{StatusCode: 507}}},
+		{"interrupted in a backup without an upgrade", &wait.DetachedError{Step: upgrade.StepBackupAlone, Cause: context.Canceled}},
+		{"interrupted in the upload of a backup without an upgrade", &wait.DetachedError{Step: upgrade.StepUploadAlone, Cause: context.Canceled}},
+		{"interrupted while another backup keeps one without an upgrade waiting", &wait.DetachedError{
+			Step: upgrade.StepBackupAlone, Cause: context.Canceled, Seen: []string{"container dtr-upgrade-dtr.example.com is running (a backup is written to /backups/dtr.tar)"},
+		}},
 		{"interrupted while the backup is uploaded", &wait.DetachedError{Step: upgrade.StepUpload, Cause: context.Canceled}},
 		{"archive not loaded", &images.BringError{Version: "2.6.15", Archive: "dtr_images_2.6.15.tar.gz", Failed: []images.Failure{
 			{Location: images.Location{Image: "docker/dtr-api:2.6.15", Node: "worker2"}, Cause: errors.New("no space left on device")},

@@ -93,12 +93,18 @@ func createPlanned(host string, path []transition.Hop) diag.Diagnostic {
 }
 
 func noBackup(e *upgrade.BackupError) message {
-	const untouched = "The hop was not begun. "
+	untouched, again := "The hop was not begun. ", adviceApplyAgain
+	if e.Alone {
+		untouched, again = "", "Then run the action again."
+	}
 	m := message{Attribute: "backup.file", Summary: "The backup of DTR failed", Seen: "File: " + e.File}
 	if e.Exists {
 		m.Summary = "The file of the backup exists already"
 		m.Seen += "\nIt was not written for this upgrade, or appeared meanwhile."
 		m.Todo = untouched + "No file is overwritten. Move it away, or name another."
+		if e.Alone {
+			m.Attribute, m.Seen = "file", "File: "+e.File
+		}
 		return m
 	}
 	if e.Bootstrapper != nil {
@@ -109,7 +115,10 @@ func noBackup(e *upgrade.BackupError) message {
 	if e.Cause != nil {
 		m.Seen += "\nError: " + preflight.Sentence(e.Cause)
 	}
-	m.Todo = untouched + "Fix what is named above. " + adviceApplyAgain
+	m.Todo = untouched + "Fix what is named above. " + again
+	if e.Alone {
+		m.Attribute = "file"
+	}
 	return m
 }
 
@@ -150,6 +159,10 @@ func notUploaded(e *upgrade.UploadError) message {
 	}
 	m.Todo = "The hop was not begun. The backup is complete, and its file is kept. " + fix +
 		"Then apply again within a day: the file is sent as it is."
+	if e.Alone {
+		m.Attribute = "upload"
+		m.Todo = "The backup is complete, and its file is kept. " + fix + "Send the file by other means, or move it away and run the action again, which takes another backup."
+	}
 	return m
 }
 

@@ -41,6 +41,16 @@ func waitDiagnostics(err error) diag.Diagnostics {
 		m.Summary = "Terraform stopped waiting for the maintenance window"
 		m.Seen = fmt.Sprintf("Opens next: %s\nReason: %s\nNo hop was begun meanwhile.", e.Opens.Format(time.RFC3339), detachedReason(e))
 		m.Todo = "Apply again; it continues from the cluster's current state."
+	case e.Step == upgrade.StepBackupAlone && len(e.Seen) > 0:
+		m.Summary = "Terraform stopped before a backup of DTR was complete"
+		m.Seen += waitedFor(e)
+		m.Todo = "No backup was begun. Run the action again to wait for it."
+	case e.Step == upgrade.StepBackupAlone:
+		m.Summary = "Terraform stopped before a backup of DTR was complete"
+		m.Todo = "The backup was abandoned, and its file removed. Nothing was stopped on the cluster. Run the action again."
+	case e.Step == upgrade.StepUploadAlone:
+		m.Summary = "Terraform stopped before a backup of DTR was complete"
+		m.Todo = "The backup is complete in its file, and was not uploaded. Send the file by other means, or move it away and run the action again, which takes another backup."
 	case e.Step == upgrade.StepUpload:
 		m.Summary = "Terraform stopped before the DTR upgrade was begun"
 		m.Todo = "The backup is complete, and was not uploaded. Apply again within a day: the file is sent as it is."

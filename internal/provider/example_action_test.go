@@ -64,7 +64,9 @@ func parseAction(t *testing.T, block *hclsyntax.Block) exampleAction {
 	}
 	a := exampleAction{typ: block.Labels[0], name: block.Labels[1], config: values{}}
 	for name, attribute := range block.Body.Blocks[0].Body.Attributes {
-		v, diags := attribute.Expr.Value(nil)
+		v, diags := attribute.Expr.Value(&hcl.EvalContext{Variables: map[string]cty.Value{
+			"var": cty.ObjectVal(map[string]cty.Value{"backup_url": cty.UnknownVal(cty.String)}),
+		}})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
@@ -77,6 +79,8 @@ func parseAction(t *testing.T, block *hclsyntax.Block) exampleAction {
 func fromCty(t *testing.T, v cty.Value) any {
 	t.Helper()
 	switch {
+	case !v.IsKnown():
+		return unknown{}
 	case v.Type() == cty.String:
 		return v.AsString()
 	case v.Type() == cty.Bool:

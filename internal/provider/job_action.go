@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/action/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -43,14 +44,6 @@ func (a *jobRunAction) Metadata(_ context.Context, req action.MetadataRequest, r
 }
 
 func (a *jobRunAction) Schema(ctx context.Context, _ action.SchemaRequest, resp *action.SchemaResponse) {
-	limits, _ := timeouts.AttributesWithOpts(ctx, timeouts.Opts{
-		InvokeDescription: "How long to wait for the job; 6 hours by default. The job continues after that.",
-	}).(schema.SingleNestedAttribute)
-	invoke, _ := limits.Attributes["invoke"].(schema.StringAttribute)
-	invoke.Validators = []validator.String{timeLimit()}
-	limits.Attributes["invoke"] = invoke
-	limits.MarkdownDescription = "Time limits, such as `\"90m\"`."
-
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Runs one job of DTR and waits for its end, including DTR's own retries. " +
 			"A job of the same action and parameters that is waiting or running already is adopted instead of starting a second one. " +
@@ -72,7 +65,7 @@ func (a *jobRunAction) Schema(ctx context.Context, _ action.SchemaRequest, resp 
 				Optional:            true,
 				MarkdownDescription: "Whether to wait for the job's end; `true` by default. With `false` its result is not known: read it with the data source `dtr_job`.",
 			},
-			"timeouts": limits,
+			"timeouts": invokeLimit(ctx, "How long to wait for the job; 6 hours by default. The job continues after that."),
 		},
 	}
 }
@@ -87,17 +80,20 @@ func (a *jobRunAction) Invoke(ctx context.Context, req action.InvokeRequest, res
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	say := func(text string) { resp.SendProgress(action.InvokeProgressEvent{Message: text}) }
+	resp.Diagnostics.Append(runAgain("dtr_job", a.invoke(ctx, m, say))...)
+}
+
+func (a *jobRunAction) invoke(ctx context.Context, m jobActionModel, say func(string)) diag.Diagnostics {
 	limit, diags := m.Timeouts.Invoke(ctx, defaultJobTimeout)
-	resp.Diagnostics.Append(diags...)
 	parameters := map[string]string{}
-	resp.Diagnostics.Append(m.Parameters.ElementsAs(ctx, &parameters, false)...)
-	if resp.Diagnostics.HasError() {
-		return
+	diags.Append(m.Parameters.ElementsAs(ctx, &parameters, false)...)
+	if diags.HasError() {
+		return diags
 	}
 	cluster, err := a.conn.cluster()
 	if err != nil {
-		resp.Diagnostics.Append(diagnose(err)...)
-		return
+		return append(diags, diagnose(err)...)
 	}
 	ctx, cancel := withTimeout(ctx, "invoke", limit)
 	defer cancel()
@@ -105,13 +101,13 @@ func (a *jobRunAction) Invoke(ctx context.Context, req action.InvokeRequest, res
 		Action:     m.Action.ValueString(),
 		Parameters: parameters,
 		Detach:     !m.Wait.IsNull() && !m.Wait.ValueBool(),
-		Progress:   func(text string) { resp.SendProgress(action.InvokeProgressEvent{Message: text}) },
+		Progress:   say,
 		Pace:       a.conn.pace,
 	})
 	if err != nil {
 		err = notDTRError(ctx, cluster, err)
 	}
-	resp.Diagnostics.Append(diagnose(err)...)
+	return append(diags, diagnose(err)...)
 }
 
 // jobAction checks the name of an action. Which there are depends on the release.

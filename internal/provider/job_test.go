@@ -44,6 +44,9 @@ func TestJobAction(t *testing.T) {
 			if text := render(diags); c.want == "" && text != "" || !strings.Contains(text, c.want) {
 				t.Errorf("got:\n%s\nwant %q", text, c.want)
 			}
+			if c.want != "" && !strings.Contains(render(diags), "terraform apply -invoke=action.dtr_job.<name>\n") {
+				t.Errorf("it is not said how to run the action again:\n%s", render(diags))
+			}
 			if len(said) == 0 || !strings.Contains(said[len(said)-1], c.said) {
 				t.Errorf("progress %q, want %q in the last", said, c.said)
 			}

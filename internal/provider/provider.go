@@ -238,7 +238,7 @@ func (p *dtrProvider) DataSources(context.Context) []func() datasource.DataSourc
 }
 
 func (p *dtrProvider) Actions(context.Context) []func() action.Action {
-	return []func() action.Action{newJobAction}
+	return []func() action.Action{newJobAction, newBackupAction}
 }
 
 func (p *dtrProvider) Functions(context.Context) []func() function.Function {

@@ -30,11 +30,38 @@ type providerServer interface {
 	tfprotov6.ActionServer
 }
 
-// server does not change the answers that hold nothing but schemas.
+// server changes little of the answers that hold nothing but schemas.
 type server struct {
 	providerServer
 	secrets  *scrub.Secrets
 	progress *log.Progress
+}
+
+// GetProviderSchema says of an upload in an action that it is write-only, as it is in a
+// resource: Terraform then takes ephemeral values for it, and keeps them out of the plan.
+// The framework knows such attributes of actions, and refuses every value of theirs, so that
+// its schema does not say so.
+func (s *server) GetProviderSchema(ctx context.Context, req *tfprotov6.GetProviderSchemaRequest) (*tfprotov6.GetProviderSchemaResponse, error) {
+	answer, err := s.providerServer.GetProviderSchema(ctx, req)
+	if answer != nil {
+		for _, a := range answer.ActionSchemas {
+			for _, attribute := range a.Schema.Block.Attributes {
+				if attribute.Name == uploadName {
+					writeOnly(attribute)
+				}
+			}
+		}
+	}
+	return answer, s.failure(err)
+}
+
+func writeOnly(a *tfprotov6.SchemaAttribute) {
+	a.WriteOnly = true
+	if a.NestedType != nil {
+		for _, inner := range a.NestedType.Attributes {
+			writeOnly(inner)
+		}
+	}
 }
 
 // failure cleans the error of a call that has no answer.

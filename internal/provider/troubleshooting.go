@@ -78,6 +78,7 @@ var troubleshooting = []string{
 	"The migration job ACTION has an unknown status",
 	"DTR did not start the migration job ACTION",
 	"Terraform was interrupted",
+	"Terraform stopped before a backup of DTR was complete",
 	"Terraform stopped before the DTR upgrade was begun",
 	"Terraform stopped before the DTR upgrade was finished",
 	"Terraform stopped waiting for the DTR upgrade",

@@ -141,15 +141,10 @@ func (m *upgradeModel) options(ctx context.Context, prior *upgradeModel) (*upgra
 		Target:            stops[last],
 		Via:               stops[:last],
 		ExistingReplicaID: m.ExistingReplicaID.ValueString(),
-		Images: images.Source{
-			Repository: ucp.FamiliarImage(image.Repository.ValueString()),
-			Pull:       images.PullPolicy(image.Pull.ValueString()),
-			Digests:    known(image.Digests),
-			Archives:   absolute(known(image.Archives)),
-		},
-		Retriggers:      defaultRetriggers,
-		MaxInterruption: defaultMaxInterruption,
-		SkipChecks:      map[preflight.Check]bool{},
+		Images:            image.source(),
+		Retriggers:        defaultRetriggers,
+		MaxInterruption:   defaultMaxInterruption,
+		SkipChecks:        map[preflight.Check]bool{},
 	}
 	if prior != nil { // whose target the state has only because it was reached
 		o.Applied, _ = transition.ParseWire(prior.TargetVersion.ValueString())
@@ -211,6 +206,16 @@ func (m *upgradeModel) window(ctx context.Context) (*window.Window, error) {
 	}
 	window.Wait = w.Wait.ValueBool()
 	return window, nil
+}
+
+// source is where images come from. What is not known yet is left out.
+func (m imageModel) source() images.Source {
+	return images.Source{
+		Repository: ucp.FamiliarImage(m.Repository.ValueString()),
+		Pull:       images.PullPolicy(m.Pull.ValueString()),
+		Digests:    known(m.Digests),
+		Archives:   absolute(known(m.Archives)),
+	}
 }
 
 // known are the texts of a map that are known.
@@ -376,9 +381,9 @@ func (m *upgradeModel) running() []*semver.Version {
 // checkDigests refuses a digest for a version whose images come out of an archive:
 // a digest is that of a registry's manifest, and what was loaded has none to
 // compare.
-func (m *upgradeModel) checkDigests(ctx context.Context) diag.Diagnostics {
+func checkDigests(ctx context.Context, of types.Object) diag.Diagnostics {
 	var image imageModel
-	diags := m.Image.As(ctx, &image, basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true})
+	diags := of.As(ctx, &image, basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true})
 	archives := image.Archives.Elements()
 	for _, version := range slices.Sorted(maps.Keys(image.Digests.Elements())) {
 		if _, both := archives[version]; both {

@@ -51,7 +51,7 @@ func (r *upgradeResource) ValidateConfig(ctx context.Context, req resource.Valid
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	resp.Diagnostics.Append(m.checkDigests(ctx)...)
+	resp.Diagnostics.Append(checkDigests(ctx, m.Image)...)
 	stops, err := m.stops()
 	if err != nil || stops == nil {
 		return // the attributes' own validators have said it, or it is too early to tell

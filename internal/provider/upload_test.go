@@ -133,6 +133,15 @@ func TestPlanOnHCPTerraform(t *testing.T) {
 			t.Errorf("%s:\n%s", name, text)
 		}
 	}
+	for _, uploaded := range []bool{false, true} {
+		config := values{"file": file}
+		if uploaded {
+			config["upload"] = values{"url": "https://store.example.com"}
+		}
+		if text := render(p.planAction("dtr_backup", config)); strings.Contains(text, strings.Replace(warning, "backup.file", "file", 1)+file+"\n") == uploaded {
+			t.Errorf("of the action, uploaded %t:\n%s", uploaded, text)
+		}
+	}
 }
 
 // TestTerraformUpload applies a saved plan whose upload comes from an ephemeral variable. Neither the plan, nor the state, the output or the log has it.
@@ -205,5 +214,85 @@ func TestTerraformUpload(t *testing.T) {
 	}
 	if !strings.Contains(said.String(), "is uploaded to") {
 		t.Error("the log was not read")
+	}
+}
+
+// TestBackupAction takes backups by the action, and holds what is said where that fails.
+func TestBackupAction(t *testing.T) {
+	t.Parallel()
+	const again = "\n\nTerraform does not run a triggered action again by itself. To run it: terraform apply -invoke=action.dtr_backup.<name>\n"
+	store := s3test.Start(t)
+	cluster := start(t, "2.5.6")
+	p := planner(t, cluster)
+	dir := t.TempDir()
+	file, other := filepath.Join(dir, "dtr.tar"), filepath.Join(dir, "other.tar")
+	said, diags := p.invoke("dtr_backup", values{"file": file, "upload": values{"url": store.Presigned(t, "dtr.tar", time.Now())}}, nil)
+	expect(t, diags, "")
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, store.Object(t, "dtr.tar")) || len(got) == 0 {
+		t.Errorf("the store has another backup, error %v", err)
+	}
+	if text := strings.Join(said, "\n"); len(said) != 4 || !strings.HasPrefix(text, "A backup of DTR 2.5.6 is written to "+file) || strings.Contains(text, "X-Amz") {
+		t.Errorf("said %q", said)
+	}
+	p.ok(nil, p.planAction("dtr_backup", values{"file": other, "upload": unknown{}, "image": values{"repository": "docker/dtr"}}))
+	_, diags = p.invoke("dtr_backup", values{"file": other, "image": values{"repository": "docker/dtr", "pull": "always"}}, nil)
+	expect(t, diags, "")
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
+	}
+	third := filepath.Join(dir, "third.tar")
+	for name, c := range map[string]struct {
+		config values
+		want   []string
+	}{
+		"file exists": {values{"file": file}, []string{"Error: The file of the backup exists already\n  at file\n\nFile: " + file + "\n\nNo file is overwritten.", again}},
+		"expired": {
+			values{"file": third, "upload": values{"url": store.Presigned(t, "third.tar", time.Now().Add(-2*time.Hour))}},
+			[]string{"Error: The backup of DTR was not uploaded\n  at upload\n\nFile: " + third, "Status: 403 Forbidden", "move it away and run the action again", again},
+		},
+		"no replica": {values{"file": filepath.Join(dir, "none.tar"), "existing_replica_id": "0123456789ab"}, []string{"DTR has no replica 0123456789ab", again}},
+		"time limit": {values{"file": filepath.Join(dir, "none.tar"), "timeouts": values{"invoke": "1ns"}}, []string{"timeouts.invoke of 1ns passed", again}},
+	} {
+		_, diags := p.invoke("dtr_backup", c.config, nil)
+		for _, want := range c.want {
+			if text := render(diags); !strings.Contains(text, want) || strings.Contains(text, "hop") {
+				t.Errorf("%s: got:\n%s\nwant %q", name, text, want)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		config values
+		want   string
+	}{
+		"no file":  {values{}, "file"},
+		"URL":      {values{"file": third, "upload": values{"url": "s3://s3cret"}}, "upload.url does not begin with https://"},
+		"replica":  {values{"file": third, "existing_replica_id": "worker1"}, "Not a replica id"},
+		"archives": {values{"file": third, "image": values{"archives": values{"2.5.6": file}, "digests": values{"2.5.6": "sha256:" + strings.Repeat("0", 64)}}}, "The digest of an image from an archive cannot be checked"},
+	} {
+		if text := render(p.planAction("dtr_backup", c.config)); !strings.Contains(text, "Error: ") || !strings.Contains(text, c.want) || strings.Contains(text, "s3cret") {
+			t.Errorf("%s: got:\n%s\nwant %q", name, text, c.want)
+		}
+	}
+	if n := cluster.BootstrapperRuns(); n > 0 {
+		t.Errorf("%d runs of the bootstrapper", n)
+	}
+}
+
+// TestUploadOfAnActionIsWriteOnly holds that Terraform is told so: it keeps an ephemeral URL out of the plan then.
+func TestUploadOfAnActionIsWriteOnly(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	for _, a := range p.schemas.ActionSchemas["dtr_backup"].Schema.Block.Attributes {
+		if a.WriteOnly != (a.Name == "upload") {
+			t.Errorf("%s: write-only %t", a.Name, a.WriteOnly)
+		}
+		if a.Name != "upload" {
+			continue
+		}
+		for _, inner := range a.NestedType.Attributes {
+			if !inner.WriteOnly {
+				t.Errorf("upload.%s is not write-only", inner.Name)
+			}
+		}
 	}
 }

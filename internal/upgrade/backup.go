@@ -77,6 +77,7 @@ type backupStep struct {
 	tried   string           // the container of a bootstrapper that was started for the hop
 	taken   *runner.Container
 	sum     string // of the file that was taken
+	alone   bool   // no hop follows, and no later run asks for a record
 }
 
 func (r *run) backupStep(obs *Observation, hop transition.Hop) *backupStep {
@@ -290,8 +291,13 @@ func (b *backupStep) stillNeeded(ctx context.Context, _ runner.Earlier) (bool, e
 // and no container: a backup changes nothing, so that it may be killed at any moment.
 func (b *backupStep) write(ctx context.Context, c runner.Container) (err error) {
 	defer func() {
-		if b.taken == nil {
+		switch {
+		case b.taken == nil:
 			err = errors.Join(err, b.upgrade.runner.Discard(ctx, c))
+		case b.alone:
+			if err := b.upgrade.runner.Discard(ctx, c); err != nil { // the next task removes it
+				log.Warn(ctx, "The container of the backup is left", map[string]any{"container": c.Name, "error": err.Error()})
+			}
 		}
 	}()
 	name := b.upgrade.o.Backup.File
@@ -307,13 +313,14 @@ func (b *backupStep) write(ctx context.Context, c runner.Container) (err error) 
 	if err != nil {
 		return &BackupError{File: name, Cause: err}
 	}
-	// First the record: a file without one would be anybody's.
-	renamed, err := b.upgrade.runner.Rename(ctx, c, cluster.BackupRecordName(b.upgrade.runner.Host, sum))
-	if err != nil {
-		return err
-	}
-	if !renamed { // another apply took it for a left-over
-		return errLost
+	if !b.alone { // first the record: a file without one would be anybody's
+		renamed, err := b.upgrade.runner.Rename(ctx, c, cluster.BackupRecordName(b.upgrade.runner.Host, sum))
+		if err != nil {
+			return err
+		}
+		if !renamed { // another apply took it for a left-over
+			return errLost
+		}
 	}
 	if err := out.Keep(); errors.Is(err, fs.ErrExist) {
 		return &BackupError{File: name, Exists: true}

@@ -43,6 +43,7 @@ func (e *UnfinishedError) Unwrap() error { return e.Err }
 // of what was written.
 type BackupError struct {
 	File         string
+	Alone        bool                      // no hop was to follow
 	Exists       bool                      // the file was there before, and is as it was
 	Bootstrapper *runner.BootstrapperError // how the backup's container ended, unless that was well
 	Cause        error                     // what is wrong with the file, or with what was to be written to it
@@ -64,6 +65,7 @@ func (e *BackupError) Unwrap() error { return e.Cause }
 // is complete, and is kept. Nothing was begun.
 type UploadError struct {
 	File, Host string
+	Alone      bool  // no hop was to follow
 	Err        error // of package endpoint, or of the file
 }
 

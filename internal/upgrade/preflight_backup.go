@@ -123,10 +123,15 @@ func (p backupChecks) file(hops []transition.Hop) {
 		p.image(hops[0])
 	}
 	if p.o.HCPTerraform && !p.o.Backup.Upload && !p.stage.applying {
-		p.add(preflight.Warning, "The backup will be lost with the worker of HCP Terraform",
-			fmt.Sprintf("File: %s\nIt is written on the worker of the apply, which is thrown away after the run.", name),
+		p.add(preflight.Warning, LostWithWorker.Summary, fmt.Sprintf(LostWithWorker.Seen, name),
 			"Set upload of backup to have it sent to an object store. On an agent of your own, name a file on a disk that stays.")
 	}
+}
+
+// LostWithWorker is what a plan in HCP Terraform says of a file that is not uploaded.
+var LostWithWorker = preflight.Finding{
+	Summary: "The backup will be lost with the worker of HCP Terraform",
+	Seen:    "File: %s\nIt is written on the worker of the apply, which is thrown away after the run.",
 }
 
 func (p backupChecks) add(s preflight.Severity, summary, seen, todo string) {

@@ -14,6 +14,9 @@ import (
 const (
 	StepBackup = "backup"
 	StepUpload = "upload of the backup"
+	// The same of a backup without an upgrade.
+	StepBackupAlone = "backup without an upgrade"
+	StepUploadAlone = "upload of the backup without an upgrade"
 )
 
 // The steps of a hop, besides the images and the verification.
