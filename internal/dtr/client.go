@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -105,10 +107,33 @@ func (c *Client) readVersion(a *endpoint.Answer) (string, error) {
 	return docs.Info.Version, nil
 }
 
+// maxPing bounds what a replica says of its health, in bytes.
+const maxPing = 1 << 20
+
+// atMost has a success refused that has more bytes. The function that it returns gives an answer its body.
+func atMost(r *endpoint.Request, limit int) func(*endpoint.Answer) {
+	var body []byte
+	r.Stream = func(text io.Reader) (err error) {
+		body, err = io.ReadAll(io.LimitReader(text, int64(limit)+1))
+		if len(body) > limit {
+			return fmt.Errorf("it has more than %d bytes", limit)
+		}
+		return err
+	}
+	return func(a *endpoint.Answer) {
+		if a.OK() {
+			a.Body = body
+		}
+	}
+}
+
 // Ping asks one replica for its health, in one attempt over a new connection, which a load balancer places anew.
 // It needs no login. A replica that says that it is unhealthy is not an error.
 func (c *Client) Ping(ctx context.Context, path string) (ping Ping, err error) {
-	err = c.endpoint.Once(ctx, endpoint.Request{Path: path, NewConnection: true}, func(a *endpoint.Answer) error {
+	r := endpoint.Request{Path: path, NewConnection: true}
+	whole := atMost(&r, maxPing)
+	err = c.endpoint.Once(ctx, r, func(a *endpoint.Answer) error {
+		whole(a)
 		var body struct {
 			Healthy *bool
 			Error   string

@@ -3,6 +3,7 @@ package dtr
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -53,6 +54,8 @@ const (
 	pageSize, pageDefault = 100, 10
 	// maxJobs and maxJobText bound what is kept of a list, whose pages have each a bound of their own.
 	maxJobs, maxJobText = 50_000, 32 << 20
+	// maxPage and maxPageText bound a page of a DTR that does not heed how many were asked for.
+	maxPage, maxPageText = 10_000, 4 << 20
 )
 
 var errTooManyJobs = fmt.Errorf("the list has more than %d jobs or more than %d bytes", maxJobs, maxJobText)
@@ -113,7 +116,7 @@ func (c *Client) jobPage(ctx context.Context, f JobFilter, start, limit int) (jo
 		running = "true"
 	}
 	var list struct {
-		Jobs []Job `json:"jobs"`
+		Jobs []json.RawMessage `json:"jobs"`
 	}
 	r := c.request(jobsPath, url.Values{
 		"action":  {cmp.Or(f.Action, "any")},
@@ -122,11 +125,26 @@ func (c *Client) jobPage(ctx context.Context, f JobFilter, start, limit int) (jo
 		"start":   {strconv.Itoa(start)},
 		"limit":   {strconv.Itoa(limit)},
 	})
+	body := atMost(&r, maxPageText)
 	err = c.endpoint.Repeat(ctx, r, func(a *endpoint.Answer) error {
-		length = len(a.Body)
-		return c.reader(&list)(a)
+		body(a)
+		length, jobs = len(a.Body), nil
+		if err := c.reader(&list)(a); err != nil {
+			return err
+		}
+		if len(list.Jobs) > maxPage {
+			return c.endpoint.Unusable(a, fmt.Errorf("the page has %d jobs, and %d were asked for", len(list.Jobs), limit))
+		}
+		for _, text := range list.Jobs {
+			var j Job
+			if err := json.Unmarshal(text, &j); err != nil {
+				return c.endpoint.Unusable(a, err)
+			}
+			jobs = append(jobs, j)
+		}
+		return nil
 	})
-	return list.Jobs, length, err
+	return jobs, length, err
 }
 
 // Job reads one job. An APIError with code CodeNoSuchJob says that there is none.

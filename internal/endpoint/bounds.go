@@ -14,16 +14,17 @@ const (
 	// maxOutcome bounds an answer to what changes something, which is a line or two.
 	maxOutcome = 1 << 20
 	// maxValues bounds the values of a JSON text, and maxElements those objects and lists that are elements of a list.
-	// An empty object takes two bytes of an answer and some hundred in memory: the length alone bounds nothing.
-	maxValues, maxElements = 1_000_000, 100_000
+	// An empty object takes two bytes of an answer and some hundred in memory: the length alone bounds nothing. DTR's largest answer, the description
+	// of its API, has fewer than ten thousand values.
+	maxValues, maxElements = 200_000, 100_000
+	// maxLibraryElements is maxElements for a client library, which keeps all of an answer. Several are asked for at a time.
+	maxLibraryElements = 10_000
 	// maxElement bounds one element of a list that is read as it comes, in bytes of its text; maxKept bounds what is kept of all of them, in bytes of memory.
 	maxElement, maxKept = 1 << 20, 48 << 20
 )
 
-var errTooMany = fmt.Errorf("%w: it has more than %d values or more than %d entries", errTooLarge, maxValues, maxElements)
-
 // checkJSON refuses what is not JSON, and what would take much more memory than its text.
-func checkJSON(text []byte) error {
+func checkJSON(text []byte, maxElements int) error {
 	values, elements := 1, 0
 	var inList []bool
 	inString := false
@@ -53,7 +54,7 @@ func checkJSON(text []byte) error {
 			inList = inList[:max(len(inList)-1, 0)]
 		}
 		if values > maxValues || elements > maxElements {
-			return errTooMany
+			return fmt.Errorf("%w: it has more than %d values or more than %d entries", errTooLarge, maxValues, maxElements)
 		}
 	}
 	if !json.Valid(text) {

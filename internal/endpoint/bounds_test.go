@@ -89,7 +89,7 @@ func FuzzCheckJSON(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if err := checkJSON(text); (err == nil) != json.Valid(text) && !errors.Is(err, errTooLarge) {
+		if err := checkJSON(text, maxElements); (err == nil) != json.Valid(text) && !errors.Is(err, errTooLarge) {
 			t.Errorf("%q: error %v", text, err)
 		}
 	})

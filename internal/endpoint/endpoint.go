@@ -171,7 +171,7 @@ func (e *Endpoint) DecodeAsWritten(a *Answer, v any) error {
 }
 
 func (e *Endpoint) decode(a *Answer, v any, texts func([]byte) ([]byte, error)) error {
-	err := checkJSON(a.Body)
+	err := checkJSON(a.Body, maxElements)
 	var text []byte
 	if err == nil {
 		text, err = texts(a.Body)

@@ -37,7 +37,7 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	var answer *http.Response
 	err := rt.e.send(req, rt.e.config.Retry.Max, nil, func(a *Answer) error {
 		if a.OK() && !strings.HasSuffix(a.Path, "/_ping") {
-			if err := checkJSON(a.Body); err != nil {
+			if err := checkJSON(a.Body, maxLibraryElements); err != nil {
 				return rt.e.Unusable(a, err)
 			}
 		}

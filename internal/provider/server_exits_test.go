@@ -119,8 +119,7 @@ var notWrapped = []string{
 func TestServerCleansEveryAnswer(t *testing.T) {
 	t.Parallel()
 	calls := reflect.TypeFor[providerServer]()
-	for i := range calls.NumMethod() {
-		method := calls.Method(i)
+	for method := range calls.Methods() {
 		if slices.Contains(notWrapped, method.Name) {
 			continue
 		}
@@ -153,7 +152,7 @@ func TestServerCleansEveryAnswer(t *testing.T) {
 					}
 				}
 			default:
-				diags, _ = got[0].Elem().FieldByName("Diagnostics").Interface().([]*tfprotov6.Diagnostic)
+				diags, _ = reflect.TypeAssert[[]*tfprotov6.Diagnostic](got[0].Elem().FieldByName("Diagnostics"))
 			}
 			if len(diags) != 1 && method.Name != "CallFunction" {
 				t.Errorf("%d diagnostics", len(diags))

@@ -24,8 +24,8 @@ const (
 	callLimit = 2 * time.Minute
 	// transferLimit bounds the transfer of images, which are some gigabytes over a slow line at worst.
 	transferLimit = time.Hour
-	// maxBody bounds an answer, in bytes: the list of all containers of a large cluster has tens of megabytes.
-	maxBody = 32 << 20
+	// maxBody bounds an answer that is read as a whole, in bytes. Long lists are not. Several are asked for at a time.
+	maxBody = 4 << 20
 )
 
 // connection is the way to an engine: its address, its login and the version of its API.
