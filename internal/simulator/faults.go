@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"io"
 	"maps"
 	"net/http"
 	"path"
@@ -66,6 +67,10 @@ func (f Fault) matches(req *Request, r *http.Request) bool {
 // happen answers the request as the fault demands.
 func (f Fault) happen(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if f.Delay > 0 {
+		// That a client has hung up shows only once the body is read. Its request is then not
+		// carried out later, whenever that would be.
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		timer := time.NewTimer(f.Delay)
 		defer timer.Stop()
 		select {

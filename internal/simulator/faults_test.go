@@ -326,3 +326,23 @@ func TestMistakesOfATestPanic(t *testing.T) {
 		}()
 	}
 }
+
+// TestDelayedRequestEndsWithItsClient holds that a request whose client hangs up while it
+// is delayed is not carried out afterwards.
+func TestDelayedRequestEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	sim := simulatortest.Start(t, simulator.Options{Version: "2.6.15", Replicas: 1})
+	a := newAPI(t, sim)
+	const delay = 3 * time.Second
+	sim.Inject(simulator.Fault{Method: http.MethodPost, Path: "/api/v0/content_caches", Delay: delay})
+	impatient := httpClient(t, sim)
+	impatient.Timeout = delay / 10
+	if _, err := try(t, impatient, a.request(http.MethodPost, "/api/v0/content_caches", `{"name":"far","host":"https://cache.example.com"}`)); err == nil {
+		t.Error("it was answered")
+	}
+	sim.Inject(simulator.Fault{Method: http.MethodGet, Path: jobsPath, Delay: delay + time.Second})
+	a.get(jobsPath, nil) // which takes longer
+	if n := len(sim.Caches()); n > 0 {
+		t.Errorf("%d caches are registered", n)
+	}
+}
