@@ -180,7 +180,7 @@ func (p part) apply(t *testing.T, s *scene) attempt {
 		c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: s.sim.DockerHost()})
 	}
 	var log syncBuffer
-	said, err := p.run(tflogtest.RootLogger(ctx, &log), c, s, patient)
+	said, err := wantNothingLeft(t, func() (claim, error) { return p.run(tflogtest.RootLogger(ctx, &log), c, s, patient) })
 	return attempt{claim: said, err: err, log: log.String(), hung: errors.Is(ctx.Err(), context.DeadlineExceeded)}
 }
 

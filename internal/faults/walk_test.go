@@ -16,7 +16,9 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"runtime/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,7 +96,9 @@ func apply(t *testing.T, s *scene, w work, faults []step) attempt {
 		}
 	}
 	var log syncBuffer
-	a.claim, a.err = w.run(tflogtest.RootLogger(ctx, &log), connect(t, s.sim, retry, pace), s, pace)
+	a.claim, a.err = wantNothingLeft(t, func() (claim, error) {
+		return w.run(tflogtest.RootLogger(ctx, &log), connect(t, s.sim, retry, pace), s, pace)
+	})
 	a.log, a.killed, a.hung = log.String(), killed.Load(), errors.Is(ctx.Err(), context.DeadlineExceeded)
 	s.model.afterRun(t, a)
 	if len(faults) == 0 && a.err != nil {
@@ -110,6 +114,37 @@ func apply(t *testing.T, s *scene, w work, faults []step) attempt {
 		end()
 	}
 	return a
+}
+
+// wantNothingLeft runs, and fails unless every goroutine that the run has begun ends by
+// itself, before anything is cancelled. Those of connections, which stay open, do not count.
+func wantNothingLeft(t *testing.T, run func() (claim, error)) (said claim, err error) {
+	t.Helper()
+	name := strconv.FormatUint(rand.Uint64(), 10)
+	pprof.Do(context.Background(), pprof.Labels("run", name), func(context.Context) { said, err = run() })
+	limit, pause := clustertest.Limited(t), wait.NewPause(100*time.Millisecond)
+	for {
+		left := goroutinesOf(name)
+		if left == "" {
+			return said, err
+		}
+		if pause.Wait(limit) != nil {
+			t.Errorf("the run has left goroutines:\n%s", left)
+			return said, err
+		}
+	}
+}
+
+// goroutinesOf are the goroutines that bear the name of a run.
+func goroutinesOf(name string) (left string) {
+	var all strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&all, 1)
+	for one := range strings.SplitSeq(all.String(), "\n\n") {
+		if strings.Contains(one, `"run":"`+name+`"`) && !strings.Contains(one, "net/http.(*persistConn)") {
+			left += one + "\n"
+		}
+	}
+	return left
 }
 
 type syncBuffer struct {
