@@ -282,6 +282,18 @@ func TestLostAnswersToCreateAndStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			asked, want := 0, 1
+			for _, q := range sim.Requests() {
+				if strings.HasSuffix(q.Path, "/containers/create") && !q.Bootstrapper() {
+					asked++
+				}
+			}
+			if name == "creation: not carried out" {
+				want = 2
+			}
+			if asked != want { // its own container, which does not run, is started and not made anew
+				t.Errorf("%d requests to create a container, want %d", asked, want)
+			}
 			if left, _ := named(sim, r.ContainerName()); left.ID != c.ID || left.Labels[cluster.LabelNonce] == "" || r.Runs != 1 {
 				t.Errorf("container %s after %d runs, left is %+v", c.ID, r.Runs, left)
 			}
