@@ -121,7 +121,7 @@ func apply(t *testing.T, s *scene, w work, faults []step) attempt {
 func wantNothingLeft(t *testing.T, run func() (claim, error)) (said claim, err error) {
 	t.Helper()
 	name := strconv.FormatUint(rand.Uint64(), 10)
-	pprof.Do(context.Background(), pprof.Labels("run", name), func(context.Context) { said, err = run() })
+	pprof.Do(t.Context(), pprof.Labels("run", name), func(context.Context) { said, err = run() })
 	limit, pause := clustertest.Limited(t), wait.NewPause(100*time.Millisecond)
 	for {
 		left := goroutinesOf(name)
@@ -141,7 +141,7 @@ func goroutinesOf(name string) (left string) {
 	_ = pprof.Lookup("goroutine").WriteTo(&all, 1)
 	for one := range strings.SplitSeq(all.String(), "\n\n") {
 		if strings.Contains(one, `"run":"`+name+`"`) && !strings.Contains(one, "net/http.(*persistConn)") {
-			left += one + "\n"
+			left += one
 		}
 	}
 	return left

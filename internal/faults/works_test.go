@@ -162,11 +162,10 @@ func caching(o contentcache.Options) func(context.Context, cluster.Cluster, *sce
 		o := o
 		o.Name, o.Host, o.Version, o.Pace = "main", s.sim.CacheURL(), clustertest.Version("2.6.15"), pace
 		o.Probe = &contentcache.Probe{CACert: s.sim.CACert()}
-		id := ""
-		if caches := s.sim.Caches(); len(caches) > 0 {
-			id = caches[0].ID
+		registered, err := contentcache.Run(ctx, c, o, s.cache)
+		if err == nil {
+			s.cache = registered.ID
 		}
-		_, err := contentcache.Run(ctx, c, o, id)
 		return claim{}, err
 	}
 }
@@ -176,6 +175,7 @@ type scene struct {
 	sim   *simulator.Cluster
 	model *model
 	file  string // of the backup
+	cache string // id of the registration that the state has: a creation that failed leaves none
 }
 
 // speed leaves a bootstrapper two seconds of the ten minutes for which it waits for a
