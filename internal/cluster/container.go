@@ -174,7 +174,11 @@ const clockSkew = 5 * time.Minute
 // provider's own. Its labels stay only if all that the cluster shows agrees with them:
 // whatever reads them later need not ask again.
 func (i *Inventory) addBootstrapper(c ucp.Container, from Cluster) {
-	ours := Holds(c, i.Host, from.Mirror) && i.placed(c, from) && i.couldHaveMade(c)
+	ours := Holds(c, i.Host, from.Mirror) && i.placed(c, from)
+	if ours && !i.couldHaveMade(c) {
+		ours = false
+		i.doubted[c.ID] = c.Labels
+	}
 	if c.Labels[LabelCluster] != "" && !ours {
 		c.Labels = nil
 		i.disowned = append(i.disowned, c.ID)
@@ -211,12 +215,16 @@ func (i *Inventory) couldHaveMade(c ucp.Container) bool {
 	return true
 }
 
-// askVolumes takes the labels from joins of replicas that were there before them. An
-// upgrade makes a replica's containers anew, but keeps its volumes. A UCP that does not
-// tell how old these are says nothing against a join.
-func (i *Inventory) askVolumes(ctx context.Context, c Cluster) error {
+// checkJoins takes the labels from joins of replicas that were there before them, and
+// from no others. An upgrade makes a replica's containers anew, but keeps its volumes. A
+// UCP that does not tell how old these are says nothing against a join. Where the times
+// speak against one, the clocks of the two nodes are asked how far they are apart.
+func (i *Inventory) checkJoins(ctx context.Context, c Cluster) error {
 	for n := range i.Bootstrappers {
-		join := &i.Bootstrappers[n]
+		join := i.Bootstrappers[n]
+		if labels, doubted := i.doubted[join.ID]; doubted {
+			join.Labels = labels
+		}
 		replica, found := i.Replica(join.Labels[LabelReplica])
 		if !found || !IsRecord(join.Labels) || join.Created.IsZero() {
 			continue
@@ -225,17 +233,62 @@ func (i *Inventory) askVolumes(ctx context.Context, c Cluster) error {
 		if err != nil {
 			return err
 		}
-		created, err := engine.VolumesCreated(ctx, bootstrap.DatabaseVolume(replica.ID))
+		made, err := engine.VolumesCreated(ctx, bootstrap.DatabaseVolume(replica.ID))
 		if err != nil && (ctx.Err() != nil || wait.IsOutage(err)) {
 			return err
 		}
-		before := func(t time.Time) bool { return t.Add(clockSkew).Before(join.Created) }
-		if slices.ContainsFunc(created, before) {
+		for _, part := range replica.Containers {
+			made = append(made, part.Created)
+		}
+		before := func(ahead time.Duration) bool {
+			return slices.ContainsFunc(made, func(t time.Time) bool { return !t.IsZero() && t.Add(ahead+clockSkew).Before(join.Created) })
+		}
+		forged := before(0)
+		if forged {
+			forged = before(c.clockAhead(ctx, join, replica))
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+		}
+		i.disowned = slices.DeleteFunc(i.disowned, func(id string) bool { return id == join.ID })
+		if forged {
 			join.Labels = nil
 			i.disowned = append(i.disowned, join.ID)
 		}
+		i.Bootstrappers[n] = join
 	}
 	return nil
+}
+
+// clockAhead is how far the clock of the join's node is ahead of that of the replica's,
+// zero if one of their engines does not tell.
+func (c Cluster) clockAhead(ctx context.Context, join ucp.Container, replica Replica) time.Duration {
+	asked := time.Now()
+	joins := c.nodeTime(ctx, join.ID)
+	for _, part := range replica.Containers {
+		if part.Node != replica.Node || part.HostDown || joins.IsZero() {
+			continue
+		}
+		if replicas := c.nodeTime(ctx, part.ID); !replicas.IsZero() {
+			return joins.Add(time.Since(asked)).Sub(replicas)
+		}
+		break
+	}
+	return 0
+}
+
+// nodeTime is the time by the clock of the container's node, which comes with its log;
+// zero if its engine does not tell.
+func (c Cluster) nodeTime(ctx context.Context, id string) time.Time {
+	for _, engine := range []func(context.Context) (*ucp.Engine, error){c.UCP.Engine, c.BootstrapEngine} {
+		if e, err := engine(ctx); err == nil {
+			if log, err := e.Logs(ctx, id, nil, false); err == nil {
+				_ = log.Close()
+				return log.Now
+			}
+		}
+	}
+	return time.Time{}
 }
 
 // Predates reports whether a container that was created then was there before the newest

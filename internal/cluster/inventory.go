@@ -45,6 +45,8 @@ type Inventory struct {
 
 	settings dtr.Settings // that the replicas are from
 	disowned []string     // ids of those that have lost their labels
+	// doubted are the labels of joins that the clocks of two nodes speak against, by id.
+	doubted map[string]map[string]string
 }
 
 // Replica is one replica and the containers of it that UCP shows.
@@ -138,7 +140,7 @@ func inspect(ctx context.Context, c Cluster, list func(context.Context, *ucp.Eng
 		return nil, err
 	}
 	inventory := newInventory(c.ExternalHost(settings), c, settings, containers)
-	if err := inventory.askVolumes(ctx, c); err != nil {
+	if err := inventory.checkJoins(ctx, c); err != nil {
 		return nil, err
 	}
 	return inventory, inventory.Check(settings)
@@ -157,7 +159,7 @@ func newInventory(host string, from Cluster, settings dtr.Settings, containers [
 			ID: id, Node: s.Node, Listed: true, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Containers: map[string]Container{},
 		}
 	}
-	inventory := &Inventory{Host: host, settings: settings}
+	inventory := &Inventory{Host: host, settings: settings, doubted: map[string]map[string]string{}}
 	var others []ucp.Container
 	for _, c := range containers {
 		of, ok := bootstrap.ParseContainerName(c.Name)

@@ -41,7 +41,7 @@ func LookFurther(ctx context.Context, c Cluster, seen *Inventory) (*Snapshot, er
 			return nil, err
 		}
 		inventory := newInventory(seen.Host, c, seen.settings, containers)
-		if err := inventory.askVolumes(ctx, c); err != nil {
+		if err := inventory.checkJoins(ctx, c); err != nil {
 			return nil, err
 		}
 		return inventory, inventory.Check(seen.settings)
@@ -75,6 +75,9 @@ func look(ctx context.Context, c Cluster, inspect func(context.Context) (*Invent
 	err := group.Wait()
 	if s.Inventory != nil {
 		s.addBootstrappers(direct, c)
+		if err == nil && len(direct) > 0 {
+			err = s.checkJoins(ctx, c)
+		}
 	}
 	return s, err
 }

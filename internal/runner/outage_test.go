@@ -624,7 +624,7 @@ func TestBlocksAreCountedApart(t *testing.T) {
 				restore()
 				sim.Inject(stuck)
 			}
-			time.Sleep(2 * grace)
+			<-time.After(2 * grace)
 			if done, err := p.next(soon(t)); done || err != nil {
 				t.Errorf("done %t, error %v", done, err)
 			}

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
@@ -37,11 +38,11 @@ func TestNewlyMissing(t *testing.T) {
 			if retry {
 				want = tt.onceAgain
 			}
-			got := ""
+			var got []string
 			for _, p := range newlyMissing(before, now, retry) {
-				got += p.Text
+				got = append(got, p.Text)
 			}
-			if got != want {
+			if strings.Join(got, ", ") != want {
 				t.Errorf("%s, retry %t: got %q, want %q", name, retry, got, want)
 			}
 		}
