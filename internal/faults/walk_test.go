@@ -136,15 +136,15 @@ func wantNothingLeft(t *testing.T, run func() (claim, error)) (said claim, err e
 }
 
 // goroutinesOf are the goroutines that bear the name of a run.
-func goroutinesOf(name string) (left string) {
-	var all strings.Builder
+func goroutinesOf(name string) string {
+	var all, left strings.Builder
 	_ = pprof.Lookup("goroutine").WriteTo(&all, 1)
 	for one := range strings.SplitSeq(all.String(), "\n\n") {
 		if strings.Contains(one, `"run":"`+name+`"`) && !strings.Contains(one, "net/http.(*persistConn)") {
-			left += one
+			left.WriteString(one + "\n")
 		}
 	}
-	return left
+	return left.String()
 }
 
 type syncBuffer struct {
