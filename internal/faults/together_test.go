@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
@@ -124,6 +125,14 @@ var together = []struct {
 	},
 }
 
+// unhurried is the pace of runs at once. With the 300 ms of a single run a join on another
+// engine than UCP's was seen to start beside another one on a busy machine.
+func unhurried() wait.Pace {
+	p := patient
+	p.Consistent = 5 * time.Second
+	return p
+}
+
 // TestTogether has several applies at work on one cluster. Each may give way with an
 // error; one after the other they then end well.
 func TestTogether(t *testing.T) {
@@ -175,12 +184,12 @@ func (p part) apply(t *testing.T, s *scene) attempt {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
 	defer cancel()
-	c := connect(t, s.sim, endpoint.Retry{Max: 3}, patient)
+	c := connect(t, s.sim, endpoint.Retry{Max: 3}, unhurried())
 	if p.docker {
 		c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: s.sim.DockerHost()})
 	}
 	var log syncBuffer
-	said, err := wantNothingLeft(t, func() (claim, error) { return p.run(tflogtest.RootLogger(ctx, &log), c, s, patient) })
+	said, err := wantNothingLeft(t, func() (claim, error) { return p.run(tflogtest.RootLogger(ctx, &log), c, s, unhurried()) })
 	return attempt{claim: said, err: err, log: log.String(), hung: errors.Is(ctx.Err(), context.DeadlineExceeded)}
 }
 
@@ -246,6 +255,6 @@ func processApply(text string) error {
 	if told.Name == withBackup.name {
 		run = withBackup.run
 	}
-	_, err = run(tflogtest.RootLogger(context.Background(), os.Stderr), c, &scene{file: "dtr-backup.tar"}, patient)
+	_, err = run(tflogtest.RootLogger(context.Background(), os.Stderr), c, &scene{file: "dtr-backup.tar"}, unhurried())
 	return err
 }
