@@ -153,3 +153,33 @@ func TestPostLockIsEachAppliesOwn(t *testing.T) {
 		other.release(t.Context())
 	}
 }
+
+// TestMigrateBesideAJoin finds a join in place of the hop's container, which another apply
+// has removed that saw the hop to its end: the join tells nothing of the hop, and is not
+// in the way.
+func TestMigrateBesideAJoin(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	pace := clustertest.Pace
+	pace.Consistent = 50 * time.Millisecond
+	r := newRun(c, pace)
+	const image = "mirantis/dtr:2.6.15"
+	sim.AddImage(image)
+	engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
+	join := clustertest.Must[string](t)(engine.Create(t.Context(), ucp.CreateSpec{
+		Name: r.ContainerName(), Image: image, Node: "worker1", Args: []string{"join", "--replica-id", "0123456789ab", "--ucp-node", "worker2"},
+		Labels: map[string]string{
+			cluster.LabelCluster: r.Host, cluster.LabelCommand: cluster.CommandJoin, cluster.LabelTo: "2.6.15",
+			cluster.LabelReplica: "0123456789ab", cluster.LabelNode: "worker2",
+		},
+	}))
+	sim.ScheduleMigration()
+	from, to := clustertest.Version("2.5.6"), clustertest.Version("2.6.15")
+	hop := transition.Hop{From: from, To: to, Rule: transition.Classify(from, to), MigrationJobs: []string{MetadataStore}}
+	if err := r.Migrate(clustertest.Limited(t), hop); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.Container(t.Context(), join); err != nil {
+		t.Errorf("the join's container: %v", err)
+	}
+}
