@@ -65,7 +65,8 @@ func NewObject(c ObjectConfig) (*Object, error) {
 	for name, value := range c.Headers {
 		o.header.Set(name, value)
 		own.Add(value)
-		c.Secrets.AddLong(value)
+		own.AddLong(strings.Fields(value)...) // a store may repeat a token without its scheme
+		c.Secrets.AddLong(append(strings.Fields(value), value)...)
 	}
 
 	idle := cmp.Or(c.Retry.Attempt, putIdle)
@@ -84,7 +85,7 @@ func NewObject(c ObjectConfig) (*Object, error) {
 	o.endpoint = &Endpoint{
 		config: Config{Service: "the store", Secrets: own, Retry: c.Retry.withDefaults(), MaxBody: maxOutcome},
 		base:   u, roots: systemRoots, transport: transport,
-		client: &http.Client{Transport: transport, CheckRedirect: sameHost}, // with no line a request, which would have the path
+		client: &http.Client{Transport: brief{transport, idle}, CheckRedirect: sameHost}, // with no line a request, which would have the path
 	}
 	return o, nil
 }
@@ -100,6 +101,31 @@ func (c impatient) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return c.Conn.Write(p)
+}
+
+// brief cuts answers that take longer to read: they are no more than a few lines.
+type brief struct {
+	http.RoundTripper
+	limit time.Duration
+}
+
+func (b brief) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(req)
+	if err == nil {
+		body := resp.Body
+		resp.Body = timed{body, time.AfterFunc(b.limit, func() { _ = body.Close() })}
+	}
+	return resp, err
+}
+
+type timed struct {
+	io.ReadCloser
+	timer *time.Timer
+}
+
+func (t timed) Close() error {
+	t.timer.Stop()
+	return t.ReadCloser.Close()
 }
 
 // CheckObjectURL checks the URL of an object. Its errors repeat nothing of it.
@@ -248,7 +274,9 @@ var (
 
 func (o *Object) said(what *regexp.Regexp, a *Answer) string {
 	if m := what.FindSubmatch(a.Body); m != nil {
-		return o.endpoint.Quote(string(m[1]))
+		path := scrub.NewSecrets()
+		path.AddLong(o.url.Path, o.url.EscapedPath())
+		return o.endpoint.Quote(path.Mask(string(m[1])))
 	}
 	return ""
 }

@@ -338,6 +338,63 @@ func TestObjectRefuses(t *testing.T) {
 	}
 }
 
+// TestStoreRepeats has a store repeat in its refusal a part of what it was sent.
+func TestStoreRepeats(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string]string{
+		"the token of a header": "Token s3cret-Zr4kPw2Lm8 has expired",
+		"the path":              "No permission for /u/s3cret9x7Zr4kPw2Lm8/dtr.tar",
+		"the signature":         "bad signature s3cret%2Bx7%3DZr4kPw2Lm8",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = io.WriteString(w, "<Error><Code>AccessDenied</Code><Message>"+said+"</Message></Error>")
+			}))
+			defer server.Close()
+			o, err := NewObject(ObjectConfig{
+				URL:     server.URL + "/u/s3cret9x7Zr4kPw2Lm8/dtr.tar?sig=s3cret%2Bx7%3DZr4kPw2Lm8",
+				Headers: map[string]string{"Authorization": "Bearer s3cret-Zr4kPw2Lm8"}, Retry: Retry{Max: -1},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = o.Put(t.Context(), bytes.NewReader(file), int64(len(file)), func() io.Writer { return io.Discard })
+			if err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+				t.Errorf("got error %v", err)
+			}
+			wantNoSecrets(t, err)
+		})
+	}
+}
+
+// TestAnswerThatNeverEnds has a store take the whole, and never end its answer.
+func TestAnswerThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Length", "10")
+		w.WriteHeader(http.StatusOK)
+		if f, ok := w.(http.Flusher); ok {
+			f.Flush()
+		}
+		<-done
+	}))
+	defer server.Close()
+	defer close(done)
+	o, err := NewObject(ObjectConfig{URL: server.URL + "/x", Retry: Retry{Max: -1, Attempt: 50 * time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := o.Put(ctx, bytes.NewReader(file), int64(len(file)), func() io.Writer { return io.Discard }); err == nil || ctx.Err() != nil {
+		t.Errorf("got error %v, context %v", err, ctx.Err())
+	}
+}
+
 // TestObjectSecrets holds what of an object is masked everywhere, and what only in what its store says.
 func TestObjectSecrets(t *testing.T) {
 	t.Parallel()

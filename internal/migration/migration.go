@@ -147,6 +147,15 @@ func TellsOfJobs(labels map[string]string, hop transition.Hop) bool {
 	return !slices.ContainsFunc(hop.MigrationJobs, func(action string) bool { _, told := labels[labelEarlierJob+action]; return !told })
 }
 
+// Finished reports whether DTR lists each of the hop's jobs as done since what the labels
+// tell of before it: then nothing is left to spare, start or wait for on their word.
+func (seen *Seen) Finished(labels map[string]string, hop transition.Hop) bool {
+	return TellsOfJobs(labels, hop) && !slices.ContainsFunc(hop.MigrationJobs, func(action string) bool {
+		state, err := job.StateOf(seen.Jobs[action], labels[labelEarlierJob+action])
+		return err != nil || state.Phase != job.Done
+	})
+}
+
 // Pending is a migration of an earlier hop that is not done.
 type Pending struct {
 	Action string
@@ -310,6 +319,11 @@ func (r *Run) Migrate(ctx context.Context, hop transition.Hop) error {
 				couldHave := true
 				if found {
 					couldHave, err = r.couldHaveMade(ctx, c, hop)
+				}
+				if err == nil && !couldHave && TellsOfJobs(c.Labels, hop) { // what is done is not started again on anybody's word
+					latest, listErr := Latest(ctx, r.Cluster.DTR, action)
+					state, stateErr := job.StateOf(latest, c.Labels[labelEarlierJob+action])
+					couldHave, err = stateErr == nil && state.Phase == job.Done, listErr
 				}
 				switch {
 				case err != nil:

@@ -186,8 +186,11 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 	if err != nil || takenUp {
 		return false, err
 	}
-	if !p.earlier.Failed {
+	if !p.earlier.Failed { // else it was checked before that one was cleared away
 		if err := p.task.checkBeforeStart(ctx); err != nil {
+			return false, err
+		}
+		if err := p.recall(ctx); err != nil {
 			return false, err
 		}
 	}
@@ -208,6 +211,23 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	return p.launch(ctx, made)
+}
+
+// recall finds out about a bootstrapper that failed and was renamed by an apply that was
+// ended before it could repeat the task.
+func (p *taskRun) recall(ctx context.Context) error {
+	if p.task.Keep == nil {
+		return nil
+	}
+	c, found, err := p.FindNamed(ctx, p.EarlierName())
+	if err != nil || !found || !c.Ended() || !p.task.Owns(c) {
+		return err
+	}
+	undone, err := p.showsUndone(ctx, c)
+	if err == nil {
+		p.earlier = Earlier{Failed: true, Undone: undone}
+	}
+	return err
 }
 
 // answered reports whether the error of a request is an answer to it.

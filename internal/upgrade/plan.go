@@ -107,7 +107,7 @@ func (obs *Observation) couldBeMade(hop transition.Hop) bool {
 	}
 	return slices.ContainsFunc(obs.Bootstrappers, func(c ucp.Container) bool {
 		return c.Labels[cluster.LabelCluster] == obs.Host && isForHop(c.Labels, hop) && migration.TellsOfJobs(c.Labels, hop) &&
-			(c.Node == "" || obs.Predates(c.Created)) // the clock of an engine of its own is not compared with those of UCP's nodes
+			(c.Node == "" || obs.Predates(c.Created) || obs.Finished(c.Labels, hop)) // the clock of an engine of its own is not compared with those of UCP's nodes
 	})
 }
 

@@ -25,9 +25,11 @@ import (
 func (r *run) upgraded(hop transition.Hop) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (done bool, err error) {
 		err = runner.Outlast(ctx, r.runner.Pace, func(ctx context.Context) error {
-			_, found, err := r.runner.Find(ctx)
-			if err != nil || found {
-				return err
+			for _, name := range []string{r.runner.ContainerName(), r.runner.EarlierName()} {
+				c, found, err := r.runner.FindNamed(ctx, name)
+				if err != nil || found && (name == r.runner.ContainerName() || isForHop(c.Labels, hop)) {
+					return err
+				}
 			}
 			inventory, err := cluster.Inspect(ctx, r.cluster)
 			done = err == nil && inventory.At(hop.To)
@@ -43,7 +45,7 @@ func (r *run) upgrade(ctx context.Context, obs *Observation, hop transition.Hop)
 		Step: stepUpgrade, Name: hopName(hop),
 		Spec:     func(ctx context.Context) (ucp.CreateSpec, error) { return r.upgradeSpec(ctx, obs, hop) },
 		Owns:     func(c runner.Container) bool { return isForHop(c.Labels, hop) },
-		Keep:     func(c runner.Container) bool { return isForHop(c.Labels, hop) && migration.TellsOfBefore(c.Labels) },
+		Keep:     func(c runner.Container) bool { return isForHop(c.Labels, hop) },
 		Conflict: func(c runner.Container) error { return r.conflict(hop, c) },
 		BeforeStart: func(ctx context.Context) error {
 			if adopts(obs.Inventory, hop) {
