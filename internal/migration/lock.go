@@ -26,8 +26,9 @@ type postLock struct {
 	run  *Run
 	held *runner.Container // nil while it is not held
 
-	other string // the container that another apply holds it with
-	since time.Time
+	other  string // the container that another apply holds it with
+	since  time.Time
+	missed bool // the last try met a name that was taken by a container that was gone
 }
 
 // LockName is the fixed name of a cluster's lock.
@@ -64,9 +65,14 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 		l.held = &made
 		return true, nil
 	}
+	if blocked, ok := errors.AsType[*runner.BlockedError](err); ok && blocked.Status == "" && !l.missed {
+		l.missed = true // once: another apply has given it back between the refusal and the look
+		return false, nil
+	}
 	if !errdefs.IsConflict(err) {
 		return false, err
 	}
+	l.missed = false
 	found, there, err := l.run.FindNamed(ctx, name)
 	switch {
 	case err != nil || !there: // given back by now

@@ -2,6 +2,7 @@ package migration
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -100,6 +101,33 @@ func TestRetriggerOfALaggingList(t *testing.T) {
 	}
 	if n := clustertest.Posts(sim); n != 1 {
 		t.Errorf("the job was posted %d times", n)
+	}
+}
+
+// TestPostLockIsGivenBackMeanwhile has the lock's name be taken, and its container be gone
+// when it is looked at. That is once no error, since another apply may have given it back.
+func TestPostLockIsGivenBackMeanwhile(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	l := &postLock{run: newRun(c, clustertest.Pace)}
+	taken := simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/create", Times: 1,
+		Status: http.StatusConflict, Body: `{"message":"Conflict: The name is already assigned"}`,
+	}
+	sim.Inject(taken)
+	if held, err := l.take(t.Context()); held || err != nil {
+		t.Fatalf("held: %t, error %v", held, err)
+	}
+	if held, err := l.take(t.Context()); !held || err != nil {
+		t.Errorf("the next try: held: %t, error %v", held, err)
+	}
+	l.release(t.Context())
+	taken.Times = 0
+	sim.Inject(taken)
+	_, _ = l.take(t.Context())
+	_, err := l.take(t.Context())
+	if blocked := clustertest.AsError[*runner.BlockedError](t, err); blocked.Container != LockName(l.run.Host) {
+		t.Error(blocked)
 	}
 }
 
