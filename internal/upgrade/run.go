@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -190,7 +191,8 @@ func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err e
 		if err != nil {
 			doubtful.Seen(false)
 			_, other := errors.AsType[*cluster.OtherClusterError](err)
-			if other || hiddenThroughout || !r.looked && !runner.MayPass(err) {
+			unknownHost, _ := errors.AsType[*net.DNSError](err)
+			if other || hiddenThroughout || !r.looked && (!runner.MayPass(err) || unknownHost != nil && unknownHost.IsNotFound) {
 				return false, wait.Fail(err)
 			}
 			return false, err

@@ -539,8 +539,10 @@ func TestRunOutlastsAnOutageAtItsFirstLook(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		fault simulator.Fault
+		url   string // of DTR, in place of the cluster's
 		fails bool
 	}{
+		"no such host":        {url: "https://dtr.invalid", fails: true},
 		"DTR":                 {fault: simulator.Fault{Service: simulator.ServiceDTR, Reset: true, Times: 60}},
 		"UCP":                 {fault: simulator.Fault{Service: simulator.ServiceUCP, Status: http.StatusServiceUnavailable, Times: 60}},
 		"the engines":         {fault: simulator.Fault{Service: simulator.ServiceEngine, Reset: true, Times: 60}},
@@ -550,7 +552,11 @@ func TestRunOutlastsAnOutageAtItsFirstLook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, c := clustertest.Start(t, "2.5.6")
-			sim.Inject(tt.fault)
+			if tt.url != "" {
+				c.DTR = clustertest.Must[*dtr.Client](t)(dtr.New(dtr.Config{URL: tt.url, Username: "admin", Password: "password"}))
+			} else {
+				sim.Inject(tt.fault)
+			}
 			o := to("2.5.17")
 			o.Pace.Outage = time.Hour
 			if _, err := runUpgrade(t, c, o); (err != nil) != tt.fails || errors.Is(err, context.DeadlineExceeded) {
