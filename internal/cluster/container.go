@@ -28,7 +28,6 @@ const (
 	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
 	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
 	LabelNonce    = "com.github.dtr-upgrade.nonce"   // of one request to create a container: tells whose that is
-	LabelRetry    = "com.github.dtr-upgrade.retry"   // there if a bootstrapper failed at the task before
 )
 
 // The bootstrapper's commands, as values of LabelCommand.

@@ -199,9 +199,6 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	spec.Name = p.ContainerName()
-	if p.earlier.Failed {
-		spec.Labels[cluster.LabelRetry] = "true"
-	}
 	made, err := p.Create(ctx, spec)
 	p.nonces[spec.Labels[cluster.LabelNonce]] = true
 	switch {
@@ -299,8 +296,7 @@ func (p *taskRun) goOn(ctx context.Context) (done bool, err error) {
 			return true, nil
 		}
 	}
-	// One that was made to repeat the task and never started tells of a failure, too.
-	earlier := Earlier{Failed: owned && (c.Status != cluster.StateCreated || c.Labels[cluster.LabelRetry] != "")}
+	earlier := Earlier{Failed: owned && c.Status != cluster.StateCreated}
 	if earlier.Failed {
 		if earlier.Undone, err = p.showsUndone(ctx, c); err != nil {
 			return false, err
