@@ -13,7 +13,6 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/migration"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 )
 
@@ -150,15 +149,9 @@ func TestListOfBeforeTheHop(t *testing.T) {
 // newer than all that runs.
 func TestLateRetryOfAFinishedHop(t *testing.T) {
 	t.Parallel()
-	sim, c := clustertest.Start(t, "2.5.6")
-	one := 1
-	sim.SetBootstrapper(simulator.BootstrapperFaults{ExitStatus: &one})
-	_, err := runUpgrade(t, c, to("2.6.15"))
-	_ = clustertest.AsError[*runner.BootstrapperError](t, err)
-	clustertest.WantAt(t, sim, "2.6.15")
-	sim.SetBootstrapper(simulator.BootstrapperFaults{})
+	sim, again := failedAtItsEnd(t, "2.5.6")
 	anHourAgo(t, sim)
-	if _, err = runUpgrade(t, c, to("2.6.15")); err != nil {
+	if err := again(clustertest.Limited(t)); err != nil {
 		t.Fatal(err)
 	}
 	clustertest.WantNoBootstrapper(t, sim)
