@@ -181,31 +181,6 @@ func TestBootstrapperThatAnotherApplyRepeatsIsFollowed(t *testing.T) {
 	}
 }
 
-// TestRepetitionIsNotForgotten kills an apply that was about to repeat a bootstrapper
-// that had failed at the very end: no container shows that something is left to do.
-func TestRepetitionIsNotForgotten(t *testing.T) {
-	t.Parallel()
-	sim, c := clustertest.Start(t, "2.6.8")
-	one := 1
-	sim.SetBootstrapper(simulator.BootstrapperFaults{ExitStatus: &one})
-	_, err := runUpgrade(t, c, to("2.6.15"))
-	_ = clustertest.AsError[*runner.BootstrapperError](t, err)
-	clustertest.WantAt(t, sim, "2.6.15")
-	sim.SetBootstrapper(simulator.BootstrapperFaults{})
-
-	ctx, cancel := context.WithCancel(t.Context())
-	remove := sim.Inject(simulator.Fault{Matches: func(*http.Request) bool { return ctx.Err() != nil }, Reset: true})
-	sim.Inject(simulator.Fault{
-		Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/create", Times: 1,
-		Rewrite: func(status int, body []byte) (int, []byte) { cancel(); return status, body },
-	})
-	if _, err := Run(ctx, c, to("2.6.15")); err == nil {
-		t.Fatal("it was not killed")
-	}
-	remove()
-	finish(t, sim, c, to("2.6.15"), 2)
-}
-
 // TestRunIsAdoptedFromAnotherEngine is interrupted while the bootstrapper runs
 // through UCP, and goes on with an engine of its own that UCP knows nothing of.
 func TestRunIsAdoptedFromAnotherEngine(t *testing.T) {
