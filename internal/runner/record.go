@@ -44,11 +44,12 @@ func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
 	if t.RollBack == nil {
 		return false, nil
 	}
-	records, err := r.records(ctx)
+	records, err := r.joins(ctx)
 	if err != nil {
 		return false, err
 	}
-	if records = slices.DeleteFunc(records, func(c Container) bool { return !t.Owns(c) }); len(records) == 0 {
+	records = slices.DeleteFunc(records, func(c Container) bool { return !r.isAside(c) || !t.Owns(c) })
+	if len(records) == 0 {
 		return false, nil
 	}
 	inventory, err := cluster.Inspect(ctx, r.Cluster)
@@ -71,19 +72,22 @@ func (r *Runner) takeUp(ctx context.Context, t Task) (bool, error) {
 	return false, nil
 }
 
-// records returns the containers that were set aside.
-func (r *Runner) records(ctx context.Context) ([]Container, error) {
+// joins returns the containers of joins that have ended, be they set aside or not.
+func (r *Runner) joins(ctx context.Context) ([]Container, error) {
 	return r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandJoin})
 }
 
 // Backups returns the containers that have written a backup and were renamed after
 // it.
 func (r *Runner) Backups(ctx context.Context) ([]Container, error) {
-	return r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandBackup})
+	all, err := r.labelled(ctx, map[string]string{cluster.LabelCommand: cluster.CommandBackup})
+	return slices.DeleteFunc(all, func(c Container) bool { return !r.isAside(c) }), err
 }
 
-// labelled returns the containers with the labels that have ended and another name
-// than the fixed one.
+// isAside reports whether a container has another name than the fixed one.
+func (r *Runner) isAside(c Container) bool { return cluster.BaseName(c.Name) != r.ContainerName() }
+
+// labelled returns the containers with the labels that have ended.
 func (r *Runner) labelled(ctx context.Context, labels map[string]string) ([]Container, error) {
 	labels[cluster.LabelCluster] = r.Host
 	engines, err := r.engines(ctx)
@@ -97,7 +101,7 @@ func (r *Runner) labelled(ctx context.Context, labels map[string]string) ([]Cont
 			return nil, err
 		}
 		for _, c := range list {
-			if cluster.BaseName(c.Name) != r.ContainerName() && !c.Running() && cluster.Holds(c, r.Host, r.Cluster.Mirror) {
+			if !c.Running() && cluster.Holds(c, r.Host, r.Cluster.Mirror) {
 				found = append(found, Container{ucp.ContainerState{ID: c.ID, Name: c.Name, Image: c.Image, Status: c.State, Labels: c.Labels}, engine})
 			}
 		}
@@ -106,9 +110,10 @@ func (r *Runner) labelled(ctx context.Context, labels map[string]string) ([]Cont
 }
 
 // Tidy removes the containers that have ended, records among them, if finished
-// reports that their task is verified and nothing needs them any more.
+// reports that their task is verified and nothing needs them any more. Those of joins are
+// found whatever their names are: another apply may be about to set one aside.
 func (r *Runner) Tidy(ctx context.Context, finished func(Container) bool) error {
-	left, err := r.records(ctx)
+	left, err := r.joins(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,7 +121,7 @@ func (r *Runner) Tidy(ctx context.Context, finished func(Container) bool) error 
 	if err != nil {
 		return err
 	}
-	if found {
+	if found && !slices.ContainsFunc(left, func(other Container) bool { return other.ID == c.ID }) {
 		left = append(left, c)
 	}
 	for _, c := range left {

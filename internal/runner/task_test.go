@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -120,4 +121,31 @@ func TestForeignContainerInPlaceOfABackup(t *testing.T) {
 	if got := elsewhere.BootstrapperRuns(); got != 0 {
 		t.Errorf("%d bootstrapper runs", got)
 	}
+}
+
+// TestTidyFindsAJoinThatIsSetAside has another apply set the container of a join aside
+// between the looks for it.
+func TestTidyFindsAJoinThatIsSetAside(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	const id = "0123456789ab"
+	args, env := bootstrap.JoinCommand(bootstrap.JoinOptions{ExistingReplicaID: sim.ReplicaIDs()[0], ReplicaID: id, Node: "worker2", UCP: r.Cluster.Login})
+	join := clustertest.Must[Container](t)(r.Create(t.Context(), ucp.CreateSpec{
+		Name: r.ContainerName(), Image: bootstrap.Image("", clustertest.Version(target)), Args: args, Env: env, Node: "worker1",
+		Labels: map[string]string{cluster.LabelCommand: cluster.CommandJoin, cluster.LabelReplica: id, cluster.LabelNode: "worker2", cluster.LabelTo: target},
+	}))
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/*", Times: 1,
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			other := *r
+			if aside, err := other.SetAside(t.Context(), join); !aside || err != nil {
+				t.Errorf("set aside: %t, %v", aside, err)
+			}
+			return status, body
+		},
+	})
+	if err := r.Tidy(t.Context(), func(Container) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.WantNoBootstrapper(t, sim)
 }
