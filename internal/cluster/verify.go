@@ -336,8 +336,8 @@ func (p *proof) notRefreshed(look *evidence) []Problem {
 	return problems
 }
 
-// Progress logs each replica that has come to a target, once. The zero value is ready
-// to use.
+// Progress logs each replica that has come to a target, once, and shows how many parts
+// of all have. The zero value is ready to use.
 type Progress struct{ reported map[string]bool }
 
 // Report logs the replicas that have come to the target since the last report.
@@ -345,8 +345,14 @@ func (p *Progress) Report(ctx context.Context, inventory *Inventory, target *sem
 	if target == nil { // a container that somebody labelled by hand, or another version of this provider
 		return
 	}
-	arrived := 0
+	arrived, parts, all := 0, 0, 0
 	for _, replica := range inventory.Replicas {
+		all += len(bootstrap.Parts)
+		for _, c := range replica.Containers {
+			if c.Version != nil && !c.Version.LessThan(target) {
+				parts++
+			}
+		}
 		if len(replica.Missing()) > 0 || replica.Version() == nil || replica.Version().LessThan(target) {
 			continue
 		}
@@ -364,4 +370,5 @@ func (p *Progress) Report(ctx context.Context, inventory *Inventory, target *sem
 			"replicas_at_target": arrived, "replicas": len(inventory.Replicas),
 		})
 	}
+	log.Bar(ctx, parts, all, fmt.Sprintf("%d/%d replicas, %d/%d parts", arrived, len(inventory.Replicas), parts, all))
 }

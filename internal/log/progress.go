@@ -4,16 +4,34 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
 // Progress is a file that gets every message of [Info] as a line with its time. The zero value writes nowhere.
 type Progress struct {
 	mu   sync.Mutex
 	file *os.File // nil before Open, and after a line that could not be written
+
+	terminal bool   // the file is one
+	bar      string // that a terminal shows below the lines; "" is none
 }
+
+// barWidth is that of the bar itself, in characters. With the text behind it, it stays
+// shorter than a line of Terraform's about what still goes on, which writes over it.
+const barWidth = 20
+
+// What a terminal is told: to go to the line's begin, and to clear what is behind it.
+const (
+	home      = "\r"
+	eraseLine = "\x1b[K"
+)
 
 // writeLimit bounds the time that a line takes: a pipe may have a reader that does not read.
 const writeLimit = time.Second
@@ -31,21 +49,60 @@ func (p *Progress) Open(name string) error {
 	if err != nil {
 		return err
 	}
+	raw, err := file.SyscallConn() // where Fd would make the file wait
+	if err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.file = file
-	return nil
+	return raw.Control(func(fd uintptr) { p.terminal = isatty.IsTerminal(fd) })
 }
 
-// write writes a line. A run goes on without its progress being written: the first failure is a warning in the log, and the last one.
+// Bar shows how much of all is done, where the progress is written to a terminal: below
+// the lines, until all is. A file and the log get nothing.
+func Bar(ctx context.Context, done, all int, text string) {
+	p, ok := ctx.Value(progressKey{}).(*Progress)
+	if !ok || all <= 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	filled := barWidth * min(done, all) / all
+	bar := strings.Repeat("█", filled) + strings.Repeat("░", barWidth-filled) + " " + scrub.Line(text)
+	switch {
+	case !p.terminal || done >= all && p.bar == "":
+		return
+	case done >= all:
+		p.bar = ""
+	default:
+		p.bar = bar
+	}
+	p.print(ctx, eraseLine+bar+home)
+}
+
+// write writes a line.
 func (p *Progress) write(ctx context.Context, message string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	line := fmt.Sprintf("%s  %s\n", time.Now().Format(time.TimeOnly), message)
+	if p.terminal {
+		line = eraseLine + line
+		if p.bar != "" {
+			line += p.bar + home
+		}
+	}
+	p.print(ctx, line)
+}
+
+// print writes a text. A run goes on without its progress being written: the first
+// failure is a warning in the log, and the last one.
+func (p *Progress) print(ctx context.Context, text string) {
 	if p.file == nil {
 		return
 	}
 	_ = p.file.SetWriteDeadline(time.Now().Add(writeLimit)) // a regular file has none, and needs none
-	if _, err := fmt.Fprintf(p.file, "%s  %s\n", time.Now().Format(time.TimeOnly), message); err != nil {
+	if _, err := p.file.WriteString(text); err != nil {
 		Warn(ctx, "Progress is no longer written", map[string]any{"file": p.file.Name(), "error": err.Error()})
 		_ = p.file.Close()
 		p.file = nil

@@ -30,6 +30,7 @@ func TestProgress(t *testing.T) {
 	ctx := p.With(secrets.With(t.Context()))
 	log.Info(ctx, "Replica 2cbdae79f078 on worker1 runs 2.6.15 (1 of 3)", map[string]any{"node": "worker1"})
 	log.Debug(ctx, "not shown")
+	log.Bar(ctx, 9, 27, "not shown")
 	log.Info(ctx, "node \x1b[31mred\nStep verify ended correct-horse-battery")
 	text, err := os.ReadFile(name)
 	if err != nil {
