@@ -267,12 +267,12 @@ func TestPerformRunsAFailedBootstrapperAgain(t *testing.T) {
 		runs       int
 		calls      string
 	}{
-		"not done":                             {faults: simulator.BootstrapperFaults{DieAtReplica: -1}, runs: 2, calls: "check, roll back, needed (retry)"},
+		"not done":                             {faults: simulator.BootstrapperFaults{DieAtReplica: -1}, runs: 2, calls: "check, roll back, needed (retry, undone)"},
 		"done, as it seems":                    {faults: simulator.BootstrapperFaults{ExitStatus: &three}, runs: 2, calls: "check, roll back, needed (retry)"},
 		"done, and that is believed":           {faults: simulator.BootstrapperFaults{ExitStatus: &three}, skipIfDone: true, runs: 1},
-		"not done, and that would be believed": {faults: simulator.BootstrapperFaults{DieAtReplica: -1}, skipIfDone: true, runs: 2, calls: "check, roll back, needed (retry)"},
+		"not done, and that would be believed": {faults: simulator.BootstrapperFaults{DieAtReplica: -1}, skipIfDone: true, runs: 2, calls: "check, roll back, needed (retry, undone)"},
 		"not to be started now":                {faults: simulator.BootstrapperFaults{DieAtReplica: -1}, refuse: errors.New("not now"), runs: 1, calls: "check"},
-		"it said that it had done it":          {faults: simulator.BootstrapperFaults{DieAtReplica: -1, ClaimSuccess: true}, runs: 2, calls: "check, roll back, needed (retry)"},
+		"it said that it had done it":          {faults: simulator.BootstrapperFaults{DieAtReplica: -1, ClaimSuccess: true}, runs: 2, calls: "check, roll back, needed (retry, undone)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -289,7 +289,7 @@ func TestPerformRunsAFailedBootstrapperAgain(t *testing.T) {
 			task.BeforeStart = func(context.Context) error { calls = append(calls, "check"); return tt.refuse }
 			task.RollBack = func(context.Context, Container) (bool, error) { calls = append(calls, "roll back"); return false, nil }
 			task.StillNeeded = func(_ context.Context, earlier Earlier) (bool, error) {
-				calls = append(calls, map[bool]string{false: "needed", true: "needed (retry)"}[earlier.Failed])
+				calls = append(calls, map[Earlier]string{{}: "needed", {Failed: true}: "needed (retry)", {true, true}: "needed (retry, undone)"}[earlier])
 				return true, nil
 			}
 			_, err := r.Perform(clustertest.Limited(t), task)
@@ -304,6 +304,37 @@ func TestPerformRunsAFailedBootstrapperAgain(t *testing.T) {
 			}
 			wantRuns(t, sim, tt.runs)
 		})
+	}
+}
+
+// TestFailedContainerIsClearedByAnotherApply has another apply remove the container of a
+// bootstrapper that failed, and so repeat the task: what is left to do is looked at as if
+// none had failed.
+func TestFailedContainerIsClearedByAnotherApply(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	sim.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: -1})
+	failed, err := r.Perform(clustertest.Limited(t), upgrade(sim, r))
+	_ = clustertest.AsError[*BootstrapperError](t, err)
+	task := upgrade(sim, r)
+	checks := 0
+	task.BeforeStart = func(ctx context.Context) error {
+		if checks++; checks == 1 {
+			return clustertest.Second(r.Remove(ctx, failed))
+		}
+		return nil
+	}
+	task.StillNeeded = func(_ context.Context, earlier Earlier) (bool, error) {
+		if earlier != (Earlier{}) {
+			t.Errorf("%+v is known of a bootstrapper that another apply has cleared away", earlier)
+		}
+		return false, nil
+	}
+	if _, err := r.Perform(clustertest.Limited(t), task); err != nil {
+		t.Fatal(err)
+	}
+	if checks != 2 {
+		t.Errorf("it was checked %d times whether one may start, want once before the removal and once before the creation", checks)
 	}
 }
 
@@ -392,7 +423,9 @@ func TestPerformBesideAnotherTask(t *testing.T) {
 // is read: what the cluster shows decides.
 func TestPerformSeesItsContainerRemoved(t *testing.T) {
 	t.Parallel()
-	for name, done := range map[string]bool{"after the task was done": true, "after that, and a list lags behind": true, "before that": false} {
+	for name, done := range map[string]bool{
+		"after the task was done": true, "after that, and a list lags behind": true, "after that, for another task": true, "before that": false,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, r := start(t)
@@ -411,6 +444,15 @@ func TestPerformSeesItsContainerRemoved(t *testing.T) {
 				if err := errors.Join(err, r.Discard(t.Context(), c)); err != nil {
 					t.Error(err)
 				}
+				if strings.Contains(name, "another task") {
+					spec := upgradeSpec(sim, r)
+					spec.Image, spec.Labels = "docker/dtr:2.5.16", map[string]string{cluster.LabelTo: "2.5.16"}
+					sim.AddImage(spec.Image)
+					spec.Name = r.ContainerName()
+					if _, err := r.Create(t.Context(), spec); err != nil {
+						t.Error(err)
+					}
+				}
 				if lags {
 					<-clustertest.Requested(t, sim, 1, "/containers/"+c.ID+"/json")
 					lists := 0
@@ -422,7 +464,14 @@ func TestPerformSeesItsContainerRemoved(t *testing.T) {
 					}))
 				}
 			}()
-			_, err := r.Perform(clustertest.Limited(t), upgrade(sim, r))
+			task, begun := upgrade(sim, r), 0
+			task.StillNeeded = func(context.Context, Earlier) (bool, error) {
+				if begun++; begun > 1 {
+					t.Error("the task is begun again")
+				}
+				return begun == 1, nil
+			}
+			_, err := r.Perform(clustertest.Limited(t), task)
 			if done {
 				if err != nil {
 					t.Error(err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +89,39 @@ func TestDetachedFromPhase2(t *testing.T) {
 	}
 	if got := sim.BootstrapperRuns(); got != 1 {
 		t.Errorf("%d bootstrapper runs: one was started beside the second phase", got)
+	}
+}
+
+// TestPhase2ThatIsNotShownIsWaitedFor leaves a second phase at work whose first phase was
+// killed, and has UCP not show it until the container of the repetition is made.
+func TestPhase2ThatIsNotShownIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	release := orphaned(t, sim, r)
+	sim.ResetRequests()
+	created := clustertest.Requested(t, sim, 1, "/containers/create")
+	var shown int
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		select {
+		case <-created:
+		default:
+			return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return strings.HasSuffix(l.Name(), "/"+cluster.Phase2Name) })
+		}
+		if shown++; shown == 2 {
+			release()
+		}
+		return list
+	}))
+	task := upgrade(sim, r)
+	task.StillNeeded = func(context.Context, Earlier) (bool, error) {
+		if phase2, _ := named(sim, cluster.Phase2Name); phase2.Running() {
+			t.Error("the next step is taken beside the second phase")
+			release()
+		}
+		return false, nil
+	}
+	if _, err := r.Perform(clustertest.Limited(t), task); err != nil {
+		t.Fatal(err)
 	}
 }
 
