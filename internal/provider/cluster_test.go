@@ -38,13 +38,15 @@ func quick() []Option {
 	})}
 }
 
-// brief is for tests in which something stays wrong until the time that UCP's
+// briefPace is for tests in which something stays wrong until the time that UCP's
 // inventory may lag behind is over.
-func brief() Option {
+var briefPace = func() wait.Pace {
 	p := pace
 	p.Consistent = 2 * time.Second
-	return WithPace(p)
-}
+	return p
+}()
+
+func brief() Option { return WithPace(briefPace) }
 
 // factories serve the provider to Terraform.
 func factories(opts ...Option) map[string]func() (tfprotov6.ProviderServer, error) {

@@ -87,7 +87,7 @@ func (c *hostileCluster) text() string {
 // protocol is a provider that is connected, its log kept.
 func (c *hostileCluster) protocol(t *testing.T) *protocol {
 	t.Helper()
-	p := newProtocol(t, quick()...)
+	p := newProtocol(t, append(quick(), brief())...)
 	p.ctx = tflogtest.RootLogger(p.ctx, &c.out)
 	p.ok(nil, p.configure(connected(c.Cluster)))
 	return p

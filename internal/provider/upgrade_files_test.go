@@ -86,7 +86,7 @@ func TestApplyWithFiles(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			cluster := start(t, "2.5.6")
-			p := planner(t, cluster)
+			p := planner(t, cluster, brief())
 			file := filepath.Join(t.TempDir(), "dtr-backup.tar")
 			config := values{
 				"target_version": "2.6.15",

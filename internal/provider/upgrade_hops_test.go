@@ -140,7 +140,8 @@ func TestTerraformSecondHop(t *testing.T) {
 	done.ConfigPlanChecks = inPlace(planPath(hop("2.6.15", "2.7.8", "minor-upgrade")), planKnows("current_version", "2.7.8"))
 	done.ConfigPlanChecks.PostApplyPostRefresh = []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}
 	inTerraform(t, resource.TestCase{
-		Steps: []resource.TestStep{adopted, refused, refusedAgain, done},
+		ProtoV6ProviderFactories: factories(brief()),
+		Steps:                    []resource.TestStep{adopted, refused, refusedAgain, done},
 	})
 	runs(t, cluster, "2.7.8")
 	wantBootstrapperRuns(t, cluster, 2)

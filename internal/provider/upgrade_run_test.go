@@ -31,14 +31,9 @@ func expect(t *testing.T, got []*tfprotov6.Diagnostic, want string) {
 // ends at the target once the cause is gone.
 func TestRunFailures(t *testing.T) {
 	t.Parallel()
-	short := func(change func(*wait.Pace)) Option {
-		p := pace
-		change(&p)
-		return WithPace(p)
-	}
-	impatient := short(func(p *wait.Pace) { p.Consistent = 300 * time.Millisecond })
+	impatient := func(p *wait.Pace) { p.Consistent = 300 * time.Millisecond }
 	for name, c := range map[string]struct {
-		option Option
+		pace   func(*wait.Pace)
 		config values
 		fault  func(*simulator.Cluster) // before the apply
 		mend   func(*simulator.Cluster) // before the next one
@@ -57,21 +52,21 @@ func TestRunFailures(t *testing.T) {
 			want:  "Error: The DTR bootstrapper failed\n", mixed: true, runs: 2, jobs: 1,
 		},
 		"bootstrapper dies and claims success": {
-			option: impatient,
+			pace: impatient,
 			fault: func(c *simulator.Cluster) {
 				c.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: 2, ClaimSuccess: true})
 			},
 			want: "is not completely at 2.6.15", mixed: true, runs: 2, jobs: 1,
 		},
 		"bootstrapper leaves a replica out": {
-			option: impatient,
-			fault:  func(c *simulator.Cluster) { c.SetBootstrapper(simulator.BootstrapperFaults{SkipReplica: 3}) },
-			want:   "is not completely at 2.6.15\n", mixed: true, runs: 2, jobs: 1,
+			pace:  impatient,
+			fault: func(c *simulator.Cluster) { c.SetBootstrapper(simulator.BootstrapperFaults{SkipReplica: 3}) },
+			want:  "is not completely at 2.6.15\n", mixed: true, runs: 2, jobs: 1,
 		},
 		"bootstrapper leaves a part out": {
-			option: impatient,
-			fault:  func(c *simulator.Cluster) { c.SetBootstrapper(simulator.BootstrapperFaults{LeaveOldPart: "nginx"}) },
-			want:   "Error: DTR is not completely at 2.6.15\n", mixed: true, runs: 2, jobs: 1,
+			pace:  impatient,
+			fault: func(c *simulator.Cluster) { c.SetBootstrapper(simulator.BootstrapperFaults{LeaveOldPart: "nginx"}) },
+			want:  "Error: DTR is not completely at 2.6.15\n", mixed: true, runs: 2, jobs: 1,
 		},
 		"fatal record and exit status 0": {
 			fault: func(c *simulator.Cluster) {
@@ -80,7 +75,7 @@ func TestRunFailures(t *testing.T) {
 			want: "Error: The DTR bootstrapper failed\n", runs: 2, jobs: 1,
 		},
 		"replica unhealthy after the upgrade": {
-			option: short(func(p *wait.Pace) { p.Healthy = 300 * time.Millisecond }),
+			pace: func(p *wait.Pace) { p.Healthy = 300 * time.Millisecond },
 			fault: func(c *simulator.Cluster) {
 				c.At(simulator.BootstrapperFinished, func() {
 					c.SetReplicaHealth(c.ReplicaIDs()[1], "Rethink replica is currently in state: disconnected")
@@ -94,7 +89,7 @@ func TestRunFailures(t *testing.T) {
 			want:  "Error: The migration job metadatastoremigration failed\n", runs: 1, jobs: 5,
 		},
 		"migration never starts": {
-			option: short(func(p *wait.Pace) { p.MigrationStart = 100 * time.Millisecond }),
+			pace:   func(p *wait.Pace) { p.MigrationStart = 100 * time.Millisecond },
 			config: values{"migration": values{"retriggers": 0}},
 			fault:  func(c *simulator.Cluster) { c.SetMigration(simulator.MigrationFaults{NeverStart: true}) },
 			mend:   func(c *simulator.Cluster) { c.SetMigration(simulator.MigrationFaults{NeverStart: true}) }, // the one posted by hand runs
@@ -113,12 +108,11 @@ func TestRunFailures(t *testing.T) {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				t.Parallel()
 				cluster := start(t, "2.5.6")
-				options := quick()
-				if c.option != nil {
-					options = append(options, c.option)
+				own := briefPace
+				if c.pace != nil {
+					c.pace(&own)
 				}
-				p := newProtocol(t, options...)
-				p.ok(nil, p.configure(connected(cluster)))
+				p := planner(t, cluster, WithPace(own))
 				var prior values
 				if kind == "update" {
 					prior = state(cluster, "2.5.6")
@@ -254,7 +248,7 @@ func TestRunMigration(t *testing.T) {
 			t.Parallel()
 			cluster := start(t, "2.5.6")
 			cluster.SetMigration(c.fault)
-			p := planner(t, cluster)
+			p := planner(t, cluster, brief())
 			config := values{"target_version": "2.6.15", "migration": values{"retriggers": c.retriggers}}
 			done := p.apply(nil, config)
 			expect(t, done.diags, c.want)
