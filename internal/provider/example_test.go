@@ -1,3 +1,5 @@
+//go:build unix
+
 package provider
 
 import (
@@ -8,10 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/hashicorp/terraform-plugin-testing/config"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
-	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
@@ -59,7 +57,7 @@ func example(dir string) string {
 
 // runnable is a text made to run against a cluster: what it leaves to its
 // surroundings is added, and the addresses are the cluster's.
-func runnable(t *testing.T, text string, c *simulator.Cluster) (_ string, v config.Variables) {
+func runnable(t *testing.T, text string, c *simulator.Cluster) (_ string, v map[string]string) {
 	t.Helper()
 	if strings.Contains(text, "dtr_upgrade.main") && !strings.Contains(text, `resource "dtr_upgrade" "main"`) {
 		text += "\nresource \"dtr_upgrade\" \"main\" {\n  target_version = \"2.6.15\"\n}\n"
@@ -73,19 +71,19 @@ func runnable(t *testing.T, text string, c *simulator.Cluster) (_ string, v conf
 			  }
 			}`
 	}
-	v = config.Variables{}
+	v = map[string]string{}
 	for _, m := range secretVariable.FindAllStringSubmatch(text, -1) {
-		v[m[1]] = config.StringVariable(c.Password())
+		v[m[1]] = c.Password()
 	}
 	if (strings.Contains(text, `resource "dtr_`) || strings.Contains(text, `data "dtr_`)) && !strings.Contains(text, `provider "dtr"`) {
 		text += connectionConfig
-		v = variables(c, "")
+		v = connectionValues(c)
 	}
 	for _, m := range bundleName.FindAllStringSubmatch(text, -1) {
 		text = strings.ReplaceAll(text, m[0], `"`+writeBundle(t, m[1])+`"`)
 	}
 	if strings.Contains(text, `variable "backup_url"`) {
-		v["backup_url"] = config.StringVariable("https://backups.example.com/dtr.tar?signature=0123456789abcdef")
+		v["backup_url"] = "https://backups.example.com/dtr.tar?signature=0123456789abcdef"
 	}
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	must(os.WriteFile(ca, []byte(c.CACert()), 0o600))
@@ -142,10 +140,9 @@ var snippetText = regexp.MustCompile("(?s)```terraform\n(.*?)```")
 // the system's comes from the environment.
 func planExample(t *testing.T, text string) {
 	t.Helper()
+	t.Parallel()
 	const runs = "2.5.6"
 	cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: runs, Host: host, Workers: 6}))
-	t.Setenv("DTR_CA_CERT", cluster.CACert())
-	t.Setenv("UCP_CA", cluster.CACert())
 	if strings.Contains(text, `pull = "never"`) {
 		cluster.AddBundle("2.6.15")
 	}
@@ -156,19 +153,23 @@ func planExample(t *testing.T, text string) {
 	imports := strings.Count(text, "import {") == strings.Count(text, `resource "`) // and has nothing else to do
 	text, v := runnable(t, text, cluster)
 	text, actions := withoutActions(t, text)
-	var versions []tfversion.TerraformVersionCheck
-	if strings.Contains(text, "upload") {
-		versions = append(versions, tfversion.SkipBelow(tfversion.Version1_11_0))
+	p := newProcess(t)
+	p.setVariables(v)
+	p.write(text)
+	if strings.Contains(text, "upload") && p.storesUploads() {
+		return
 	}
-	inTerraform(t, resource.TestCase{
-		TerraformVersionChecks: versions,
-		Steps: []resource.TestStep{{
-			Config:             text,
-			ConfigVariables:    v,
-			PlanOnly:           true,
-			ExpectNonEmptyPlan: !imports && strings.Contains(text, `resource "`) || strings.Contains(text, `output "`),
-		}},
-	})
+	cmd := p.command("plan", "-detailed-exitcode")
+	cmd.Env = append(cmd.Env, "DTR_CA_CERT="+cluster.CACert(), "UCP_CA="+cluster.CACert())
+	out, _ := cmd.CombinedOutput()
+	changes := !imports && strings.Contains(text, `resource "`) || strings.Contains(text, `output "`)
+	want := 0
+	if changes || strings.Contains(text, "import {") {
+		want = 2 // there is something to do
+	}
+	if code := cmd.ProcessState.ExitCode(); code != want || want == 2 && !changes && !strings.Contains(string(out), " to import, 0 to add, 0 to change, 0 to destroy.") {
+		t.Errorf("exit status %d, want %d:\n%s", code, want, out)
+	}
 	planActions(t, cluster, actions)
 	onlyReads(t, cluster)
 }
