@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"regexp"
 
 	"github.com/Masterminds/semver/v3"
@@ -106,12 +104,7 @@ var ErrOther = errors.New("it is another backup")
 // CheckFile reads the backup in a file to its end: is it complete, the one with the
 // SHA-256 sum, and of the version?
 func CheckFile(ctx context.Context, name, sum string, version *semver.Version) error {
-	if info, err := os.Stat(name); err != nil {
-		return err
-	} else if !info.Mode().IsRegular() { // opening a pipe would wait for somebody to write to it
-		return &fs.PathError{Op: "open", Path: name, Err: errors.New("is not a regular file")}
-	}
-	f, err := os.Open(name) //nolint:gosec // the user's own file
+	f, err := Open(name)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -39,6 +40,23 @@ func Look(name string) FileState {
 		err = &fs.PathError{Op: "stat", Path: filepath.Dir(name), Err: errors.New("is not a directory")}
 	}
 	return FileState{Problem: err}
+}
+
+// Open opens a backup to read it. It waits for nobody to write to what is a pipe by now.
+func Open(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the user's own file
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("is not a regular file")}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // Absolute is the absolute path of a file, or its name where that is not known.

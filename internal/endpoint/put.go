@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/md5" //nolint:gosec // what stores say of an object to tell whether it is whole
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc64"
 	"io"
 	"net"
@@ -196,19 +199,27 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// Put sends a file as the object, and all of it again where that may help. It returns nil once the store has answered that it has the object, after it was
-// sent the whole, and has named no checksum of another one. Each attempt has a progress of its own, which gets what is sent.
+// ErrChanged says that a file is not, or no longer, the one that was to be sent.
+var ErrChanged = errors.New("the file has been changed since it was checked")
+
+// Put sends a file with the SHA-256 sum as the object, and all of it again where that may help. It returns nil once the store has answered that it has the
+// object, after it was sent the whole, and has named no checksum of another one. Each attempt has a progress of its own, which gets what is sent. A file that
+// has another sum is not sent, and one that gets another sum meanwhile was not: that is ErrChanged.
 //
 // A checksum is not sent along: with a pre-signed URL, stores refuse a header that was not signed, and nobody can sign what does not exist yet.
-func (o *Object) Put(ctx context.Context, file io.ReaderAt, size int64, progress func() io.Writer) error {
+func (o *Object) Put(ctx context.Context, file io.ReaderAt, size int64, sum string, progress func() io.Writer) error {
 	sums, err := sumsOf(io.NewSectionReader(file, 0, size))
 	if err != nil {
 		return err
 	}
-	var sent *atomic.Int64 // of the last attempt; the ones before may still be read for
+	if sums.sha256 != sum {
+		return ErrChanged
+	}
+	var sent *atomic.Int64 // of the last attempt, as is the hash; the ones before may still be read for
+	var hash hash.Hash
 	body := func() (io.Reader, error) {
-		sent = new(atomic.Int64)
-		return io.TeeReader(io.NewSectionReader(file, 0, size), io.MultiWriter(counted{sent}, progress())), nil
+		sent, hash = new(atomic.Int64), sha256.New()
+		return io.TeeReader(io.NewSectionReader(file, 0, size), io.MultiWriter(progress(), hash, counted{sent})), nil
 	}
 	req, err := retryablehttp.NewRequestWithContext(o.endpoint.Mask(ctx), http.MethodPut, o.url.String(), retryablehttp.ReaderFunc(body))
 	if err != nil {
@@ -225,6 +236,8 @@ func (o *Object) Put(ctx context.Context, file io.ReaderAt, size int64, progress
 		err := sums.compare(a.Header)
 		if n := sent.Load(); n < size {
 			err = fmt.Errorf("it came after %d of %d bytes", n, size)
+		} else if hex.EncodeToString(hash.Sum(nil)) != sum {
+			return ErrChanged
 		}
 		if err != nil {
 			return o.endpoint.Unusable(a, err)
@@ -281,17 +294,19 @@ func (o *Object) said(what *regexp.Regexp, a *Answer) string {
 	return ""
 }
 
-// sums are the checksums of a file that stores name in their answers: S3 the first one, Google Cloud Storage and Azure the other.
-type sums struct{ crc64nvme, md5 string }
+// sums are the checksums of a file: those that stores name in their answers, S3 the first one, Google Cloud Storage and Azure the second, and the one that
+// it is known by.
+type sums struct{ crc64nvme, md5, sha256 string }
 
 func sumsOf(r io.Reader) (sums, error) {
 	crc := crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) // CRC-64/NVME
 	digest := md5.New()                                   //nolint:gosec // see the import
-	if _, err := io.Copy(io.MultiWriter(crc, digest), r); err != nil {
+	own := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(crc, digest, own), r); err != nil {
 		return sums{}, err
 	}
 	encode := base64.StdEncoding.EncodeToString
-	return sums{encode(binary.BigEndian.AppendUint64(nil, crc.Sum64())), encode(digest.Sum(nil))}, nil
+	return sums{encode(binary.BigEndian.AppendUint64(nil, crc.Sum64())), encode(digest.Sum(nil)), hex.EncodeToString(own.Sum(nil))}, nil
 }
 
 // compare is an error if an answer names a checksum of another file. An ETag is none: it is that of what is stored, which may be encrypted.

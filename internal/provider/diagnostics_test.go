@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -176,6 +177,10 @@ func TestDiagnostics(t *testing.T) {
 		}}},
 		{"backup sent, and another is there", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.ResponseError{
 			Service: "the store", Method: "PUT", StatusCode: 200, Err: errors.New("it names the checksum of another file than was sent"),
+		}}},
+		{"backup changed before it was sent", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: endpoint.ErrChanged}},
+		{"backup without an upgrade is gone before it was sent", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Alone: true, Err: &fs.PathError{
+			Op: "open", Path: "/backups/dtr.tar", Err: fs.ErrNotExist,
 		}}},
 		{"backup's store is not trusted", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.CertificateError{
 			Service: "the store", Host: "backups.s3.example.com", Err: errors.New("x509: certificate signed by unknown authority"),

@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -162,6 +163,14 @@ func notUploaded(e *upgrade.UploadError) message {
 	if e.Alone {
 		m.Attribute = "upload"
 		m.Todo = "The backup is complete, and its file is kept. " + fix + "Send the file by other means, or move it away and run the action again, which takes another backup."
+	}
+	if path := (*fs.PathError)(nil); errors.Is(e.Err, endpoint.ErrChanged) || errors.As(e.Err, &path) {
+		again := "apply"
+		if e.Alone {
+			again = "run the action"
+		}
+		m.Todo = "The file is no longer the backup that was taken, and what the store has may not be it either. " +
+			"Find out what has changed it, move it away and " + again + " again: another backup is taken."
 	}
 	return m
 }

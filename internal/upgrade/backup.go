@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -179,7 +178,7 @@ func (b *backupStep) settle(ctx context.Context, file backup.FileState, old []ru
 // is free meanwhile: another apply that is faster has a backup of its own, or none.
 func (b *backupStep) finish(ctx context.Context, record runner.Container, sum string) (bool, error) {
 	if b.upgrade.o.Backup.Upload {
-		if err := b.upgrade.o.Backup.upload(ctx); err != nil {
+		if err := b.upgrade.o.Backup.upload(ctx, sum); err != nil {
 			return false, wait.Detached(ctx, StepUpload, err)
 		}
 		var renamed bool
@@ -198,13 +197,13 @@ func (b *backupStep) finish(ctx context.Context, record runner.Container, sum st
 	return true, nil
 }
 
-// upload sends the file to its store.
-func (o *Backup) upload(ctx context.Context) error {
+// upload sends the file, which must be the one with the SHA-256 sum, to its store.
+func (o *Backup) upload(ctx context.Context, sum string) error {
 	if o.Object == nil {
 		return &UploadError{File: o.File, Err: errors.New("the URL is not known")}
 	}
 	failed := func(err error) error { return &UploadError{File: o.File, Host: o.Object.Host(), Err: err} }
-	f, err := os.Open(o.File)
+	f, err := backup.Open(o.File)
 	if err != nil {
 		return failed(err)
 	}
@@ -215,7 +214,7 @@ func (o *Backup) upload(ctx context.Context) error {
 	}
 	fields := map[string]any{"file": o.File, "host": o.Object.Host(), "bytes": info.Size()}
 	log.Info(ctx, fmt.Sprintf("Backup %s is being uploaded to %s, %d bytes", o.File, o.Object.Host(), info.Size()), fields)
-	err = o.Object.Put(ctx, f, info.Size(), func() io.Writer {
+	err = o.Object.Put(ctx, f, info.Size(), sum, func() io.Writer {
 		return &wait.Transfer{Report: func(n int64) {
 			log.Info(ctx, fmt.Sprintf("Backup is being uploaded, %d bytes of %d so far", n, info.Size()), fields)
 		}}

@@ -78,7 +78,7 @@ func takeBackup(ctx context.Context, r *run, say func(string)) error {
 	say("The backup is complete")
 	if r.o.Backup.Upload {
 		say("The backup is being uploaded")
-		if err := r.o.Backup.upload(ctx); err != nil {
+		if err := r.o.Backup.upload(ctx, b.sum); err != nil {
 			return wait.Detached(ctx, StepUpload, err)
 		}
 		say("The backup is uploaded to " + r.o.Backup.Object.Host())
