@@ -17,7 +17,8 @@ type Request struct {
 	Path      string // as sent
 	Query     string
 	UserAgent string
-	Status    int // 0 when there was no answer, or not yet
+	Client    string // its address, another one for each connection
+	Status    int    // 0 when there was no answer, or not yet
 	At        time.Time
 }
 
@@ -79,7 +80,7 @@ func (t *traffic) wrap(service func(path string) string, next http.Handler) http
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req := &Request{
 			Service: service(r.URL.Path), Method: r.Method, Path: r.URL.Path,
-			Query: r.URL.RawQuery, UserAgent: r.UserAgent(), At: time.Now(),
+			Query: r.URL.RawQuery, UserAgent: r.UserAgent(), Client: r.RemoteAddr, At: time.Now(),
 		}
 		if !t.enter(req) {
 			panic(http.ErrAbortHandler)
