@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // ProviderVersion is the version that the local build goes by.
@@ -51,8 +52,14 @@ func (d *WorkingDir) BuildProvider(ctx context.Context) error {
 	if runtime.GOOS == "windows" {
 		plugin += ".exe"
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace,nethttpomithttp2", "-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", plugin,
+	return Build(ctx, plugin)
+}
+
+// Build builds the provider to the path, as a release is built.
+func Build(ctx context.Context, path string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace,nethttpomithttp2", "-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", path,
 		"github.com/dtr-upgrade/terraform-provider-dtr")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the provider: %w\n%s", err, out)
 	}
@@ -62,7 +69,17 @@ func (d *WorkingDir) BuildProvider(ctx context.Context) error {
 // UseProvider has Terraform run the program as the provider, from now on and
 // without an init. The program's name has to begin with "terraform-provider-dtr".
 func (d *WorkingDir) UseProvider(program string) error {
-	return d.Write(cliConfig, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"dtr-upgrade/dtr\" = %q\n  }\n  direct {}\n}\n", filepath.Dir(program)))
+	return d.UseProviders(map[string]string{"dtr-upgrade/dtr": program})
+}
+
+// UseProviders is UseProvider for several providers: source to program, whose name
+// has to begin with "terraform-provider-" and the provider's.
+func (d *WorkingDir) UseProviders(programs map[string]string) error {
+	var overrides strings.Builder
+	for source, program := range programs {
+		fmt.Fprintf(&overrides, "    %q = %q\n", source, filepath.Dir(program))
+	}
+	return d.Write(cliConfig, "provider_installation {\n  dev_overrides {\n"+overrides.String()+"  }\n  direct {}\n}\n")
 }
 
 // Write writes a file of the directory.
