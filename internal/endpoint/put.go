@@ -40,6 +40,8 @@ type ObjectConfig struct {
 	Secrets *scrub.Secrets
 	// Retry bounds the attempts. Attempt limits how long nothing goes on in one; how long it may take in all, a call's context says.
 	Retry Retry
+
+	dial func(ctx context.Context, network, address string) (net.Conn, error) // of tests
 }
 
 // Object is one object of a store. None of its errors and lines of the log has more of its URL than the host.
@@ -78,6 +80,9 @@ func NewObject(c ObjectConfig) (*Object, error) {
 	transport.ExpectContinueTimeout = continueTimeout
 	transport.ResponseHeaderTimeout = idle
 	dial := transport.DialContext
+	if c.dial != nil {
+		dial = c.dial
+	}
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {

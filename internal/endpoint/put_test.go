@@ -303,8 +303,7 @@ func TestPutMayTakeLong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := object(t, "http://store.example.com")
-				o.endpoint.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				dial := func(context.Context, string, string) (net.Conn, error) {
 					here, there := net.Pipe()
 					one := make(oneConn, 1)
 					one <- there
@@ -319,8 +318,9 @@ func TestPutMayTakeLong(t *testing.T) {
 							<-time.After(tt.last)
 						}))
 					}()
-					return impatient{here, quick.Attempt}, nil
+					return here, nil
 				}
+				o := object(t, "http://store.example.com", func(c *ObjectConfig) { c.dial = dial })
 				began := time.Now()
 				err := o.Put(t.Context(), bytes.NewReader(small), int64(len(small)), sumOf(small), unseen)
 				if (err == nil) != tt.ok {
