@@ -50,6 +50,15 @@ func TestMaskForms(t *testing.T) {
 	}
 }
 
+// TestSecretThatAnotherOneBeginsWith holds that nothing is left of the longer one.
+func TestSecretThatAnotherOneBeginsWith(t *testing.T) {
+	t.Parallel()
+	s := NewSecrets("pa55word", "pa55word-of-1999")
+	if got := s.Mask("pa55word, pa55word-of-1999"); got != "***, ***" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestSecretsInTextsByChance holds that a password which is a common text neither hides what others say, nor is told by what is masked.
 func TestSecretsInTextsByChance(t *testing.T) {
 	t.Parallel()
