@@ -122,3 +122,24 @@ func TestPreflightResumes(t *testing.T) {
 		})
 	}
 }
+
+// TestDoubtAboutAHop holds that a container which is newer than all that UCP shows has not
+// made a hop that migrates data, unless UCP does not show everything.
+func TestDoubtAboutAHop(t *testing.T) {
+	t.Parallel()
+	obs := observation("2.6.15", "2.6.15")
+	made := clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")
+	obs.Bootstrappers = []ucp.Container{made}
+	hop := *newHop(clustertest.Version("2.5.6"), clustertest.Version("2.6.15"))
+	if !obs.couldBeMade(hop) {
+		t.Error("one that is older is doubted")
+	}
+	obs.Bootstrappers[0].Created = clustertest.Epoch.Add(time.Hour)
+	if obs.couldBeMade(hop) {
+		t.Error("one that is newer is believed")
+	}
+	delete(obs.Replicas[1].Containers, "nginx")
+	if !obs.couldBeMade(hop) {
+		t.Error("one is doubted that what is not shown may be newer than")
+	}
+}
