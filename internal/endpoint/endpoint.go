@@ -76,7 +76,7 @@ func Over(transport *http.Transport, base *url.URL, c Config) *Endpoint {
 		roots:     "the configured certificates",
 		transport: transport,
 		client: &http.Client{
-			Transport:     logged{service: c.Service, next: transport},
+			Transport:     logged{service: c.Service, next: newConnections(transport)},
 			CheckRedirect: sameHost,
 			Timeout:       c.Retry.Attempt,
 		},

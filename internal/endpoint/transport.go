@@ -56,6 +56,24 @@ func origin(u *url.URL) string {
 	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
 
+// connections keeps the connections of all requests but those that ask for one of their own.
+type connections struct{ kept, single *http.Transport }
+
+func newConnections(kept *http.Transport) connections {
+	// A transport that keeps connections has a request with Close go over one of them, and
+	// closes it then.
+	single := kept.Clone()
+	single.DisableKeepAlives = true
+	return connections{kept, single}
+}
+
+func (c connections) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Close {
+		return c.single.RoundTrip(req)
+	}
+	return c.kept.RoundTrip(req)
+}
+
 // logged writes one line a request: neither headers nor bodies nor queries, which could hold secrets.
 type logged struct {
 	service string

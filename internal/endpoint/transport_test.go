@@ -248,3 +248,21 @@ func TestRoundTripper(t *testing.T) {
 		}
 	})
 }
+
+func TestNewConnection(t *testing.T) {
+	var from []string
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		from = append(from, r.RemoteAddr)
+		text(200, `{}`)(w, r)
+	})
+	e := s.endpoint(t)
+	for _, anew := range []bool{false, true, false, true} {
+		if err := e.Once(t.Context(), Request{Path: "/", NewConnection: anew}, func(*Answer) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, single := from[0] == from[2], from[1] != from[0] && from[3] != from[0] && from[3] != from[1]
+	if !kept || !single {
+		t.Errorf("kept: %t, connections of their own: %t; from %v", kept, single, from)
+	}
+}
