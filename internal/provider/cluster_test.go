@@ -23,7 +23,7 @@ const host = "dtr.example.com"
 // shorten it.
 var pace = wait.Pace{
 	Poll:           20 * time.Millisecond,
-	Probe:          5 * time.Millisecond,
+	Probe:          25 * time.Millisecond,
 	Consistent:     30 * time.Second,
 	Healthy:        30 * time.Second,
 	Steady:         100 * time.Millisecond,

@@ -284,7 +284,9 @@ func TestInterruption(t *testing.T) {
 				cluster.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: dtr.DefaultPingPath, Status: http.StatusServiceUnavailable, Times: 3})
 			})
 			config := values{"target_version": "2.6.15", "max_interruption": c.limit}
-			done := planner(t, cluster).apply(nil, config)
+			often := pace
+			often.Probe = 5 * time.Millisecond
+			done := planner(t, cluster, WithPace(often)).apply(nil, config)
 			expect(t, done.diags, "")
 			const warning = "Warning: The upgrade interrupted DTR for longer than expected\n\nDTR's address did not answer well for "
 			if text := render(done.diags); strings.Contains(text, warning) != c.warns {
