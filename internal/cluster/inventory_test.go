@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -193,6 +194,7 @@ func TestForgedLabels(t *testing.T) {
 		"other arguments":     {func(c *ucp.Container) { c.Command = "/bin/dtr join --replica-id 0123456789ab --ucp-node worker1" }, false},
 		"another command":     {func(c *ucp.Container) { c.Command = "/bin/dtr backup" }, false},
 		"a node without DTR":  {func(c *ucp.Container) { c.Node, c.Name = "worker9", "worker9/"+cluster.ContainerName(clustertest.Host) }, false},
+		"beside a left-over":  {func(c *ucp.Container) { c.Node, c.Name = "worker2", "worker2/"+cluster.ContainerName(clustertest.Host) }, true},
 		"after the replica":   {func(c *ucp.Container) { c.Created = clustertest.Epoch.Add(time.Hour) }, false},
 		"of another cluster":  {func(c *ucp.Container) { c.Labels[cluster.LabelCluster] = "other.example.com" }, false},
 		"as of another order": {func(c *ucp.Container) { c.Labels[cluster.LabelCommand] = cluster.CommandRemove }, false},
@@ -200,12 +202,65 @@ func TestForgedLabels(t *testing.T) {
 		c := joined
 		c.Labels = maps.Clone(joined.Labels)
 		tt.change(&c)
-		seen := cluster.NewInventory(clustertest.Host, listing(1), append(containers(1, "2.5.6"), c))
+		seen := cluster.NewInventory(clustertest.Host, listing(1), slices.Concat(containers(1, "2.5.6"), containers(2, "2.5.6"), []ucp.Container{c}))
 		if _, ours := seen.MembershipChange(); name != "set aside" && ours != tt.ours {
 			t.Errorf("%s: taken for this provider's: %t", name, ours)
 		}
 		if seen.Disowned(c.ID) == tt.ours {
 			t.Errorf("%s: disowned: %t", name, !tt.ours)
+		}
+	}
+}
+
+// TestEarlierUpgrade has containers with the name of an upgrade's that made room for another one.
+func TestEarlierUpgrade(t *testing.T) {
+	t.Parallel()
+	for command, upgrade := range map[string]bool{"": true, cluster.CommandBackup: false} {
+		earlier := clustertest.UpgradeContainer("2.5.6", "2.5.6", "exited")
+		earlier.Name = "worker1/" + cluster.EarlierName(clustertest.Host)
+		earlier.Command = "/bin/dtr " + cmp.Or(command, "upgrade")
+		earlier.Labels[cluster.LabelCommand] = command
+		seen := cluster.NewInventory(clustertest.Host, listing(1), append(containers(1, "2.5.6"), earlier))
+		if seen.Disowned(earlier.ID) {
+			t.Errorf("%q: disowned", command)
+		}
+		if _, found := seen.UpgradeContainer(); found != upgrade {
+			t.Errorf("%q: taken for an upgrade: %t", command, found)
+		}
+	}
+}
+
+// TestForeignSecondPhase has a second phase at work, which has no label that tells whose it is.
+func TestForeignSecondPhase(t *testing.T) {
+	t.Parallel()
+	phase2 := ucp.Container{ID: "2", Name: "worker1/" + cluster.Phase2Name, Node: "worker1", Image: "docker/dtr:2.6.15", State: "running", Status: "Up 2 minutes"}
+	other := ucp.Container{ID: "3", Name: "worker1/eager_turing", Node: "worker1", Image: "docker/dtr:2.6.15", Command: "/bin/dtr upgrade", State: "running", Status: "Up 2 minutes"}
+	seen := cluster.NewInventory(clustertest.Host, listing(1), append(containers(1, "2.5.6"), phase2, other))
+	for ours, want := range map[bool]int{false: 2, true: 1} {
+		if got := seen.Foreign(ours); len(got) != want || got[len(got)-1].ID != other.ID {
+			t.Errorf("ours: %t, foreign: %v", ours, got)
+		}
+	}
+}
+
+// TestLockIsNeverStarted holds that a container which runs, or has run, is no lock.
+func TestLockIsNeverStarted(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{cluster.StateCreated, cluster.StateRunning, "exited"} {
+		lock := ucp.ContainerState{Image: "docker/dtr-nginx:2.5.6", Status: status, Labels: map[string]string{cluster.LabelCommand: cluster.CommandLock}}
+		if holds := cluster.LabelsHold(lock, ""); holds != (status == cluster.StateCreated) {
+			t.Errorf("%s: %t", status, holds)
+		}
+	}
+}
+
+// TestPredates has clocks differ by less than they may, and by more.
+func TestPredates(t *testing.T) {
+	t.Parallel()
+	seen := cluster.NewInventory("", listing(1), containers(1, "2.5.6"))
+	for after, want := range map[time.Duration]bool{-time.Hour: true, time.Minute: true, time.Hour: false} {
+		if got := seen.Predates(clustertest.Epoch.Add(after)); got != want {
+			t.Errorf("%s after the newest: %t", after, got)
 		}
 	}
 }
