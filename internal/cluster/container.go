@@ -28,6 +28,8 @@ const (
 	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
 	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
 	LabelNonce    = "com.github.dtr-upgrade.nonce"   // of one request to create a container: tells whose that is
+	LabelHolds    = "com.github.dtr-upgrade.holds"   // the nonce of the container in UCP that stands in for this one
+	LabelPurpose  = "com.github.dtr-upgrade.purpose" // of the bootstrapper that a lock stands in for
 )
 
 // The bootstrapper's commands, as values of LabelCommand.
@@ -56,6 +58,10 @@ var notInName = regexp.MustCompile(`[^a-zA-Z0-9_.-]+`)
 // for, be it a backup: an engine refuses a second container of the same name, and so a
 // second run.
 func ContainerName(host string) string { return "dtr-upgrade-" + FileName(host) }
+
+// ElsewhereName is the name in UCP of the container that stands in for a bootstrapper on
+// another engine, which UCP need not show and whose names are its own.
+func ElsewhereName(host string) string { return ContainerName(host) + "-elsewhere" }
 
 // EarlierName is the name of a bootstrapper's container that has ended and is kept for
 // its labels.
@@ -173,6 +179,10 @@ const clockSkew = 5 * time.Minute
 // provider's own. Its labels stay only if all that the cluster shows agrees with them:
 // whatever reads them later need not ask again.
 func (i *Inventory) addBootstrapper(c ucp.Container, from Cluster) {
+	if c.Labels[LabelCluster] == i.Host && c.Labels[LabelCommand] == CommandLock && BaseName(c.Name) == ElsewhereName(i.Host) {
+		i.Elsewhere = &c
+		return
+	}
 	ours := Holds(c, i.Host, from.Mirror) && i.placed(c, from)
 	if ours && !i.couldHaveMade(c) {
 		ours = false
@@ -324,6 +334,8 @@ func Purpose(labels map[string]string) string {
 		return fmt.Sprintf("replica %s is removed", labels[LabelReplica])
 	case CommandBackup:
 		return "a backup is written to " + labels[LabelBackup]
+	case CommandLock:
+		return labels[LabelPurpose]
 	}
 	return labels[LabelTo]
 }
@@ -370,6 +382,14 @@ func (i *Inventory) MembershipChange() (ucp.Container, bool) {
 	})
 }
 
+// HiddenElsewhere reports whether a bootstrapper of this provider is on an engine that the
+// inventory shows nothing of.
+func (i *Inventory) HiddenElsewhere() bool {
+	return i.Elsewhere != nil && !slices.ContainsFunc(i.Bootstrappers, func(c ucp.Container) bool {
+		return c.Labels[LabelHolds] != "" && c.Labels[LabelHolds] == i.Elsewhere.Labels[LabelNonce]
+	})
+}
+
 func (i *Inventory) ours(match func(ucp.Container) bool) (ucp.Container, bool) {
 	ours := slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool { return !match(c) })
 	if len(ours) == 0 {
@@ -391,8 +411,9 @@ func (i *Inventory) addBootstrappers(containers []ucp.Container, from Cluster) {
 
 // Foreign returns the bootstrappers that run and that this provider did not start for
 // this cluster. A second phase has none of the provider's labels, so the caller says
-// whether it belongs to this provider.
+// whether it belongs to this provider; it does if the first phase is on another engine.
 func (i *Inventory) Foreign(phase2IsOurs bool) []ucp.Container {
+	phase2IsOurs = phase2IsOurs || i.Elsewhere != nil
 	return slices.DeleteFunc(slices.Clone(i.Bootstrappers), func(c ucp.Container) bool {
 		return !c.Running() || IsOurs(c, i.Host) || phase2IsOurs && IsPhase2(c)
 	})

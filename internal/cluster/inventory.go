@@ -42,6 +42,9 @@ type Inventory struct {
 	// Bootstrappers are the containers of a bootstrapper image, running or not. Those that
 	// have this provider's labels are what the labels say.
 	Bootstrappers []ucp.Container
+	// Elsewhere stands in for a bootstrapper of this provider on an engine other than
+	// UCP's, from before its creation until it was seen to have ended; nil is none.
+	Elsewhere *ucp.Container
 
 	settings dtr.Settings // that the replicas are from
 	disowned []string     // ids of those that have lost their labels

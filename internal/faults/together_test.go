@@ -119,6 +119,11 @@ var together = []struct {
 		want:  want{target: "2.6.8", members: 5, runs: map[string]int{"join": 3, "remove": 1}, removes: 3},
 	},
 	{
+		name:  "upgrade, join and removal on two engines",
+		parts: []part{toTarget, toTarget.onDocker(), joinOn("worker4").onDocker(), removal},
+		want:  want{target: "2.6.15", members: 3, runs: map[string]int{"upgrade": 1, "join": 1, "remove": 1}, removes: 3},
+	},
+	{
 		name:  "the same join and removal twice",
 		parts: []part{joinOn("worker4"), joinOn("worker4").onDocker(), removal, removal},
 		want:  want{target: "2.6.8", members: 3, runs: map[string]int{"join": 1, "remove": 1}, removes: 3},

@@ -3,17 +3,14 @@ package migration
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 // cleanupLimit bounds what is done after a run, also after one that was cancelled.
@@ -41,26 +38,8 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 	if l.held != nil {
 		return true, nil
 	}
-	engine, err := l.run.Cluster.UCP.Engine(ctx)
-	if err != nil {
-		return false, err
-	}
-	all, err := engine.ContainersNamed(ctx, "dtr-")
-	if err != nil {
-		return false, err
-	}
-	// Any image will do that is on some node for sure.
-	i := slices.IndexFunc(all, func(c ucp.Container) bool {
-		_, part := bootstrap.ParseContainerName(c.Name)
-		return part && c.Running()
-	})
-	if i < 0 {
-		return false, errors.New("UCP shows no container of DTR that runs")
-	}
 	name, limit := LockName(l.run.Host), l.run.Pace.MigrationStart+l.run.Pace.Consistent
-	made, err := l.run.CreateThroughUCP(ctx, ucp.CreateSpec{
-		Name: name, Image: all[i].Image, Node: all[i].Node, Labels: map[string]string{cluster.LabelCommand: cluster.CommandLock},
-	})
+	made, err := l.run.CreateLock(ctx, name, "")
 	if err == nil {
 		l.held = &made
 		return true, nil

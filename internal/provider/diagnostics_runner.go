@@ -16,7 +16,10 @@ func runnerDiagnostics(err error) diag.Diagnostics {
 	var foreign *runner.ForeignContainerError
 	var blocked *runner.BlockedError
 	var down *runner.NodeDownError
+	var elsewhere *runner.ElsewhereError
 	switch {
+	case errors.As(err, &elsewhere):
+		return bootstrapperElsewhere(elsewhere).failures()
 	case errors.As(err, &down):
 		return nodeDown(down).failures()
 	case errors.As(err, &blocked):
@@ -39,6 +42,16 @@ func nodeDown(e *runner.NodeDownError) message {
 		Seen:    fmt.Sprintf("Container: %s\nNode: %s\nUCP does not reach the node, so that nobody knows whether the container still runs.", e.Container, e.Node),
 		Todo: fmt.Sprintf("Bring the node back. "+adviceApplyAgain+
 			" If it is lost for good, remove it from the swarm with docker node rm --force %s, so that UCP forgets its containers, and apply again.", e.Node),
+	}
+}
+
+func bootstrapperElsewhere(e *runner.ElsewhereError) message {
+	return message{
+		Summary: "The bootstrapper is on another Docker Engine",
+		Seen: fmt.Sprintf("Container: %s\nBootstrapper: %s\nThe container was made in UCP by an apply with docker set. It keeps others out until the bootstrapper on that engine was seen to have ended.",
+			e.Container, e.Purpose),
+		Todo: fmt.Sprintf("If that apply was interrupted, repeat it, with the same docker. If nothing runs on its engine any more, remove the container through UCP, with docker rm %s. %s",
+			e.Container, adviceApplyAgain),
 	}
 }
 

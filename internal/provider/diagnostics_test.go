@@ -105,6 +105,7 @@ func TestDiagnostics(t *testing.T) {
 		}}},
 		{"interrupted while the bootstrapper runs", &wait.DetachedError{Step: "upgrade", Container: container, Cause: context.Canceled}},
 		{"bootstrapper's node down", &runner.NodeDownError{Container: "dtr-phase2", Node: "worker2"}},
+		{"bootstrapper on another engine", &wait.OutageError{For: 10 * time.Minute, Err: &runner.ElsewhereError{Container: container + "-elsewhere", Purpose: "replica 1a2b3c4d5e6f joins on node worker4"}}},
 		{"name taken by nothing", &runner.BlockedError{Container: container, Err: errors.New("the container name is already in use")}},
 		{"container that is not removed", &runner.BlockedError{Container: container, Status: "exited", Err: errors.New("removal is already in progress")}},
 		{"container that stays in removal", &runner.BlockedError{Container: container, Status: "removing"}},

@@ -73,6 +73,7 @@ var troubleshooting = []string{
 	"A container is in the way of the bootstrapper's",
 	"The name of the bootstrapper's container is taken",
 	"The node NODE of the bootstrapper is down",
+	"The bootstrapper is on another Docker Engine",
 	"NAME is not completely at VERSION",
 	"The migration job ACTION failed",
 	"The migration job ACTION has an unknown status",

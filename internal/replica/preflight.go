@@ -31,12 +31,13 @@ type checks struct {
 func (p *checks) add(f preflight.Finding) { p.findings = append(p.findings, f) }
 
 // PreflightJoin finds all that speaks against a join. While another join or
-// removal of this provider is at work or being verified, the cluster is in motion
-// and its turn is waited for: only the node is judged then.
+// removal of this provider is at work or being verified, or any bootstrapper on an engine
+// that is not reached, the cluster is in motion and its turn is waited for: only the node
+// is judged then.
 func PreflightJoin(seen *cluster.Snapshot, o Options) preflight.Findings {
 	p := &checks{seen: seen}
 	p.node(o.Node)
-	if _, moves := seen.MembershipChange(); moves {
+	if _, moves := seen.MembershipChange(); moves || seen.HiddenElsewhere() {
 		return p.findings
 	}
 	made := replicaJoinedOn(seen, o.Node) // by an earlier join that was interrupted
@@ -99,7 +100,7 @@ func PreflightRemove(seen *cluster.Snapshot, o Options) preflight.Findings {
 	p, id := &checks{seen: seen}, o.ReplicaID
 	replica, found := seen.Replica(id)
 	other, moves := seen.MembershipChange()
-	if !found || moves && other.Running() {
+	if !found || moves && other.Running() || seen.HiddenElsewhere() {
 		return nil
 	}
 	others := seen.Listed(id)

@@ -57,6 +57,14 @@ func backupOf(state string) ucp.Container {
 	}
 }
 
+// elsewhere stands in UCP for a bootstrapper on another engine.
+func elsewhere() *ucp.Container {
+	return &ucp.Container{
+		Name: "worker1/" + cluster.ElsewhereName(clustertest.Host), Image: "docker/dtr-rethink:2.6.8", State: cluster.StateCreated,
+		Labels: map[string]string{cluster.LabelCluster: clustertest.Host, cluster.LabelCommand: cluster.CommandLock, cluster.LabelNonce: "ABC"},
+	}
+}
+
 func TestPreflightJoin(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -118,6 +126,16 @@ func TestPreflightJoin(t *testing.T) {
 			o.Bootstrappers = []ucp.Container{scaler(cluster.CommandJoin, clustertest.ReplicaID(9), "elsewhere", "running")}
 			delete(o.Status.Health, clustertest.ReplicaID(1))
 		}},
+		"a bootstrapper is on another engine: its turn is waited for": {replicas: 7, change: func(o *cluster.Snapshot) {
+			o.Elsewhere = elsewhere()
+			delete(o.Status.Health, clustertest.ReplicaID(1))
+		}},
+		"an upgrade is on another engine, which shows it": {replicas: 2, change: func(o *cluster.Snapshot) {
+			o.Elsewhere = elsewhere()
+			upgrade := clustertest.UpgradeContainer("2.6.7", "2.6.8", "running")
+			upgrade.Labels[cluster.LabelHolds] = o.Elsewhere.Labels[cluster.LabelNonce]
+			o.Bootstrappers = []ucp.Container{upgrade}
+		}, want: "error: An upgrade of the cluster is running"},
 		"another join is being verified": {replicas: 7, change: func(o *cluster.Snapshot) {
 			o.Bootstrappers = []ucp.Container{scaler(cluster.CommandJoin, clustertest.ReplicaID(9), "elsewhere", "exited")}
 		}},
@@ -190,6 +208,10 @@ func TestPreflightRemove(t *testing.T) {
 		"what is left of another removal does not hide that it is the last": {replicas: 1, change: func(o *cluster.Snapshot) {
 			o.Bootstrappers = []ucp.Container{scaler(cluster.CommandRemove, clustertest.ReplicaID(2), "", "exited")}
 		}, want: "error: Replica " + clustertest.ReplicaID(1) + " is the last one"},
+		"a bootstrapper is on another engine: its turn is waited for": {replicas: 4, change: func(o *cluster.Snapshot) {
+			o.Elsewhere = elsewhere()
+			delete(o.Replicas[1].Containers, "nginx")
+		}},
 		"its own parts are missing": {replicas: 4, change: func(o *cluster.Snapshot) { delete(o.Replicas[0].Containers, "nginx") }},
 		"another's are": {
 			replicas: 4, change: func(o *cluster.Snapshot) { delete(o.Replicas[1].Containers, "nginx") },

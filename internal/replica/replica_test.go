@@ -303,3 +303,45 @@ func TestJoinOutlastsAnOutageAtItsEnd(t *testing.T) {
 	}
 	clustertest.WantMembers(t, sim, 4)
 }
+
+// TestChangeWaitsForABootstrapperOnAnotherEngine has a join and a removal find a join at
+// work on an engine that they do not reach.
+func TestChangeWaitsForABootstrapperOnAnotherEngine(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Roomy(t, 3)
+	elsewhere, _ := clustertest.Roomy(t, 3)
+	halfMade, released := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	defer release()
+	sim.Inject(simulator.Fault{
+		Bootstrapper: true, Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/create", Skip: 3, Times: 1,
+		Rewrite: func(status int, body []byte) (int, []byte) { close(halfMade); <-released; return status, body },
+	})
+	begin := func(change func() error) <-chan error {
+		done := make(chan error, 1)
+		go func() { done <- change() }()
+		return done
+	}
+	other := c
+	other.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
+	first := begin(func() error { return clustertest.Second(Join(clustertest.Limited(t), other, on("worker4"))) })
+	<-halfMade
+	sim.ResetRequests()
+	join := begin(func() error { return clustertest.Second(Join(clustertest.Limited(t), c, on("worker5"))) })
+	removal := begin(func() error { return Remove(clustertest.Limited(t), c, without(sim.ReplicaIDs()[2])) })
+	select {
+	case err := <-join:
+		t.Fatalf("the join has not waited: %v", err)
+	case err := <-removal:
+		t.Fatalf("the removal has not waited: %v", err)
+	case <-clustertest.Requested(t, sim, 24, cluster.ContainerName(strings.TrimPrefix(sim.DTRURL(), "https://"))+"/json"):
+	}
+	release()
+	if err := errors.Join(<-first, <-join, <-removal); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.WantMembers(t, sim, 4)
+	if here, there := sim.Runs("join"), elsewhere.Runs("join"); here != 1 || there != 1 {
+		t.Errorf("%d joins through UCP and %d on the other engine, want one each", here, there)
+	}
+}

@@ -31,7 +31,7 @@ func (r *Runner) Rename(ctx context.Context, c Container, name string) (bool, er
 	case err != nil:
 		return false, fmt.Errorf("rename container %s to %s: %w", c.Name, name, err)
 	}
-	return true, nil
+	return true, r.letGo(ctx, c.Labels)
 }
 
 // EarlierName is the name of a container that is kept for its labels.

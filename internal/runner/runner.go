@@ -131,13 +131,31 @@ func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, er
 	return r.createOn(ctx, engine, spec)
 }
 
-// CreateThroughUCP is Create in UCP, whichever engine runs the bootstrapper.
-func (r *Runner) CreateThroughUCP(ctx context.Context, spec ucp.CreateSpec) (Container, error) {
+// CreateLock creates a container in UCP that is never started: its name alone counts,
+// of which UCP creates no second one. If it is taken, errdefs.IsConflict holds for the
+// error.
+func (r *Runner) CreateLock(ctx context.Context, name, purpose string) (Container, error) {
 	engine, err := r.Cluster.UCP.Engine(ctx)
 	if err != nil {
 		return Container{}, err
 	}
-	return r.createOn(ctx, engine, spec)
+	all, err := engine.ContainersNamed(ctx, "dtr-")
+	if err != nil {
+		return Container{}, err
+	}
+	// Any image will do that is on some node for sure.
+	i := slices.IndexFunc(all, func(c ucp.Container) bool {
+		_, part := bootstrap.ParseContainerName(c.Name)
+		return part && c.Running()
+	})
+	if i < 0 {
+		return Container{}, errors.New("UCP shows no container of DTR that runs")
+	}
+	labels := map[string]string{cluster.LabelCommand: cluster.CommandLock}
+	if purpose != "" {
+		labels[cluster.LabelPurpose] = purpose
+	}
+	return r.createOn(ctx, engine, ucp.CreateSpec{Name: name, Image: all[i].Image, Node: all[i].Node, Labels: labels})
 }
 
 func (r *Runner) createOn(ctx context.Context, engine *ucp.Engine, spec ucp.CreateSpec) (Container, error) {
@@ -200,7 +218,7 @@ func (r *Runner) remove(ctx context.Context, c Container) error {
 	if err := c.engine.Remove(ctx, c.ID); err != nil {
 		return fmt.Errorf("remove container %s: %w", c.Name, err)
 	}
-	return nil
+	return r.letGo(ctx, c.Labels)
 }
 
 // Discard kills and removes a container, also after a cancel.
@@ -208,10 +226,10 @@ func (r *Runner) Discard(ctx context.Context, c Container) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
 	err := c.engine.Discard(ctx, c.ID)
-	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // gone, or being removed
-		return nil
+	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // gone, or being removed
+		return err
 	}
-	return err
+	return r.letGo(ctx, c.Labels)
 }
 
 // ForeignContainerError says that the name of the bootstrapper's container is

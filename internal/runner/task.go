@@ -101,6 +101,7 @@ type taskRun struct {
 	task      Task
 	starting  *Starting
 	nonces    map[string]bool // of the containers that this run has asked for
+	held      string          // the nonce of what stands in UCP for a container that is about to be created; "" is none
 	earlier   Earlier         // that this run has cleared away to repeat the task
 	container Container
 	blockedBy string // the reason of the last blockedError
@@ -199,8 +200,14 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	spec.Name = p.ContainerName()
+	if held, err := p.hold(ctx, spec); err != nil || !held {
+		return false, err
+	}
 	made, err := p.Create(ctx, spec)
 	p.nonces[spec.Labels[cluster.LabelNonce]] = true
+	if answered(err) { // else there may be a container
+		err = errors.Join(err, p.giveBack(ctx))
+	}
 	switch {
 	case errdefs.IsConflict(err), answered(err) && MayPass(err): // another apply was faster, or the engine is not ready
 		return false, &blockedError{err, "create"}
@@ -236,7 +243,10 @@ func answered(err error) bool {
 
 // launch starts a container that this run has created, and waits for its end.
 func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error) {
-	p.container = Container{}
+	p.container, p.held = Container{}, "" // what is held is the container's from now on
+	if first, err := p.isFirst(ctx, c); err != nil || !first {
+		return false, errors.Join(err, p.drop(ctx, c))
+	}
 	needed, err := p.needed(ctx, c)
 	if err != nil || !needed {
 		return err == nil, err
@@ -493,6 +503,9 @@ func (p *taskRun) waitForPhase2(ctx context.Context, unseen time.Duration) error
 		}
 		i := slices.IndexFunc(inventory.Bootstrappers, func(c ucp.Container) bool { return cluster.IsPhase2(c) && (c.Running() || c.Lost()) })
 		if orphaned = i >= 0; !orphaned {
+			if err := p.atWorkElsewhere(ctx, inventory); err != nil {
+				return false, err
+			}
 			return gone.Seen(true), nil
 		}
 		gone.Seen(false)

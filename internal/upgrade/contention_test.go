@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"runtime"
 	"slices"
@@ -247,5 +248,46 @@ func TestOwedMigrationIsNotForgotten(t *testing.T) {
 	}
 	if jobs := sim.Jobs(); len(jobs) != 1 || jobs[0].Status != "done" || report.MigrationAttempts != 1 {
 		t.Errorf("jobs %+v, reported as %d attempts", jobs, report.MigrationAttempts)
+	}
+}
+
+// TestRunWaitsForTheOneOnAnotherEngine has one run find the bootstrapper of another at
+// work, on an engine that it does not reach.
+func TestRunWaitsForTheOneOnAnotherEngine(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{simulator.ReplicaStarted(1), simulator.ReplicaStarted(2)} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			sim, c := clustertest.Start(t, "2.5.6")
+			elsewhere, _ := clustertest.Start(t, "2.5.6")
+			elsewhere.AddBundle("2.6.15")
+			release := sim.Hold(point) // of the second phase, which is in UCP
+			defer release()
+			begin := func(c cluster.Cluster) <-chan error {
+				done := make(chan error, 1)
+				go func() { done <- clustertest.Second(Run(clustertest.Limited(t), c, to("2.6.15"))) }()
+				return done
+			}
+			other := c
+			other.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
+			first := begin(other)
+			<-sim.Reached(point)
+			sim.ResetRequests()
+			second := begin(c)
+			select {
+			case err := <-second:
+				t.Fatalf("it has not waited: %v", err)
+			case <-clustertest.Requested(t, sim, 12, cluster.ContainerName(strings.TrimPrefix(sim.DTRURL(), "https://"))+"/json"):
+			}
+			release()
+			if err := errors.Join(<-first, <-second); err != nil {
+				t.Error(err)
+			}
+			clustertest.WantAt(t, sim, "2.6.15")
+			clustertest.WantNoBootstrapper(t, sim)
+			if here, there := sim.BootstrapperRuns(), elsewhere.BootstrapperRuns(); here != 0 || there != 1 {
+				t.Errorf("%d bootstrapper runs through UCP and %d on the other engine, want 0 and 1", here, there)
+			}
+		})
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/runner"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 // TestBackupContainerStuckInRemoval has the container of an earlier backup never go:
@@ -134,10 +133,7 @@ func TestMigrationLockOfAKilledApplyIsTidied(t *testing.T) {
 	t.Parallel()
 	sim, c := small(t, "2.5.6")
 	killed, _, _ := looked(t, c, to("2.5.17"))
-	if _, err := killed.runner.CreateThroughUCP(t.Context(), ucp.CreateSpec{
-		Name: migration.LockName(killed.runner.Host), Image: "docker/dtr-nginx:2.5.6", Node: "worker1",
-		Labels: map[string]string{cluster.LabelCommand: cluster.CommandLock},
-	}); err != nil {
+	if _, err := killed.runner.CreateLock(t.Context(), migration.LockName(killed.runner.Host), ""); err != nil {
 		t.Fatal(err)
 	}
 	finish(t, sim, c, to("2.5.17"), 1)

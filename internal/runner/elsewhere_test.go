@@ -1,0 +1,199 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
+)
+
+// onEngine is a runner whose bootstrappers run on an engine that UCP knows nothing of.
+func onEngine(t *testing.T, r *Runner) (elsewhere *simulator.Cluster, other *Runner) {
+	t.Helper()
+	elsewhere, _ = start(t)
+	c := r.Cluster
+	c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
+	return elsewhere, &Runner{Cluster: c, Host: r.Host, ProviderVersion: r.ProviderVersion, Pace: r.Pace}
+}
+
+// due is the task that brings the cluster to the target, unless it is there.
+func due(sim *simulator.Cluster, r *Runner) Task {
+	task := upgrade(sim, r)
+	task.StillNeeded = func(ctx context.Context, _ Earlier) (bool, error) {
+		i, err := cluster.Inspect(ctx, r.Cluster)
+		return err == nil && !i.At(clustertest.Version(target)), err
+	}
+	return task
+}
+
+// perform performs the task meanwhile.
+func perform(t *testing.T, r *Runner, task Task) <-chan error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- clustertest.Second(r.Perform(clustertest.Limited(t), task)) }()
+	return done
+}
+
+// runs are the bootstrappers that were started on all engines together.
+func runs(engines []*simulator.Cluster) (n int) {
+	for _, engine := range engines {
+		n += engine.BootstrapperRuns()
+	}
+	return n
+}
+
+// wantOneRun fails unless one bootstrapper was started on all engines together, and the
+// cluster is at the target, with no name held in UCP.
+func wantOneRun(t *testing.T, sim *simulator.Cluster, others ...*simulator.Cluster) {
+	t.Helper()
+	clustertest.WantAt(t, sim, target)
+	if n := runs(append(others, sim)); n != 1 {
+		t.Errorf("%d bootstrapper runs, want 1", n)
+	}
+	for _, c := range sim.Containers() {
+		if strings.HasSuffix(c.Name, "-elsewhere") {
+			t.Errorf("container %s is left over", c.Name)
+		}
+	}
+}
+
+// TestBootstrapperOnAnotherEngineIsWaitedFor has one run find a bootstrapper at work on
+// an engine that it does not reach.
+func TestBootstrapperOnAnotherEngineIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, third := range []bool{false, true} {
+		sim, r := start(t)
+		elsewhere, other := onEngine(t, r)
+		engines := []*simulator.Cluster{elsewhere}
+		release := elsewhere.Hold(simulator.BootstrapperStarted)
+		first := perform(t, other, due(sim, other))
+		<-elsewhere.Reached(simulator.BootstrapperStarted)
+		if third {
+			var engine *simulator.Cluster
+			engine, r = onEngine(t, r)
+			engines = append(engines, engine)
+		}
+		sim.ResetRequests()
+		second := perform(t, r, due(sim, r))
+		looks := func() (n int) {
+			for _, made := range sim.Requests() {
+				if strings.HasSuffix(made.Path, "/containers/"+r.ContainerName()+"/json") {
+					n++
+				}
+			}
+			return n
+		}
+		for limit := clustertest.Limited(t); looks() < 3 && runs(append(engines, sim)) == 1 && limit.Err() == nil; {
+			runtime.Gosched()
+		}
+		release()
+		if err := errors.Join(<-first, <-second); err != nil {
+			t.Error(err)
+		}
+		wantOneRun(t, sim, engines...)
+	}
+}
+
+// TestTwoEnginesAtOnce has one run find no bootstrapper, and then another run start one
+// on another engine before it creates its own.
+func TestTwoEnginesAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, throughUCP := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the late one through UCP: %t", throughUCP), func(t *testing.T) {
+			t.Parallel()
+			sim, late := start(t)
+			elsewhere, early := onEngine(t, late)
+			engine := elsewhere // of the early one
+			if !throughUCP {
+				late, early, engine = early, late, sim
+			}
+			release := engine.Hold(simulator.BootstrapperStarted)
+			defer release()
+			task := due(sim, late)
+			spec := task.Spec
+			var first <-chan error
+			begin := sync.OnceFunc(func() {
+				first = perform(t, early, due(sim, early))
+				<-engine.Reached(simulator.BootstrapperStarted)
+				sim.ResetRequests()
+				go func() { // once the late one has seen it, or has started its own
+					saw := func(r simulator.Request) bool { return r.Method == http.MethodDelete }
+					for limit := clustertest.Limited(t); !slices.ContainsFunc(sim.Requests(), saw) && runs([]*simulator.Cluster{sim, elsewhere}) == 1 && limit.Err() == nil; {
+						runtime.Gosched()
+					}
+					release()
+				}()
+			})
+			task.Spec = func(ctx context.Context) (ucp.CreateSpec, error) { begin(); return spec(ctx) }
+			second := perform(t, late, task)
+			if err := errors.Join(<-second, <-first); err != nil {
+				t.Error(err)
+			}
+			wantOneRun(t, sim, elsewhere)
+		})
+	}
+}
+
+// TestNameHeldByNobody finds the name held in UCP by a run that was killed.
+func TestNameHeldByNobody(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	elsewhere, other := onEngine(t, r)
+	ctx, kill := context.WithCancel(clustertest.Limited(t))
+	release := elsewhere.Hold(simulator.BootstrapperStarted)
+	go func() {
+		<-elsewhere.Reached(simulator.BootstrapperStarted)
+		kill()
+	}()
+	_, err := other.Perform(ctx, due(sim, other))
+	_ = clustertest.AsError[*wait.DetachedError](t, err)
+	release()
+	clustertest.AwaitEnd(t, elsewhere)
+
+	r.Pace.Outage = 100 * time.Millisecond
+	_, err = r.Perform(clustertest.Limited(t), due(sim, r))
+	held := clustertest.AsError[*ElsewhereError](t, err)
+	if held.Container != cluster.ElsewhereName(r.Host) || held.Purpose != target {
+		t.Errorf("got %+v", held)
+	}
+	wantRuns(t, sim, 0)
+
+	if _, err := other.Perform(clustertest.Limited(t), due(sim, other)); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Tidy(t.Context(), func(Container) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	wantOneRun(t, sim, elsewhere)
+}
+
+// TestNameIsFreeAfterAFailure has a bootstrapper on another engine fail: its container
+// stays there, and keeps nobody out.
+func TestNameIsFreeAfterAFailure(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	elsewhere, other := onEngine(t, r)
+	elsewhere.SetBootstrapper(simulator.BootstrapperFaults{DieAtReplica: -1})
+	_, err := other.Perform(clustertest.Limited(t), due(sim, other))
+	_ = clustertest.AsError[*BootstrapperError](t, err)
+	if left, found := named(elsewhere, r.ContainerName()); !found || left.State != "exited" {
+		t.Errorf("left is %+v, want the container that failed", left)
+	}
+	clustertest.WantNoBootstrapper(t, sim)
+	if _, err := r.Perform(clustertest.Limited(t), due(sim, r)); err != nil {
+		t.Error(err)
+	}
+	wantRuns(t, sim, 1)
+}
