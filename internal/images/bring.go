@@ -224,7 +224,10 @@ func nodeSays(line string) (node, text string, ok bool) {
 func (t *transfer) failed(node string) bool { return t.why(node) != nil }
 
 // reached reports whether the transfer is known to have succeeded on the node.
-func (t *transfer) reached(node string) bool { return t.err == nil || t.said[node] == nodeDone }
+func (t *transfer) reached(node string) bool {
+	text, said := t.said[node]
+	return text == nodeDone || !said && t.err == nil
+}
 
 // why is the reason for which the transfer did not bring anything to the node; nil
 // when none is known.
