@@ -10,10 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/Masterminds/semver/v3"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 )
@@ -59,6 +60,8 @@ func TestReadArchive(t *testing.T) {
 		"from the current one":                 {archive("./dtr-backup-v2.7.0/x"), "2.7.0", ""},
 		"with a commit":                        {archive("dtr-backup-v2.7.0-29094adc/x"), "2.7.0", ""},
 		"without a letter":                     {archive("dtr-backup-2.5.6/x"), "2.5.6", ""},
+		"two versions":                         {archive("dtr-backup-v2.6.6/x", "dtr-backup-v2.7.0/x"), "2.6.6", ""},
+		"a version, and none":                  {archive("dtr-backup-v2.6.6/x", "dtr-backup-v2.x/x"), "2.6.6", ""},
 		"of the successor":                     {archive("msr-backup-v2.9.1/x"), "2.9.1", ""},
 		"no version":                           {archive("rethink/x"), "", ""},
 		"a version further down":               {archive("backups/dtr-backup-v2.6.6/x"), "", ""},
@@ -91,7 +94,7 @@ func TestKeepWithoutLinks(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "dtr-backup.tar")
 	for _, again := range []bool{false, true} {
-		f := clustertest.Must[*File](t)(Create(name, clustertest.Host, strconv.FormatBool(again)))
+		f := clustertest.Must[*File](t)(Create(name, clustertest.Host))
 		_, _ = f.Write([]byte("a backup"))
 		if err := f.takeName(); errors.Is(err, fs.ErrExist) != again || !again && err != nil {
 			t.Errorf("again %t: error %v", again, err)
@@ -111,10 +114,10 @@ func TestKeepWithoutLinks(t *testing.T) {
 func TestPartialFilesOfTwoRuns(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "dtr-backup.tar")
-	first := clustertest.Must[*File](t)(Create(name, clustertest.Host, "first"))
+	first := clustertest.Must[*File](t)(Create(name, clustertest.Host))
 	_, _ = first.Write([]byte("the whole backup of the first"))
 	_ = clustertest.Must[string](t)(first.Finish())
-	second := clustertest.Must[*File](t)(Create(name, clustertest.Host, "second"))
+	second := clustertest.Must[*File](t)(Create(name, clustertest.Host))
 	_, _ = second.Write([]byte("hal"))
 	if err := first.Keep(); !errors.Is(err, fs.ErrNotExist) { // the second has tidied up
 		t.Errorf("error %v", err)
@@ -134,6 +137,17 @@ func TestPartialFilesOfTwoRuns(t *testing.T) {
 	}
 	if left := clustertest.Must[[]os.DirEntry](t)(os.ReadDir(filepath.Dir(name))); len(left) != 1 {
 		t.Errorf("files are left over: %v", left)
+	}
+}
+
+// TestCheckVersion has a backup that names no version, which is not held against it.
+func TestCheckVersion(t *testing.T) {
+	t.Parallel()
+	runs := clustertest.Version("2.6.6")
+	for named, good := range map[*semver.Version]bool{nil: true, clustertest.Version("2.6.6"): true, clustertest.Version("2.6.5"): false} {
+		if err := CheckVersion(t.Context(), named, runs); (err == nil) != good {
+			t.Errorf("%v: error %v", named, err)
+		}
 	}
 }
 

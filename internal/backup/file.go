@@ -94,13 +94,11 @@ const partialSuffix = ".partial"
 
 func partialPrefix(name, owner string) string { return "." + filepath.Base(name) + "." + owner + "." }
 
-// Create makes the partial file for a backup. The owner and the nonce of the run are
-// part of its name, so that two runs never write to the same one; what earlier runs
-// of the owner left is removed.
-func Create(name, owner, nonce string) (*File, error) {
+// Create makes the partial file for a backup, which no other run writes to. What earlier
+// runs of the owner left, whose name has the owner, is removed.
+func Create(name, owner string) (*File, error) {
 	RemovePartials(name, owner)
-	partial := filepath.Join(filepath.Dir(name), partialPrefix(name, owner)+nonce+partialSuffix)
-	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the user's own
+	f, err := os.CreateTemp(filepath.Dir(name), partialPrefix(name, owner)+"*"+partialSuffix)
 	if err != nil {
 		return nil, err
 	}

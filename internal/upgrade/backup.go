@@ -300,7 +300,7 @@ func (b *backupStep) write(ctx context.Context, c runner.Container) (err error) 
 		}
 	}()
 	name := b.upgrade.o.Backup.File
-	out, err := backup.Create(name, cluster.FileName(b.upgrade.runner.Host), c.Labels[cluster.LabelNonce])
+	out, err := backup.Create(name, cluster.FileName(b.upgrade.runner.Host))
 	if err != nil {
 		return &BackupError{File: name, Cause: err}
 	}

@@ -166,7 +166,7 @@ func TestBackupOfAKilledRun(t *testing.T) {
 				Name: killed.runner.ContainerName(), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: killed.bootstrapNode(obs),
 				Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup, cluster.LabelFrom: "2.5.6", cluster.LabelTo: "2.6.15", cluster.LabelBackup: o.Backup.File},
 			}))
-			half := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, cluster.FileName(killed.runner.Host), left.Labels[cluster.LabelNonce]))
+			half := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, cluster.FileName(killed.runner.Host)))
 			_, _ = half.Write([]byte("dtr-backup-v2.5.6"))
 			_ = half.Close()
 			release := func() {}
@@ -341,7 +341,7 @@ func TestBackupThatCannotBeWritten(t *testing.T) {
 		Name: r.runner.ContainerName(), Image: "docker/dtr:2.5.6", Args: args, Env: env, Node: r.bootstrapNode(obs),
 		Labels: map[string]string{cluster.LabelCommand: cluster.CommandBackup},
 	}))
-	out := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, "test", "nonce"))
+	out := clustertest.Must[*backup.File](t)(backup.Create(o.Backup.File, "test"))
 	defer out.Drop()
 	writable := out.File
 	defer writable.Close()
