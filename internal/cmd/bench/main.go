@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
@@ -63,7 +64,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.IntVar(&s.Runs, "runs", 5, "how many times each figure is measured; the median is shown")
-	flags.IntVar(&s.Applies, "applies", 3, "how many times the applies at a real cluster's speed are measured")
+	flags.IntVar(&s.Applies, "applies", 2, "how many times the applies at a real cluster's speed are measured")
 	flags.IntVar(&s.Clusters, "clusters", 50, "how many clusters the large configuration has")
 	flags.StringVar(&s.JSON, "json", filepath.Join("bin", "bench.json"), "file that the table is written to as JSON")
 	flags.BoolVar(&s.Markdown, "markdown", false, "print the table in Markdown")
@@ -103,11 +104,11 @@ func groups() []group {
 }
 
 func groupNames() string {
-	names := ""
+	var names []string
 	for _, g := range groups() {
-		names += " " + g.name
+		names = append(names, g.name)
 	}
-	return names[1:]
+	return strings.Join(names, " ")
 }
 
 func run(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) {
