@@ -124,9 +124,10 @@ func upgrading(target string, via ...string) func(context.Context, cluster.Clust
 	}
 }
 
-// runUpgrade plans, and applies.
+// runUpgrade plans, and applies. A plan that gets no answer, as while the only replica is
+// being replaced, is one without what the cluster shows: the apply looks again.
 func runUpgrade(ctx context.Context, c cluster.Cluster, o upgrade.Options) (claim, error) {
-	if _, err := upgrade.Observe(ctx, c, o); err != nil {
+	if _, err := upgrade.Observe(ctx, c, o); err != nil && !wait.IsOutage(err) {
 		return claim{}, err
 	}
 	report, err := upgrade.Run(ctx, c, o)
