@@ -153,3 +153,20 @@ func connectProxy(t *testing.T, to string) (*url.URL, *atomic.Int32) {
 	}
 	return address, &connects
 }
+
+// TestAttachedFrameThatIsTooLong has a container that is attached to say that it writes more
+// at once than is kept.
+func TestAttachedFrameThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	here, there := net.Pipe()
+	defer here.Close()
+	go func() {
+		_, _ = there.Write([]byte{1, 0, 0, 0, 0, 0, 0, 2, 'a', '\n', 2, 0, 0, 0, 0, 0x40, 0, 1, 'b'})
+		_ = there.Close()
+	}()
+	a := &Attachment{engine: serveUCP(t, "1.40", handlers{}).engine(), id: "x", conn: here}
+	var out bytes.Buffer
+	if err := a.Copy(t.Context(), &out, &out); err == nil || !strings.Contains(err.Error(), "bytes at once") {
+		t.Errorf("wrote %q, error %v", out.String(), err)
+	}
+}
