@@ -9,6 +9,7 @@ import (
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
 // SetAside renames a record: a container that has ended and must be kept. The
@@ -25,13 +26,30 @@ func (r *Runner) SetAside(ctx context.Context, c Container) (bool, error) {
 // Rename gives a container another name. It returns false if the container was
 // gone, or another one has the name.
 func (r *Runner) Rename(ctx context.Context, c Container, name string) (bool, error) {
-	switch err := c.engine.Rename(ctx, c.ID, name); {
+	err := c.engine.Rename(ctx, c.ID, name)
+	if err != nil && !answered(err) {
+		err = r.renamed(ctx, c, name, err)
+	}
+	switch {
 	case errdefs.IsNotFound(err), errdefs.IsConflict(err): // another apply was faster
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("rename container %s to %s: %w", c.Name, name, err)
 	}
 	return true, r.letGo(ctx, c.Labels)
+}
+
+// renamed looks whether a container was renamed although the answer to that was lost. If it
+// was not, the error is that of the request.
+func (r *Runner) renamed(ctx context.Context, c Container, name string, failure error) error {
+	err := wait.Until(ctx, r.Pace, func(ctx context.Context) (bool, error) {
+		now, err := c.Look(ctx)
+		if errdefs.IsNotFound(err) || err == nil && cluster.BaseName(now.Name) != name {
+			err = wait.Fail(failure)
+		}
+		return err == nil, err
+	})
+	return err
 }
 
 // EarlierName is the name of a container that is kept for its labels.

@@ -184,3 +184,21 @@ func TestTidyFindsAJoinThatIsSetAside(t *testing.T) {
 	}
 	clustertest.WantNoBootstrapper(t, sim)
 }
+
+// TestRenameWhoseAnswerIsLost renames a container, and then does not.
+func TestRenameWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	for _, carriedOut := range []bool{true, false} {
+		sim, r := start(t)
+		spec := upgradeSpec(sim, r)
+		spec.Name = r.ContainerName()
+		c := clustertest.Must[Container](t)(r.Create(t.Context(), spec))
+		sim.Inject(simulator.Fault{
+			Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/*/rename", Times: 1, Reset: !carriedOut, AfterEffect: carriedOut,
+		})
+		renamed, err := r.Rename(clustertest.Limited(t), c, "another")
+		if renamed != carriedOut || (err == nil) != carriedOut {
+			t.Errorf("carried out: %t; renamed: %t, error %v", carriedOut, renamed, err)
+		}
+	}
+}
