@@ -19,8 +19,8 @@ import (
 // time that it is sent: it is not sent in its place.
 func TestUploadOfAFileThatWasChanged(t *testing.T) {
 	t.Parallel()
-	remade := func(make func(name string) error) func(string) error {
-		return func(name string) error { return errors.Join(os.Remove(name), make(name)) }
+	remade := func(create func(name string) error) func(string) error {
+		return func(name string) error { return errors.Join(os.Remove(name), create(name)) }
 	}
 	for what, change := range map[string]func(name string) error{
 		"cut":          func(name string) error { return os.Truncate(name, 512) },
