@@ -28,7 +28,8 @@ const (
 	LabelReplica  = "com.github.dtr-upgrade.replica" // that joins or leaves
 	LabelNode     = "com.github.dtr-upgrade.node"    // that it joins on
 	LabelNonce    = "com.github.dtr-upgrade.nonce"   // of one request to create a container: tells whose that is
-	LabelHolds    = "com.github.dtr-upgrade.holds"   // the nonce of the container in UCP that stands in for this one
+	LabelHolds    = "com.github.dtr-upgrade.holds"   // of a bootstrapper on another engine, and of what stands in for it in UCP
+	LabelEngine   = "com.github.dtr-upgrade.engine"  // that has the bootstrapper which a lock stands in for
 	LabelPurpose  = "com.github.dtr-upgrade.purpose" // of the bootstrapper that a lock stands in for
 )
 
@@ -386,7 +387,7 @@ func (i *Inventory) MembershipChange() (ucp.Container, bool) {
 // inventory shows nothing of.
 func (i *Inventory) HiddenElsewhere() bool {
 	return i.Elsewhere != nil && !slices.ContainsFunc(i.Bootstrappers, func(c ucp.Container) bool {
-		return c.Labels[LabelHolds] != "" && c.Labels[LabelHolds] == i.Elsewhere.Labels[LabelNonce]
+		return c.Labels[LabelHolds] != "" && c.Labels[LabelHolds] == i.Elsewhere.Labels[LabelHolds]
 	})
 }
 

@@ -43,7 +43,7 @@ type Inventory struct {
 	// have this provider's labels are what the labels say.
 	Bootstrappers []ucp.Container
 	// Elsewhere stands in for a bootstrapper of this provider on an engine other than
-	// UCP's, from before its creation until it was seen to have ended; nil is none.
+	// UCP's, from before its start until it was seen to have ended; nil is none.
 	Elsewhere *ucp.Container
 
 	settings dtr.Settings // that the replicas are from

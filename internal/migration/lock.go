@@ -39,7 +39,7 @@ func (l *postLock) take(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	name, limit := LockName(l.run.Host), l.run.Pace.MigrationStart+l.run.Pace.Consistent
-	made, err := l.run.CreateLock(ctx, name, "")
+	made, err := l.run.CreateLock(ctx, name, map[string]string{})
 	if err == nil {
 		l.held = &made
 		return true, nil

@@ -61,7 +61,7 @@ func backupOf(state string) ucp.Container {
 func elsewhere() *ucp.Container {
 	return &ucp.Container{
 		Name: "worker1/" + cluster.ElsewhereName(clustertest.Host), Image: "docker/dtr-rethink:2.6.8", State: cluster.StateCreated,
-		Labels: map[string]string{cluster.LabelCluster: clustertest.Host, cluster.LabelCommand: cluster.CommandLock, cluster.LabelNonce: "ABC"},
+		Labels: map[string]string{cluster.LabelCluster: clustertest.Host, cluster.LabelCommand: cluster.CommandLock, cluster.LabelHolds: "ABC"},
 	}
 }
 
@@ -133,7 +133,7 @@ func TestPreflightJoin(t *testing.T) {
 		"an upgrade is on another engine, which shows it": {replicas: 2, change: func(o *cluster.Snapshot) {
 			o.Elsewhere = elsewhere()
 			upgrade := clustertest.UpgradeContainer("2.6.7", "2.6.8", "running")
-			upgrade.Labels[cluster.LabelHolds] = o.Elsewhere.Labels[cluster.LabelNonce]
+			upgrade.Labels[cluster.LabelHolds] = o.Elsewhere.Labels[cluster.LabelHolds]
 			o.Bootstrappers = []ucp.Container{upgrade}
 		}, want: "error: An upgrade of the cluster is running"},
 		"another join is being verified": {replicas: 7, change: func(o *cluster.Snapshot) {

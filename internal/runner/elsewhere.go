@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -13,83 +12,145 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// hold keeps every other bootstrapper from being started, if this one is to run on an
-// engine other than UCP's: its name is no lock in UCP, nor on a third engine. Whoever
-// creates a bootstrapper's container through UCP looks for the one that hold creates
-// afterwards, and this run looks for theirs afterwards, so that one of the two sees the
-// other. It returns false if another apply was faster.
-func (p *taskRun) hold(ctx context.Context, spec ucp.CreateSpec) (bool, error) {
-	if p.Cluster.Docker == nil {
-		return true, nil
-	}
-	if p.held == "" {
-		lock, err := p.CreateLock(ctx, cluster.ElsewhereName(p.Host), cluster.Purpose(spec.Labels))
-		switch {
-		case errdefs.IsConflict(err):
-			return false, &blockedError{err, "hold"}
-		case err != nil:
-			return false, err
-		}
-		p.held = lock.Labels[cluster.LabelNonce]
-	}
-	spec.Labels[cluster.LabelHolds] = p.held
-	_, found, err := p.find(ctx)
-	if err != nil || found {
-		return false, errors.Join(err, p.giveBack(ctx))
-	}
-	return true, nil
-}
-
-// isFirst reports whether nobody but this run holds the name in UCP. It is asked once the
-// container is created: whoever holds it from then on sees that one.
+// isFirst reports whether no other bootstrapper than the one in the container, which was
+// just created, is to run. Its name keeps others of its engine out; for one that is on an
+// engine other than UCP's, hold keeps out all others. Whoever creates a container through
+// UCP looks for what hold creates afterwards, and this run looks for theirs afterwards, so
+// that one of the two sees the other.
 func (p *taskRun) isFirst(ctx context.Context, c Container) (first bool, err error) {
-	err = Outlast(ctx, p.Pace, func(ctx context.Context) error {
-		lock, _, err := p.FindNamed(ctx, cluster.ElsewhereName(p.Host))
-		first = lock.Labels[cluster.LabelNonce] == c.Labels[cluster.LabelHolds]
+	err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) error {
+		if p.Cluster.Docker != nil {
+			first, err = p.hold(ctx, c)
+		} else {
+			_, held, lookErr := p.elsewhere(ctx)
+			first, err = !held, lookErr
+		}
+		if err != nil && MayPass(err) {
+			err = p.nodeDown(ctx, cluster.ElsewhereName(p.Host), err)
+		}
 		return err
-	})
+	}, MayPass)
 	return first, wait.Fail(wait.Detached(ctx, p.task.Step, err))
 }
 
-// giveBack lets go of what this run holds.
-func (p *taskRun) giveBack(ctx context.Context) error {
-	held := p.held
-	p.held = ""
-	return p.letGo(ctx, map[string]string{cluster.LabelHolds: held})
+// hold creates the container in UCP that stands in for this one. It comes after this one:
+// if it is there and this one is not, then this one was removed. It returns false if
+// another apply was faster.
+func (p *taskRun) hold(ctx context.Context, c Container) (bool, error) {
+	engine, err := engineID(ctx, c.engine)
+	if err != nil {
+		return false, err
+	}
+	_, err = p.CreateLock(ctx, cluster.ElsewhereName(p.Host), map[string]string{
+		cluster.LabelPurpose: cluster.Purpose(c.Labels), cluster.LabelHolds: c.Labels[cluster.LabelHolds], cluster.LabelEngine: engine,
+	})
+	if errdefs.IsConflict(err) {
+		lock, held, lookErr := p.elsewhere(ctx)
+		switch {
+		case lookErr != nil:
+			return false, lookErr
+		case held && lock.Labels[cluster.LabelHolds] != c.Labels[cluster.LabelHolds]:
+			return false, nil
+		case held: // the answer to its creation was lost
+			err = nil
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	through, err := p.Cluster.UCP.Engine(ctx)
+	if err != nil {
+		return false, err
+	}
+	other, err := through.Container(ctx, p.ContainerName())
+	if errdefs.IsNotFound(err) {
+		return true, nil
+	}
+	return err == nil && other.Labels[cluster.LabelNonce] == c.Labels[cluster.LabelNonce], err // UCP may have the engine as well
+}
+
+// elsewhere looks for the container in UCP that stands in for a bootstrapper on another
+// engine.
+func (r *Runner) elsewhere(ctx context.Context) (Container, bool, error) {
+	engine, err := r.Cluster.UCP.Engine(ctx)
+	if err != nil {
+		return Container{}, false, err
+	}
+	return r.findOn(ctx, engine, cluster.ElsewhereName(r.Host))
+}
+
+// engineID tells an engine from others, whatever address it is reached by; "" if it does
+// not say. Machines that were copied may have the ID of one engine, but not its name.
+func engineID(ctx context.Context, engine *ucp.Engine) (string, error) {
+	id, err := engine.ID(ctx)
+	if err != nil && answered(err) && !wait.IsOutage(err) {
+		return "", nil
+	}
+	return id, err
 }
 
 // letGo removes the container in UCP that stands in for one with the labels, which was
-// seen to have ended, or was not started.
-func (r *Runner) letGo(ctx context.Context, labels map[string]string) error {
+// seen to have ended, or is gone, or was not started. If that fails, the next run on that
+// engine does it.
+func (r *Runner) letGo(ctx context.Context, labels map[string]string) {
 	if labels[cluster.LabelHolds] == "" {
-		return nil
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	lock, found, err := r.FindNamed(ctx, cluster.ElsewhereName(r.Host))
-	if err != nil || !found || lock.Labels[cluster.LabelNonce] != labels[cluster.LabelHolds] {
-		return err
+	err := Outlast(ctx, r.Pace, func(ctx context.Context) error {
+		lock, found, err := r.elsewhere(ctx)
+		if err != nil || !found || lock.Labels[cluster.LabelHolds] != labels[cluster.LabelHolds] {
+			return err
+		}
+		if err := lock.engine.Remove(ctx, lock.ID); !errdefs.IsNotFound(err) {
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		log.Warn(ctx, "The bootstrapper's name is still held in UCP", map[string]any{"container": cluster.ElsewhereName(r.Host), "error": err.Error()})
 	}
-	_, err = r.Remove(ctx, lock)
-	return err
 }
 
 // atWorkElsewhere is the error of a bootstrapper on an engine that this run does not
-// reach. To wait for it is like to wait for an engine that is out of reach.
+// reach. To wait for it is like to wait for an engine that is out of reach. What stands in
+// for one on this run's engine that is gone is removed: its run was killed, or somebody has
+// removed it by hand.
 func (p *taskRun) atWorkElsewhere(ctx context.Context, i *cluster.Inventory) error {
 	lock := i.Elsewhere
-	if lock == nil || lock.Labels[cluster.LabelNonce] == p.held {
+	if lock == nil {
 		return nil
 	}
 	found, there, err := p.find(ctx)
 	if err != nil {
 		return failUnlessOutage(err)
 	}
-	if there && (found.Running() || found.Labels[cluster.LabelHolds] == lock.Labels[cluster.LabelNonce]) {
+	if there && (found.Running() || found.Labels[cluster.LabelHolds] == lock.Labels[cluster.LabelHolds]) {
+		return nil
+	}
+	if own, err := p.isOfOwnEngine(ctx, lock.Labels); err != nil {
+		return failUnlessOutage(err)
+	} else if own {
+		p.letGo(ctx, lock.Labels)
 		return nil
 	}
 	log.Info(ctx, "Another engine has the bootstrapper, which is waited for", map[string]any{"container": lock.Name, "purpose": cluster.Purpose(lock.Labels)})
 	return &ElsewhereError{Container: cluster.BaseName(lock.Name), Purpose: cluster.Purpose(lock.Labels)}
+}
+
+// isOfOwnEngine reports whether the labels are of what stands in for a container on the
+// engine that runs this run's bootstrappers.
+func (p *taskRun) isOfOwnEngine(ctx context.Context, labels map[string]string) (bool, error) {
+	if p.Cluster.Docker == nil || labels[cluster.LabelEngine] == "" {
+		return false, nil
+	}
+	engine, err := p.Cluster.Docker.Engine(ctx)
+	if err != nil {
+		return false, err
+	}
+	id, err := engineID(ctx, engine)
+	return id == labels[cluster.LabelEngine], err
 }
 
 // ElsewhereError says that a bootstrapper may be at work on an engine other than UCP's,

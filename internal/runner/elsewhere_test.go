@@ -197,3 +197,115 @@ func TestNameIsFreeAfterAFailure(t *testing.T) {
 	}
 	wantRuns(t, sim, 1)
 }
+
+// TestRunKilledAtARequest has a run on another engine end after each of the requests that
+// create, start or remove something. The next one with the same engine goes on by itself.
+func TestRunKilledAtARequest(t *testing.T) {
+	t.Parallel()
+	for _, killed := range []struct {
+		method, path string
+		lock         bool
+	}{
+		{http.MethodPost, "/containers/create", true},
+		{http.MethodPost, "/containers/create", false},
+		{http.MethodPost, "/containers/*/start", false},
+		{http.MethodDelete, "/containers/*", true},
+	} {
+		t.Run(fmt.Sprintf("%s %s of the lock: %t", killed.method, killed.path, killed.lock), func(t *testing.T) {
+			t.Parallel()
+			sim, r := start(t)
+			elsewhere, other := onEngine(t, r)
+			reached, released := make(chan struct{}), make(chan struct{})
+			defer close(released)
+			engine := elsewhere
+			if killed.lock {
+				engine = sim
+			}
+			engine.Inject(simulator.Fault{
+				Service: simulator.ServiceEngine, Method: killed.method, Path: killed.path, Times: 1,
+				Rewrite: func(status int, body []byte) (int, []byte) { close(reached); <-released; return status, body },
+			})
+			_ = perform(t, other, due(sim, other))
+			<-reached
+
+			again := *other
+			again.Pace.Outage = 2 * time.Second
+			if _, err := again.Perform(clustertest.Limited(t), due(sim, &again)); err != nil {
+				t.Fatal(err)
+			}
+			if err := again.Tidy(t.Context(), func(Container) bool { return true }); err != nil {
+				t.Fatal(err)
+			}
+			wantOneRun(t, sim, elsewhere)
+		})
+	}
+}
+
+// TestContainerOnAnotherEngineIsRemovedByHand has somebody remove the container of a run
+// that was interrupted, so that only the name in UCP is left.
+func TestContainerOnAnotherEngineIsRemovedByHand(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	elsewhere, other := onEngine(t, r)
+	ctx, kill := context.WithCancel(clustertest.Limited(t))
+	release := elsewhere.Hold(simulator.BootstrapperStarted)
+	go func() {
+		<-elsewhere.Reached(simulator.BootstrapperStarted)
+		kill()
+	}()
+	_, err := other.Perform(ctx, due(sim, other))
+	_ = clustertest.AsError[*wait.DetachedError](t, err)
+	release()
+	clustertest.AwaitEnd(t, elsewhere)
+	engine := clustertest.Must[*ucp.Engine](t)(other.Cluster.Docker.Engine(t.Context()))
+	if err := engine.Discard(t.Context(), other.ContainerName()); err != nil {
+		t.Fatal(err)
+	}
+
+	_, third := onEngine(t, r)
+	third.Pace.Outage = 100 * time.Millisecond
+	_, err = third.Perform(clustertest.Limited(t), due(sim, third))
+	_ = clustertest.AsError[*ElsewhereError](t, err)
+
+	other.Pace.Outage = 2 * time.Second
+	if _, err := other.Perform(clustertest.Limited(t), due(sim, other)); err != nil {
+		t.Fatal(err)
+	}
+	wantOneRun(t, sim, elsewhere)
+}
+
+// TestNameIsNotGivenBackAtOnce has UCP refuse to remove what holds the name, for a while.
+func TestNameIsNotGivenBackAtOnce(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	elsewhere, other := onEngine(t, r)
+	refused := errors.New("the task is not to be done yet")
+	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: http.MethodDelete, Status: http.StatusInternalServerError, Body: `{"message":"busy"}`, Times: 5})
+	task := due(sim, other)
+	task.StillNeeded = func(context.Context, Earlier) (bool, error) { return false, wait.Fail(refused) }
+	if _, err := other.Perform(clustertest.Limited(t), task); !errors.Is(err, refused) {
+		t.Errorf("got %v", err)
+	}
+	r.Pace.Outage = 2 * time.Second
+	if _, err := r.Perform(clustertest.Limited(t), due(sim, r)); err != nil {
+		t.Fatal(err)
+	}
+	wantOneRun(t, sim, elsewhere)
+}
+
+// TestEngineOfAnotherIsOneOfUCPsNodes has UCP show the bootstrapper's container as well.
+func TestEngineOfAnotherIsOneOfUCPsNodes(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	other := &Runner{Cluster: r.Cluster, Host: r.Host, ProviderVersion: r.ProviderVersion, Pace: r.Pace}
+	other.Cluster.Docker = cluster.NewDocker(ucp.DockerConfig{Host: sim.DockerHost()})
+	for range 2 {
+		if _, err := other.Perform(clustertest.Limited(t), due(sim, other)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Perform(clustertest.Limited(t), due(sim, r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantOneRun(t, sim)
+}

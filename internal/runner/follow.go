@@ -26,9 +26,7 @@ func (p *taskRun) seeOut(ctx context.Context, c Container) (done bool, err error
 	err = p.follow(ctx, c)
 	_, failed := errors.AsType[*BootstrapperError](err)
 	if err == nil || failed || errors.Is(err, errRepeated) { // else it may still run
-		if err := p.letGo(ctx, c.Labels); err != nil { // whoever removes the container tries again
-			log.Warn(ctx, "The bootstrapper's name is still held in UCP", map[string]any{"container": cluster.ElsewhereName(p.Host), "error": err.Error()})
-		}
+		p.letGo(ctx, c.Labels)
 	}
 	if errors.Is(err, errRepeated) {
 		return false, nil

@@ -36,7 +36,8 @@ func (r *Runner) Rename(ctx context.Context, c Container, name string) (bool, er
 	case err != nil:
 		return false, fmt.Errorf("rename container %s to %s: %w", c.Name, name, err)
 	}
-	return true, r.letGo(ctx, c.Labels)
+	r.letGo(ctx, c.Labels)
+	return true, nil
 }
 
 // renamed looks whether a container was renamed although the answer to that was lost. If it

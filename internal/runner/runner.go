@@ -86,21 +86,31 @@ func (r *Runner) FindNamed(ctx context.Context, name string) (Container, bool, e
 	}
 	var found []Container
 	for _, engine := range engines {
-		state, err := engine.Container(ctx, name)
-		switch {
-		case errdefs.IsNotFound(err):
-		case err != nil:
-			return Container{}, false, fmt.Errorf("look for container %s: %w", name, err)
-		case state.Labels[cluster.LabelCluster] != r.Host || !cluster.LabelsHold(state, r.Cluster.Mirror):
-			return Container{}, false, &ForeignContainerError{Container: name, Image: state.Image, Status: state.Status}
-		default:
-			found = append(found, Container{state, engine})
+		c, there, err := r.findOn(ctx, engine, name)
+		if err != nil {
+			return Container{}, false, err
+		}
+		if there {
+			found = append(found, c)
 		}
 	}
 	if len(found) == 0 {
 		return Container{}, false, nil
 	}
 	return found[max(0, slices.IndexFunc(found, func(c Container) bool { return c.Running() }))], true, nil
+}
+
+func (r *Runner) findOn(ctx context.Context, engine *ucp.Engine, name string) (Container, bool, error) {
+	state, err := engine.Container(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return Container{}, false, nil
+	case err != nil:
+		return Container{}, false, fmt.Errorf("look for container %s: %w", name, err)
+	case state.Labels[cluster.LabelCluster] != r.Host || !cluster.LabelsHold(state, r.Cluster.Mirror):
+		return Container{}, false, &ForeignContainerError{Container: name, Image: state.Image, Status: state.Status}
+	}
+	return Container{state, engine}, true, nil
 }
 
 // Login returns the address, credentials and CA with which a bootstrapper connects
@@ -127,6 +137,7 @@ func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, er
 	spec.NetworkMode = r.Cluster.NetworkMode
 	if r.Cluster.Docker != nil {
 		spec.Node = "" // an engine outside UCP has no nodes
+		spec.Labels[cluster.LabelHolds] = rand.Text()
 	}
 	return r.createOn(ctx, engine, spec)
 }
@@ -134,7 +145,7 @@ func (r *Runner) Create(ctx context.Context, spec ucp.CreateSpec) (Container, er
 // CreateLock creates a container in UCP that is never started: its name alone counts,
 // of which UCP creates no second one. If it is taken, errdefs.IsConflict holds for the
 // error.
-func (r *Runner) CreateLock(ctx context.Context, name, purpose string) (Container, error) {
+func (r *Runner) CreateLock(ctx context.Context, name string, labels map[string]string) (Container, error) {
 	engine, err := r.Cluster.UCP.Engine(ctx)
 	if err != nil {
 		return Container{}, err
@@ -151,10 +162,7 @@ func (r *Runner) CreateLock(ctx context.Context, name, purpose string) (Containe
 	if i < 0 {
 		return Container{}, errors.New("UCP shows no container of DTR that runs")
 	}
-	labels := map[string]string{cluster.LabelCommand: cluster.CommandLock}
-	if purpose != "" {
-		labels[cluster.LabelPurpose] = purpose
-	}
+	labels[cluster.LabelCommand] = cluster.CommandLock
 	return r.createOn(ctx, engine, ucp.CreateSpec{Name: name, Image: all[i].Image, Node: all[i].Node, Labels: labels})
 }
 
@@ -215,10 +223,14 @@ func (r *Runner) Remove(ctx context.Context, c Container) (bool, error) {
 }
 
 func (r *Runner) remove(ctx context.Context, c Container) error {
-	if err := c.engine.Remove(ctx, c.ID); err != nil {
+	err := c.engine.Remove(ctx, c.ID)
+	if err == nil || errdefs.IsNotFound(err) {
+		r.letGo(ctx, c.Labels)
+	}
+	if err != nil {
 		return fmt.Errorf("remove container %s: %w", c.Name, err)
 	}
-	return r.letGo(ctx, c.Labels)
+	return nil
 }
 
 // Discard kills and removes a container, also after a cancel.
@@ -229,7 +241,8 @@ func (r *Runner) Discard(ctx context.Context, c Container) error {
 	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // gone, or being removed
 		return err
 	}
-	return r.letGo(ctx, c.Labels)
+	r.letGo(ctx, c.Labels)
+	return nil
 }
 
 // ForeignContainerError says that the name of the bootstrapper's container is
@@ -285,7 +298,11 @@ func (r *Runner) nodeDown(ctx context.Context, name string, err error) error {
 	if listErr != nil {
 		return err
 	}
-	for _, c := range inventory.Bootstrappers {
+	shown := inventory.Bootstrappers
+	if inventory.Elsewhere != nil {
+		shown = append(shown, *inventory.Elsewhere)
+	}
+	for _, c := range shown {
 		if c.HostDown() && cluster.BaseName(c.Name) == cluster.BaseName(name) {
 			return &NodeDownError{Container: cluster.BaseName(c.Name), Node: c.Node, Err: err}
 		}

@@ -101,7 +101,6 @@ type taskRun struct {
 	task      Task
 	starting  *Starting
 	nonces    map[string]bool // of the containers that this run has asked for
-	held      string          // the nonce of what stands in UCP for a container that is about to be created; "" is none
 	earlier   Earlier         // that this run has cleared away to repeat the task
 	container Container
 	blockedBy string // the reason of the last blockedError
@@ -200,14 +199,8 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	spec.Name = p.ContainerName()
-	if held, err := p.hold(ctx, spec); err != nil || !held {
-		return false, err
-	}
 	made, err := p.Create(ctx, spec)
 	p.nonces[spec.Labels[cluster.LabelNonce]] = true
-	if answered(err) { // else there may be a container
-		err = errors.Join(err, p.giveBack(ctx))
-	}
 	switch {
 	case errdefs.IsConflict(err), answered(err) && MayPass(err): // another apply was faster, or the engine is not ready
 		return false, &blockedError{err, "create"}
@@ -243,7 +236,7 @@ func answered(err error) bool {
 
 // launch starts a container that this run has created, and waits for its end.
 func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error) {
-	p.container, p.held = Container{}, "" // what is held is the container's from now on
+	p.container = Container{}
 	if first, err := p.isFirst(ctx, c); err != nil || !first {
 		return false, errors.Join(err, p.drop(ctx, c))
 	}
@@ -256,6 +249,7 @@ func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error
 		return err == nil, wait.Fail(err)
 	}
 	if err := p.Start(ctx, c); errdefs.IsNotFound(err) { // another apply took it for one that was left behind, and removed it
+		p.letGo(ctx, c.Labels)
 		return false, &blockedError{err, "start"}
 	} else if err != nil {
 		return false, err

@@ -28,6 +28,7 @@ const (
 // One lock guards it all; it is never held while a request waits, a container
 // runs, or DTR is told of a change.
 type engine struct {
+	id         string
 	ctx        context.Context // ends every container that runs
 	clock      clock.Clock
 	apiVersion string

@@ -24,6 +24,7 @@ func newEngine(ctx context.Context, o Options, version *semver.Version, r *regis
 	platform := release.PlatformOf(version)
 	platform.UCPVersion = cmp.Or(o.UCPVersion, platform.UCPVersion)
 	e := &engine{
+		id:  newID(),
 		ctx: ctx, clock: clock.Clock(o.Speed), ucpVersion: platform.UCPVersion,
 		apiVersion: cmp.Or(o.APIVersion, platform.EngineAPI), containers: map[string]*ctr{}, crashing: map[string]bool{},
 		ghosts: map[string]int{},

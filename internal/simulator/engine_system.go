@@ -45,7 +45,7 @@ func (a systemAPI) version(s scope, w http.ResponseWriter, _ *http.Request, _ st
 func (a systemAPI) info(s scope, w http.ResponseWriter, _ *http.Request, _ string) error {
 	a.engine.mu.Lock()
 	info := system.Info{
-		ID: "SIMULATED", Driver: "overlay2", MemoryLimit: true, SystemTime: a.engine.now().Format(time.RFC3339Nano),
+		ID: a.engine.id, Driver: "overlay2", MemoryLimit: true, SystemTime: a.engine.now().Format(time.RFC3339Nano),
 		LoggingDriver: a.engine.logDriver, KernelVersion: "4.15.0", OperatingSystem: "linux", OSType: "linux", Architecture: "x86_64",
 		ServerVersion: a.engine.version, Name: s.node, Swarm: swarm.Info{LocalNodeState: swarm.LocalNodeStateActive},
 	}

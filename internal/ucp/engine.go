@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/client"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
@@ -15,10 +16,24 @@ type Engine struct{ connection *connection }
 
 // Memory is all the memory of the engine's machine, in bytes.
 func (e *Engine) Memory(ctx context.Context) (bytes int64, err error) {
+	info, err := e.info(ctx)
+	return info.MemTotal, err
+}
+
+// ID tells the engine from others: its ID and the name of its machine, "" if it has no ID.
+func (e *Engine) ID(ctx context.Context) (string, error) {
+	info, err := e.info(ctx)
+	if err != nil || info.ID == "" {
+		return "", err
+	}
+	return scrub.Line(info.ID + " " + info.Name), nil
+}
+
+func (e *Engine) info(ctx context.Context) (system.Info, error) {
 	r, err := call(ctx, e.connection, callLimit, "read its description", func(ctx context.Context, c *client.Client) (client.SystemInfoResult, error) {
 		return c.Info(ctx, client.InfoOptions{})
 	})
-	return r.Info.MemTotal, err
+	return r.Info, err
 }
 
 // Names of components in the answer to /version.

@@ -133,7 +133,7 @@ func TestMigrationLockOfAKilledApplyIsTidied(t *testing.T) {
 	t.Parallel()
 	sim, c := small(t, "2.5.6")
 	killed, _, _ := looked(t, c, to("2.5.17"))
-	if _, err := killed.runner.CreateLock(t.Context(), migration.LockName(killed.runner.Host), ""); err != nil {
+	if _, err := killed.runner.CreateLock(t.Context(), migration.LockName(killed.runner.Host), map[string]string{}); err != nil {
 		t.Fatal(err)
 	}
 	finish(t, sim, c, to("2.5.17"), 1)
