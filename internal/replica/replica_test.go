@@ -304,6 +304,21 @@ func TestJoinOutlastsAnOutageAtItsEnd(t *testing.T) {
 	clustertest.WantMembers(t, sim, 4)
 }
 
+// TestNameHeldInUCPSkipsNoCheck has a container hold the name in UCP, which anybody can
+// make, while the last replica is to be removed.
+func TestNameHeldInUCPSkipsNoCheck(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Roomy(t, 1)
+	o := without(sim.ReplicaIDs()[0])
+	r := hosted(t, c, o)
+	if _, err := r.runner.CreateLock(t.Context(), cluster.ElsewhereName(r.runner.Host), map[string]string{cluster.LabelHolds: "ABC"}); err != nil {
+		t.Fatal(err)
+	}
+	if needed, err := r.removeTask(o.ReplicaID).StillNeeded(t.Context(), runner.Earlier{}); err == nil {
+		t.Errorf("the removal would be started: %t", needed)
+	}
+}
+
 // TestChangeWaitsForABootstrapperOnAnotherEngine has a join and a removal find a join at
 // work on an engine that they do not reach.
 func TestChangeWaitsForABootstrapperOnAnotherEngine(t *testing.T) {

@@ -240,8 +240,12 @@ func (c *change) keptReplica(seen *cluster.Snapshot, id string) *KeptReplicaErro
 }
 
 // othersAtWork is the error of a bootstrapper that has begun to run since the
-// checks were made. The one that is about to be started does not run yet.
+// checks were made. The one that is about to be started does not run yet. While one is on
+// an engine that is not reached, the checks have found nothing, since it is to be waited for.
 func othersAtWork(seen *cluster.Snapshot) error {
+	if seen.HiddenElsewhere() {
+		return fmt.Errorf("a bootstrapper is at work on another engine meanwhile: container %s", seen.Elsewhere.Name)
+	}
 	for _, c := range seen.Bootstrappers {
 		if c.Running() {
 			return fmt.Errorf("another bootstrapper is at work meanwhile: container %s (%s, %s)", c.Name, c.Image, c.Status)

@@ -251,6 +251,19 @@ func TestOwedMigrationIsNotForgotten(t *testing.T) {
 	}
 }
 
+// TestBootstrapperIsNotStartedBesideOneElsewhere has a name be held in UCP that was not
+// shown before.
+func TestBootstrapperIsNotStartedBesideOneElsewhere(t *testing.T) {
+	t.Parallel()
+	_, c := small(t, "2.5.6")
+	r, _, plan := looked(t, c, to("2.5.17"))
+	held := clustertest.Must[runner.Container](t)(r.runner.CreateLock(t.Context(), cluster.ElsewhereName(r.runner.Host), map[string]string{cluster.LabelHolds: "ABC"}))
+	_, err := r.stillNeeded(t.Context(), plan.Hops[0], runner.Earlier{})
+	if changed := clustertest.AsError[*ClusterChangedError](t, err); cluster.BaseName(changed.Bootstrapper) != held.Name {
+		t.Errorf("got %+v", changed)
+	}
+}
+
 // TestRunWaitsForTheOneOnAnotherEngine has one run find the bootstrapper of another at
 // work, on an engine that it does not reach.
 func TestRunWaitsForTheOneOnAnotherEngine(t *testing.T) {

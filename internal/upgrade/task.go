@@ -133,6 +133,10 @@ func (r *run) stillNeeded(ctx context.Context, hop transition.Hop, earlier runne
 				return false, wait.Fail(changed)
 			}
 		}
+		if r.cluster.Docker == nil && inventory.HiddenElsewhere() { // else it is this run's own
+			changed.Bootstrapper = inventory.Elsewhere.Name
+			return false, wait.Fail(changed)
+		}
 		if changed.Missing = newlyMissing(r.seen, inventory, earlier.Failed); len(changed.Missing) > 0 {
 			if late {
 				return false, wait.Fail(changed)
