@@ -12,34 +12,37 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// isFirst reports whether no other bootstrapper than the one in the container, which was
-// just created, is to run. Its name keeps others of its engine out; for one that is on an
-// engine other than UCP's, hold keeps out all others. Whoever creates a container through
-// UCP looks for what hold creates afterwards, and this run looks for theirs afterwards, so
-// that one of the two sees the other.
-func (p *taskRun) isFirst(ctx context.Context, c Container) (first bool, err error) {
-	err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) error {
+// othersFirst returns the error of another bootstrapper that is to run, or may be at work,
+// and not the one in the container, which was just created; nil if there is none. Its name
+// keeps others of its engine out; for one that is on an engine other than UCP's, hold keeps
+// out all others. Whoever creates a container through UCP looks for what hold creates
+// afterwards, and this run looks for theirs afterwards, so that one of the two sees the
+// other.
+func (p *taskRun) othersFirst(ctx context.Context, c Container) (taken, err error) {
+	err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) (err error) {
 		if p.Cluster.Docker != nil {
-			first, err = p.hold(ctx, c)
+			taken, err = p.hold(ctx, c)
 		} else {
-			_, held, lookErr := p.elsewhere(ctx)
-			first, err = !held, lookErr
+			lock, held, lookErr := p.elsewhere(ctx)
+			if err = lookErr; held {
+				taken = elsewhereError(lock.Name, lock.Labels)
+			}
 		}
 		if err != nil && MayPass(err) {
 			err = p.nodeDown(ctx, cluster.ElsewhereName(p.Host), err)
 		}
 		return err
 	}, MayPass)
-	return first, wait.Fail(wait.Detached(ctx, p.task.Step, err))
+	return taken, wait.Fail(wait.Detached(ctx, p.task.Step, err))
 }
 
 // hold creates the container in UCP that stands in for this one. It comes after this one:
-// if it is there and this one is not, then this one was removed. It returns false if
-// another apply was faster.
-func (p *taskRun) hold(ctx context.Context, c Container) (bool, error) {
+// if it is there and this one is not, then this one was removed. Taken is the error of
+// another apply that was faster.
+func (p *taskRun) hold(ctx context.Context, c Container) (taken, err error) {
 	engine, err := engineID(ctx, c.engine)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	_, err = p.CreateLock(ctx, cluster.ElsewhereName(p.Host), map[string]string{
 		cluster.LabelPurpose: cluster.Purpose(c.Labels), cluster.LabelHolds: c.Labels[cluster.LabelHolds], cluster.LabelEngine: engine,
@@ -48,25 +51,28 @@ func (p *taskRun) hold(ctx context.Context, c Container) (bool, error) {
 		lock, held, lookErr := p.elsewhere(ctx)
 		switch {
 		case lookErr != nil:
-			return false, lookErr
+			return nil, lookErr
 		case held && lock.Labels[cluster.LabelHolds] != c.Labels[cluster.LabelHolds]:
-			return false, nil
+			return elsewhereError(lock.Name, lock.Labels), nil
 		case held: // the answer to its creation was lost
 			err = nil
 		}
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	through, err := p.Cluster.UCP.Engine(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	other, err := through.Container(ctx, p.ContainerName())
-	if errdefs.IsNotFound(err) {
-		return true, nil
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil, nil
+	case err == nil && other.Labels[cluster.LabelNonce] != c.Labels[cluster.LabelNonce]: // else UCP has the engine as well
+		taken = &BlockedError{Container: p.ContainerName(), Status: other.Status}
 	}
-	return err == nil && other.Labels[cluster.LabelNonce] == c.Labels[cluster.LabelNonce], err // UCP may have the engine as well
+	return taken, err
 }
 
 // elsewhere looks for the container in UCP that stands in for a bootstrapper on another
@@ -136,7 +142,7 @@ func (p *taskRun) atWorkElsewhere(ctx context.Context, i *cluster.Inventory) err
 		return nil
 	}
 	log.Info(ctx, "Another engine has the bootstrapper, which is waited for", map[string]any{"container": lock.Name, "purpose": cluster.Purpose(lock.Labels)})
-	return &ElsewhereError{Container: cluster.BaseName(lock.Name), Purpose: cluster.Purpose(lock.Labels)}
+	return elsewhereError(lock.Name, lock.Labels)
 }
 
 // isOfOwnEngine reports whether the labels are of what stands in for a container on the
@@ -158,6 +164,10 @@ func (p *taskRun) isOfOwnEngine(ctx context.Context, labels map[string]string) (
 type ElsewhereError struct {
 	Container string // in UCP, which stands in for it
 	Purpose   string // what it is for
+}
+
+func elsewhereError(name string, labels map[string]string) error {
+	return &ElsewhereError{Container: cluster.BaseName(name), Purpose: cluster.Purpose(labels)}
 }
 
 func (e *ElsewhereError) Error() string {

@@ -309,3 +309,88 @@ func TestEngineOfAnotherIsOneOfUCPsNodes(t *testing.T) {
 	}
 	wantOneRun(t, sim)
 }
+
+// leaveName has the name in UCP held as by a run on the runner's engine that was killed.
+func leaveName(t *testing.T, r *Runner, node string) {
+	t.Helper()
+	engine := clustertest.Must[*ucp.Engine](t)(r.Cluster.Docker.Engine(t.Context()))
+	create(t, r.Cluster, ucp.CreateSpec{Name: cluster.ElsewhereName(r.Host), Image: "docker/dtr-nginx:" + before, Node: node, Labels: map[string]string{
+		cluster.LabelCluster: r.Host, cluster.LabelCommand: cluster.CommandLock, cluster.LabelPurpose: target, cluster.LabelHolds: "ABC",
+		cluster.LabelEngine: clustertest.Must[string](t)(engine.ID(t.Context())),
+	}})
+}
+
+// TestNameCannotBeGivenBack has UCP not let this run remove what holds the name.
+func TestNameCannotBeGivenBack(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	elsewhere, other := onEngine(t, r)
+	leaveName(t, other, "worker1")
+	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: http.MethodDelete, Status: http.StatusForbidden, Body: `{"message":"access denied"}`})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*clustertest.Pace.Consistent)
+	defer cancel()
+	_, err := other.Perform(ctx, due(sim, other))
+	_ = clustertest.AsError[*ElsewhereError](t, err)
+	wantRuns(t, elsewhere, 0)
+}
+
+// TestNodeOfTheNameIsDown has the node of what holds the name go down before that could be
+// removed.
+func TestNodeOfTheNameIsDown(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Connect(t, simulator.Options{Version: before, Replicas: 3, Speed: clustertest.Speed})
+	sim.AddBundle(target)
+	inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
+	r := &Runner{Cluster: c, Host: inventory.Host, ProviderVersion: "1.2.3", Pace: clustertest.Pace}
+	elsewhere, other := onEngine(t, r)
+	leaveName(t, other, "worker3")
+	sim.StopEngine("worker3")
+	r.Pace.Outage, other.Pace.Outage = time.Second, time.Second
+	_ = clustertest.AsError[*ElsewhereError](t, clustertest.Second(r.Perform(clustertest.Limited(t), upgrade(sim, r))))
+	down := clustertest.AsError[*NodeDownError](t, clustertest.Second(other.Perform(clustertest.Limited(t), upgrade(sim, other))))
+	if down.Container != cluster.ElsewhereName(r.Host) || down.Node != "worker3" {
+		t.Errorf("got %+v", down)
+	}
+	wantRuns(t, sim, 0)
+	wantRuns(t, elsewhere, 0)
+	sim.StartEngine("worker3")
+	if _, err := other.Perform(clustertest.Limited(t), due(sim, other)); err != nil {
+		t.Fatal(err)
+	}
+	wantOneRun(t, sim, elsewhere)
+}
+
+// TestNameIsGivenBackMeanwhile has another run give the name back just after UCP has
+// refused it to this one.
+func TestNameIsGivenBackMeanwhile(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	elsewhere, other := onEngine(t, r)
+	name := cluster.ElsewhereName(r.Host)
+	leaveName(t, other, "worker1")
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return strings.HasSuffix(l.Name(), name) })
+	}))
+	engine := clustertest.Must[*ucp.Engine](t)(r.Cluster.UCP.Engine(t.Context()))
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/" + name + "/json", Times: 1,
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			if err := engine.Discard(context.Background(), name); err != nil {
+				t.Error(err)
+			}
+			return status, body
+		},
+	})
+	task := due(sim, other)
+	stillNeeded := task.StillNeeded
+	task.StillNeeded = func(ctx context.Context, e Earlier) (bool, error) {
+		if _, held := named(sim, name); !held {
+			t.Error("the name is not held")
+		}
+		return stillNeeded(ctx, e)
+	}
+	if _, err := other.Perform(clustertest.Limited(t), task); err != nil {
+		t.Fatal(err)
+	}
+	wantOneRun(t, sim, elsewhere)
+}

@@ -237,8 +237,11 @@ func answered(err error) bool {
 // launch starts a container that this run has created, and waits for its end.
 func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error) {
 	p.container = Container{}
-	if first, err := p.isFirst(ctx, c); err != nil || !first {
-		return false, errors.Join(err, p.drop(ctx, c))
+	if taken, err := p.othersFirst(ctx, c); err != nil || taken != nil {
+		if err = errors.Join(err, p.drop(ctx, c)); err == nil {
+			err = &blockedError{taken, "hold"}
+		}
+		return false, err
 	}
 	needed, err := p.needed(ctx, c)
 	if err != nil || !needed {
