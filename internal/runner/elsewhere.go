@@ -12,20 +12,20 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/wait"
 )
 
-// othersFirst returns the error of another bootstrapper that is to run, or may be at work,
-// and not the one in the container, which was just created; nil if there is none. Its name
+// othersFirst returns what says that another bootstrapper is to run, or may be at work, and
+// not the one in the container, which was just created; nil if there is none. Its name
 // keeps others of its engine out; for one that is on an engine other than UCP's, hold keeps
 // out all others. Whoever creates a container through UCP looks for what hold creates
 // afterwards, and this run looks for theirs afterwards, so that one of the two sees the
 // other.
-func (p *taskRun) othersFirst(ctx context.Context, c Container) (taken, err error) {
+func (p *taskRun) othersFirst(ctx context.Context, c Container) (taken *blockedError, err error) {
 	err = wait.Confirm(ctx, p.Pace, func(ctx context.Context) (err error) {
 		if p.Cluster.Docker != nil {
 			taken, err = p.hold(ctx, c)
 		} else {
 			lock, held, lookErr := p.elsewhere(ctx)
 			if err = lookErr; held {
-				taken = elsewhereError(lock.Name, lock.Labels)
+				taken = &blockedError{elsewhereError(lock.Name, lock.Labels), lock.ID}
 			}
 		}
 		if err != nil && MayPass(err) {
@@ -37,9 +37,9 @@ func (p *taskRun) othersFirst(ctx context.Context, c Container) (taken, err erro
 }
 
 // hold creates the container in UCP that stands in for this one. It comes after this one:
-// if it is there and this one is not, then this one was removed. Taken is the error of
-// another apply that was faster.
-func (p *taskRun) hold(ctx context.Context, c Container) (taken, err error) {
+// if it is there and this one is not, then this one was removed. Taken is the container
+// of another apply that was faster.
+func (p *taskRun) hold(ctx context.Context, c Container) (taken *blockedError, err error) {
 	engine, err := engineID(ctx, c.engine)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (p *taskRun) hold(ctx context.Context, c Container) (taken, err error) {
 		case lookErr != nil:
 			return nil, lookErr
 		case held && lock.Labels[cluster.LabelHolds] != c.Labels[cluster.LabelHolds]:
-			return elsewhereError(lock.Name, lock.Labels), nil
+			return &blockedError{elsewhereError(lock.Name, lock.Labels), lock.ID}, nil
 		case held: // the answer to its creation was lost
 			err = nil
 		}
@@ -70,7 +70,7 @@ func (p *taskRun) hold(ctx context.Context, c Container) (taken, err error) {
 	case errdefs.IsNotFound(err):
 		return nil, nil
 	case err == nil && other.Labels[cluster.LabelNonce] != c.Labels[cluster.LabelNonce]: // else UCP has the engine as well
-		taken = &BlockedError{Container: p.ContainerName(), Status: other.Status}
+		taken = &blockedError{&BlockedError{Container: p.ContainerName(), Status: other.Status}, other.ID}
 	}
 	return taken, err
 }
@@ -141,6 +141,7 @@ func (p *taskRun) atWorkElsewhere(ctx context.Context, i *cluster.Inventory) err
 		p.letGo(ctx, lock.Labels)
 		return nil
 	}
+	p.blocked.Seen(false) // what is shown is waited for
 	log.Info(ctx, "Another engine has the bootstrapper, which is waited for", map[string]any{"container": lock.Name, "purpose": cluster.Purpose(lock.Labels)})
 	return elsewhereError(lock.Name, lock.Labels)
 }

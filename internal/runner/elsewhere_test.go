@@ -360,6 +360,53 @@ func TestNodeOfTheNameIsDown(t *testing.T) {
 	wantOneRun(t, sim, elsewhere)
 }
 
+// TestNameIsTakenTwice has the name taken, then waited for as long as answers may lag, and
+// then taken once more, as where several runs want it.
+func TestNameIsTakenTwice(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	_, third := onEngine(t, r)
+	elsewhere, other := onEngine(t, r)
+	name := cluster.ElsewhereName(r.Host)
+	leaveName(t, third, "worker1")
+	var mu sync.Mutex
+	var refused time.Time
+	second := false
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		mu.Lock()
+		defer mu.Unlock()
+		if shown := time.Since(refused) < 2*clustertest.Pace.Consistent; shown && !second {
+			return list
+		}
+		return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return strings.HasSuffix(l.Name(), name) })
+	}))
+	engine := clustertest.Must[*ucp.Engine](t)(r.Cluster.UCP.Engine(t.Context()))
+	sim.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/create", Times: 2,
+		Matches: func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "-elsewhere") },
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			second = !refused.IsZero()
+			refused = time.Now()
+			return status, body
+		},
+	})
+	elsewhere.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodDelete, Skip: 1, Times: 1,
+		Rewrite: func(status int, body []byte) (int, []byte) {
+			if err := engine.Discard(context.Background(), name); err != nil {
+				t.Error(err)
+			}
+			return status, body
+		},
+	})
+	if _, err := other.Perform(clustertest.Limited(t), due(sim, other)); err != nil {
+		t.Fatal(err)
+	}
+	wantOneRun(t, sim, elsewhere)
+}
+
 // TestNameIsGivenBackMeanwhile has another run give the name back just after UCP has
 // refused it to this one.
 func TestNameIsGivenBackMeanwhile(t *testing.T) {

@@ -239,7 +239,7 @@ func (p *taskRun) launch(ctx context.Context, c Container) (done bool, err error
 	p.container = Container{}
 	if taken, err := p.othersFirst(ctx, c); err != nil || taken != nil {
 		if err = errors.Join(err, p.drop(ctx, c)); err == nil {
-			err = &blockedError{taken, "hold"}
+			err = taken
 		}
 		return false, err
 	}
