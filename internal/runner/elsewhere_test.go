@@ -360,6 +360,28 @@ func TestNodeOfTheNameIsDown(t *testing.T) {
 	wantOneRun(t, sim, elsewhere)
 }
 
+// TestNameWasTakenForAMoment has an engine refuse the name for a container that another
+// run has removed by the time that it is looked for.
+func TestNameWasTakenForAMoment(t *testing.T) {
+	t.Parallel()
+	for _, docker := range []bool{false, true} {
+		sim, r := start(t)
+		engines := []*simulator.Cluster{sim}
+		if docker {
+			elsewhere, other := onEngine(t, r)
+			engines, r = append(engines, elsewhere), other
+		}
+		engines[len(engines)-1].Inject(simulator.Fault{
+			Service: simulator.ServiceEngine, Method: http.MethodPost, Path: "/containers/create", Times: 1,
+			Status: http.StatusConflict, Body: `{"message":"Conflict. The container name is already in use"}`,
+		})
+		if _, err := r.Perform(clustertest.Limited(t), due(sim, r)); err != nil {
+			t.Error(err)
+		}
+		wantOneRun(t, sim, engines[1:]...)
+	}
+}
+
 // TestNameIsTakenTwice has the name taken, then waited for as long as answers may lag, and
 // then taken once more, as where several runs want it.
 func TestNameIsTakenTwice(t *testing.T) {

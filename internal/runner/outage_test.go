@@ -122,7 +122,7 @@ func TestPerformBoundsItsWaits(t *testing.T) {
 	}{
 		"a name that is taken by nothing": {false, func(string) simulator.Fault {
 			return simulator.Fault{Method: http.MethodPost, Path: "/containers/create", Status: http.StatusConflict, Body: `{"message":"already in use by container abc"}`}
-		}, "", "already in use by container abc", 1},
+		}, "", "already in use by container abc", 2}, // the other may have been removed between the refusal and the look
 		"a container that stays in removal": {true, func(name string) simulator.Fault {
 			f := inspect("/containers/" + name + "/json")
 			f.Rewrite = func(status int, body []byte) (int, []byte) {

@@ -201,8 +201,9 @@ func (p *taskRun) begin(ctx context.Context) (done bool, err error) {
 	spec.Name = p.ContainerName()
 	made, err := p.Create(ctx, spec)
 	p.nonces[spec.Labels[cluster.LabelNonce]] = true
+	_, taken := errors.AsType[*BlockedError](err)
 	switch {
-	case errdefs.IsConflict(err), answered(err) && MayPass(err): // another apply was faster, or the engine is not ready
+	case taken, errdefs.IsConflict(err), answered(err) && MayPass(err): // another apply was faster, or the engine is not ready
 		return false, &blockedError{err, "create"}
 	case err != nil:
 		return false, err
