@@ -81,6 +81,20 @@ func Bar(ctx context.Context, done, all int, text string) {
 	p.print(ctx, eraseLine+bar+home)
 }
 
+// NoBar takes the bar away: what it was of has ended.
+func NoBar(ctx context.Context) {
+	p, ok := ctx.Value(progressKey{}).(*Progress)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != "" {
+		p.bar = ""
+		p.print(ctx, eraseLine)
+	}
+}
+
 // write writes a line.
 func (p *Progress) write(ctx context.Context, message string) {
 	p.mu.Lock()

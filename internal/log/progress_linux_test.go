@@ -48,9 +48,13 @@ func TestBarOfATerminal(t *testing.T) {
 	log.Bar(ctx, 27, 27, "3/3 replicas, 27/27 parts")
 	log.Bar(ctx, 27, 27, "3/3 replicas, 27/27 parts")
 	log.Info(ctx, "Step upgrade ended")
+	log.NoBar(ctx)
+	log.Bar(ctx, 1, 2, "half")
+	log.NoBar(ctx)
+	log.Info(ctx, "The end")
 
 	var text string
-	for lines := bufio.NewReader(shown); !strings.Contains(text, "ended"); {
+	for lines := bufio.NewReader(shown); !strings.Contains(text, "The end"); {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +69,8 @@ func TestBarOfATerminal(t *testing.T) {
 		`\x1b\[K` + third +
 		line + `Replica 2cbdae79f078 on worker1 runs 2\.6\.15 \(1 of 3\)\r\n` + third +
 		`\x1b\[K████████████████████ 3/3 replicas, 27/27 parts\r` +
-		line + `Step upgrade ended\r\n$`
+		line + `Step upgrade ended\r\n` +
+		`\x1b\[K██████████░░░░░░░░░░ half\r\x1b\[K` + line + `The end\r\n$`
 	if !regexp.MustCompile(want).MatchString(text) {
 		t.Errorf("%q", text)
 	}

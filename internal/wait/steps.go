@@ -39,6 +39,7 @@ func Steps(ctx context.Context, name string, steps []Step) error {
 		stop := s.tell(ctx, started)
 		err := s.Run(ctx)
 		stop()
+		log.NoBar(ctx)
 		if err != nil {
 			return Detached(ctx, s.Name, err)
 		}
