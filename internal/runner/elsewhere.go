@@ -122,10 +122,11 @@ func (r *Runner) letGo(ctx context.Context, labels map[string]string) {
 // atWorkElsewhere is the error of a bootstrapper on an engine that this run does not
 // reach. To wait for it is like to wait for an engine that is out of reach. What stands in
 // for one on this run's engine that is gone is removed: its run was killed, or somebody has
-// removed it by hand.
+// removed it by hand. It is gone if no look has shown it for a while.
 func (p *taskRun) atWorkElsewhere(ctx context.Context, i *cluster.Inventory) error {
 	lock := i.Elsewhere
 	if lock == nil {
+		p.ownerless.Seen(false)
 		return nil
 	}
 	found, there, err := p.find(ctx)
@@ -133,15 +134,21 @@ func (p *taskRun) atWorkElsewhere(ctx context.Context, i *cluster.Inventory) err
 		return failUnlessOutage(err)
 	}
 	if there && (found.Running() || found.Labels[cluster.LabelHolds] == lock.Labels[cluster.LabelHolds]) {
+		p.ownerless.Seen(false)
 		return nil
 	}
-	if own, err := p.isOfOwnEngine(ctx, lock.Labels); err != nil {
+	own, err := p.isOfOwnEngine(ctx, lock.Labels)
+	if err != nil {
 		return failUnlessOutage(err)
-	} else if own {
+	}
+	if p.ownerless.Seen(own) {
+		p.ownerless.Seen(false)
 		p.letGo(ctx, lock.Labels)
 		return nil
 	}
-	p.blocked.Seen(false) // what is shown is waited for
+	if !own {
+		p.blocked.Seen(false) // what is shown is waited for
+	}
 	log.Info(ctx, "Another engine has the bootstrapper, which is waited for", map[string]any{"container": lock.Name, "purpose": cluster.Purpose(lock.Labels)})
 	return elsewhereError(lock.Name, lock.Labels)
 }

@@ -463,3 +463,104 @@ func TestNameIsGivenBackMeanwhile(t *testing.T) {
 	}
 	wantOneRun(t, sim, elsewhere)
 }
+
+// TestForgedLock has a user of UCP, who may run no image of DTR, create a container with
+// the name and labels of what stands in for a bootstrapper on another engine, and start it.
+func TestForgedLock(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	sim.AddImage("alpine:3.20")
+	engine := clustertest.Must[*ucp.Engine](t)(r.Cluster.UCP.Engine(t.Context()))
+	id := create(t, r.Cluster, ucp.CreateSpec{
+		Name: cluster.ElsewhereName(r.Host), Image: "alpine:3.20", Args: []string{"sleep", "infinity"}, Node: "worker1",
+		Labels: map[string]string{cluster.LabelCluster: r.Host, cluster.LabelCommand: cluster.CommandLock, cluster.LabelNonce: "X", cluster.LabelPurpose: "replica 1a2b3c4d5e6f joins on node worker4"},
+	})
+	_ = engine.Start(t.Context(), id)
+	r.Pace.Outage = 2 * time.Second
+	_, err := r.Perform(clustertest.Limited(t), due(sim, r))
+	if failure := clustertest.AsError[*ForeignContainerError](t, err); failure.Image != "alpine:3.20" {
+		t.Errorf("got %+v", failure)
+	}
+}
+
+// TestOneAnswerDoesNotFreeTheName has a bootstrapper at work on an engine of its own, and a
+// second run on that engine that is told once that there is no such container. A third run,
+// through UCP, must be kept out all the same.
+func TestOneAnswerDoesNotFreeTheName(t *testing.T) {
+	t.Parallel()
+	sim, r := start(t)
+	engine, other := onEngine(t, r)
+	again := &Runner{Cluster: other.Cluster, Host: r.Host, ProviderVersion: r.ProviderVersion, Pace: r.Pace}
+	release := engine.Hold(simulator.BootstrapperStarted)
+	defer release()
+	first := perform(t, other, due(sim, other))
+	<-engine.Reached(simulator.BootstrapperStarted)
+	if _, found := named(sim, cluster.ElsewhereName(r.Host)); !found {
+		t.Fatal("the name is not held")
+	}
+	engine.Inject(simulator.Fault{
+		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/" + r.ContainerName() + "/json", Times: 1,
+		Status: http.StatusNotFound, Body: `{"message":"No such container: ` + r.ContainerName() + `"}`,
+	})
+	engine.ResetRequests()
+	second := perform(t, again, due(sim, again))
+	<-clustertest.Requested(t, engine, 6, "/json") // it follows the bootstrapper
+	if _, found := named(sim, cluster.ElsewhereName(r.Host)); !found {
+		t.Error("the name in UCP is free while the bootstrapper runs")
+	}
+	r.Pace.Outage = 3 * time.Second
+	third := perform(t, r, due(sim, r))
+	select {
+	case err := <-third:
+		_ = clustertest.AsError[*ElsewhereError](t, err)
+	case <-clustertest.Requested(t, sim, 1, "/start"):
+		t.Error("a second bootstrapper is started")
+	}
+	release()
+	if err := errors.Join(<-first, <-second); err != nil {
+		t.Error(err)
+	}
+	if n := runs([]*simulator.Cluster{sim, engine}); n != 1 {
+		t.Errorf("%d bootstrapper runs", n)
+	}
+}
+
+// TestNameIsGivenBackWithItsContainer gives up a container on another engine in each of
+// the ways that there are, beside the name that another one holds.
+func TestNameIsGivenBackWithItsContainer(t *testing.T) {
+	t.Parallel()
+	for name, giveUp := range map[string]func(context.Context, *Runner, Container) error{
+		"renamed": func(ctx context.Context, r *Runner, c Container) error {
+			return clustertest.Second(r.Rename(ctx, c, r.EarlierName()))
+		},
+		"discarded": func(ctx context.Context, r *Runner, c Container) error { return r.Discard(ctx, c) },
+		"removed":   func(ctx context.Context, r *Runner, c Container) error { return clustertest.Second(r.Remove(ctx, c)) },
+	} {
+		for holder, free := range map[string]bool{"its own": true, "of another container": false} {
+			t.Run(name+", "+holder, func(t *testing.T) {
+				t.Parallel()
+				sim, r := start(t)
+				_, other := onEngine(t, r)
+				spec := upgradeSpec(sim, other)
+				spec.Name = other.ContainerName()
+				c := clustertest.Must[Container](t)(other.Create(t.Context(), spec))
+				holds := c.Labels[cluster.LabelHolds]
+				if holds == "" {
+					t.Fatal("the container has no label that tells whose the name is")
+				}
+				if !free {
+					holds = "another"
+				}
+				if _, err := other.CreateLock(t.Context(), cluster.ElsewhereName(r.Host), map[string]string{cluster.LabelHolds: holds}); err != nil {
+					t.Fatal(err)
+				}
+				if err := giveUp(t.Context(), other, c); err != nil {
+					t.Fatal(err)
+				}
+				if _, held := named(sim, cluster.ElsewhereName(r.Host)); held == free {
+					t.Errorf("the name is held: %t", held)
+				}
+			})
+		}
+	}
+}

@@ -84,7 +84,7 @@ func (t Task) checkBeforeStart(ctx context.Context) error {
 // *BootstrapperError, a *ForeignContainerError, a *BlockedError, a *NodeDownError, a
 // *wait.DetachedError, those of the task's functions and those of the clients.
 func (r *Runner) Perform(ctx context.Context, t Task) (Container, error) {
-	p := &taskRun{Runner: r, task: t, starting: r.NewStarting(), nonces: map[string]bool{}, blocked: wait.Lasting{Limit: r.Pace.Consistent}}
+	p := &taskRun{Runner: r, task: t, starting: r.NewStarting(), nonces: map[string]bool{}, blocked: wait.Lasting{Limit: r.Pace.Consistent}, ownerless: wait.Lasting{Limit: r.Pace.Consistent}}
 	err := wait.Until(ctx, r.Pace, p.next)
 	if err != nil && ctx.Err() != nil {
 		err = wait.Detached(ctx, t.Step, err)
@@ -105,6 +105,7 @@ type taskRun struct {
 	container Container
 	blockedBy string // the reason of the last blockedError
 	blocked   wait.Lasting
+	ownerless wait.Lasting // what stands in UCP for a container on this run's engine that is not there
 }
 
 // blockedError is what keeps the next step from being taken. Another apply may have
