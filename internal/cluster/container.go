@@ -180,7 +180,8 @@ const clockSkew = 5 * time.Minute
 // provider's own. Its labels stay only if all that the cluster shows agrees with them:
 // whatever reads them later need not ask again.
 func (i *Inventory) addBootstrapper(c ucp.Container, from Cluster) {
-	if c.Labels[LabelCluster] == i.Host && c.Labels[LabelCommand] == CommandLock && BaseName(c.Name) == ElsewhereName(i.Host) {
+	// One that was ever started is none, whatever its labels say.
+	if c.Labels[LabelCluster] == i.Host && c.Labels[LabelCommand] == CommandLock && c.State == StateCreated && BaseName(c.Name) == ElsewhereName(i.Host) {
 		i.Elsewhere = &c
 		return
 	}
