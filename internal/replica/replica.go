@@ -173,7 +173,7 @@ func (c *change) removed(ctx context.Context, t runner.Task) (removed bool, err 
 			return false, err
 		}
 		_, there := seen.Replica(c.o.ReplicaID)
-		absent := !there && (!found || !t.Owns(container))
+		absent := !there && (!found || !t.Owns(container)) && !seen.HiddenElsewhere()
 		removed = gone.Seen(absent)
 		return removed || !absent, nil
 	})

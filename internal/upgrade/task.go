@@ -32,7 +32,7 @@ func (r *run) upgraded(hop transition.Hop) func(context.Context) (bool, error) {
 				}
 			}
 			inventory, err := cluster.Inspect(ctx, r.cluster)
-			done = err == nil && inventory.At(hop.To)
+			done = err == nil && inventory.At(hop.To) && !inventory.HiddenElsewhere() // which is waited for
 			return err
 		})
 		return done, err
