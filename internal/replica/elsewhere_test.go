@@ -33,7 +33,9 @@ func TestNoRemovalBesideABootstrapperOnAnotherEngine(t *testing.T) {
 		release()
 	case <-clustertest.Requested(t, sim, 100, "/json"):
 		release()
-		<-second
+		if err := <-second; err != nil {
+			t.Error(err)
+		}
 	}
 	if err := <-first; err != nil {
 		t.Error(err)

@@ -417,7 +417,7 @@ func TestNameIsTakenTwice(t *testing.T) {
 	elsewhere.Inject(simulator.Fault{
 		Service: simulator.ServiceEngine, Method: http.MethodDelete, Skip: 1, Times: 1,
 		Rewrite: func(status int, body []byte) (int, []byte) {
-			if err := engine.Discard(context.Background(), name); err != nil {
+			if err := engine.Discard(t.Context(), name); err != nil {
 				t.Error(err)
 			}
 			return status, body
@@ -444,7 +444,7 @@ func TestNameIsGivenBackMeanwhile(t *testing.T) {
 	sim.Inject(simulator.Fault{
 		Service: simulator.ServiceEngine, Method: http.MethodGet, Path: "/containers/" + name + "/json", Times: 1,
 		Rewrite: func(status int, body []byte) (int, []byte) {
-			if err := engine.Discard(context.Background(), name); err != nil {
+			if err := engine.Discard(t.Context(), name); err != nil {
 				t.Error(err)
 			}
 			return status, body
