@@ -97,7 +97,11 @@ func apply(t *testing.T, s *scene, w work, faults []step) attempt {
 	}
 	var log syncBuffer
 	a.claim, a.err = wantNothingLeft(t, func() (claim, error) {
-		return w.run(tflogtest.RootLogger(ctx, &log), connect(t, s.sim, retry, pace), s, pace)
+		c := connect(t, s.sim, retry, pace)
+		if w.docker {
+			c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: s.sim.DockerHost()})
+		}
+		return w.run(tflogtest.RootLogger(ctx, &log), c, s, pace)
 	})
 	a.log, a.killed, a.hung = log.String(), killed.Load(), errors.Is(ctx.Err(), context.DeadlineExceeded)
 	s.model.afterRun(t, a)

@@ -21,6 +21,7 @@ import (
 type work struct {
 	name    string
 	options simulator.Options
+	docker  bool // the bootstrapper runs on an engine of its own
 	prepare func(*scene)
 	run     func(context.Context, cluster.Cluster, *scene, wait.Pace) (claim, error)
 	want    want
@@ -85,6 +86,16 @@ var works = []work{
 		name: "remove", options: simulator.Options{Version: "2.6.8", Replicas: 3}, goes: bootstrapperGoes,
 		run:  removing(3),
 		want: want{target: "2.6.8", members: 2, runs: map[string]int{"remove": 1}, removes: 3},
+	},
+	{
+		name: "upgrade with docker", options: simulator.Options{Version: "2.6.8", Replicas: 1}, docker: true, goes: bootstrapperGoes,
+		run:  upgrading("2.6.15"),
+		want: want{target: "2.6.15", members: 1, runs: map[string]int{"upgrade": 1}},
+	},
+	{
+		name: "join with docker", once: true, options: simulator.Options{Version: "2.6.8", Replicas: 3, Workers: 5}, docker: true, goes: bootstrapperGoes,
+		run:  joining("worker4"),
+		want: want{target: "2.6.8", members: 4, runs: map[string]int{"join": 1}},
 	},
 	{
 		name: "database", options: simulator.Options{Version: "2.6.8", Replicas: 1},
