@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,7 +22,8 @@ const fullList = "/v1.30/containers/json?all=1"
 
 // largeUCP compares plans where UCP has many containers of others with one where it
 // has none of them. What the list takes by itself, read to its end with net/http, is
-// added to the other side: it is the server's and the network's.
+// added to the other side: it is the server's and the network's. Decoded with
+// encoding/json alone, it is the floor.
 func (b *bench) largeUCP(ctx context.Context) error {
 	peaks, wall := samples{}, samples{}
 	requests := map[string]float64{}
@@ -42,11 +45,11 @@ func (b *bench) largeUCP(ctx context.Context) error {
 		}
 		defer cluster.Close()
 		clusters[size.name] = cluster
-		list := others(size.others)
+		many := others(size.others)
 		cluster.Inject(simulator.Fault{
 			Service: simulator.ServiceEngine, Path: "/containers/json",
 			Matches: func(r *http.Request) bool { return !r.URL.Query().Has("filters") },
-			Rewrite: func(status int, body []byte) (int, []byte) { return status, slices.Concat([]byte("["+list), body[1:]) },
+			Rewrite: func(status int, body []byte) (int, []byte) { return status, slices.Concat([]byte("["+many), body[1:]) },
 		})
 		if stages[size.name], err = b.stage(upgrade(cluster, target(next))); err != nil {
 			return err
@@ -64,7 +67,11 @@ func (b *bench) largeUCP(ctx context.Context) error {
 				return err
 			}
 			requests[size.name] = count(cluster.Requests())[countOfRequests]
-			list, err := listBare(ctx, cluster.Info())
+			bare, err := list(ctx, cluster.Info(), discard)
+			if err != nil {
+				return err
+			}
+			decoded, err := list(ctx, cluster.Info(), decode)
 			if err != nil {
 				return err
 			}
@@ -77,23 +84,28 @@ func (b *bench) largeUCP(ctx context.Context) error {
 			}
 			if i > 0 {
 				wall.add(size.name, ms(t.wall))
-				wall.add("the list of "+size.name, ms(list))
+				wall.add("the list of "+size.name, ms(bare))
+				wall.add("the decoded list of "+size.name, ms(decoded))
 				peaks.add(size.name, peak)
 			}
 		}
 	}
 	for _, size := range sizes[1:] {
 		what := "a plan of one hop beside " + size.name + " containers: "
-		b.add(newRow(what+"wall time", milliseconds, wall.median(size.name), "beside none, and their list bare",
-			wall.median("bare")+wall.median("the list of "+size.name)-wall.median("the list of bare"), times(1.2)),
+		besideNone := func(list string) float64 {
+			return wall.median("bare") + wall.median(list+" of "+size.name) - wall.median(list+" of bare")
+		}
+		b.add(newRow(what+"wall time", milliseconds, wall.median(size.name), "beside none, and their list bare", besideNone("the list"), times(1.2)),
+			newRow(what+"wall time", milliseconds, wall.median(size.name), "beside none, and their list decoded", besideNone("the decoded list")),
 			newRow(what+"requests", "", requests[size.name], "beside none", requests["bare"], more(0)),
 			newRow(what+"peak memory", mebibytes, peaks.median(size.name), "beside none", peaks.median("bare"), most(size.most)))
 	}
 	return nil
 }
 
-// listBare is how long the list of all containers takes to the end of its answer.
-func listBare(ctx context.Context, info simulator.Info) (time.Duration, error) {
+// list is how long the list of all containers takes to the end of its answer, which is
+// read so.
+func list(ctx context.Context, info simulator.Info, read func(io.Reader) error) (time.Duration, error) {
 	ucp, err := newClient(info, info.UCPURL, 1)
 	if err != nil {
 		return 0, err
@@ -103,11 +115,42 @@ func listBare(ctx context.Context, info simulator.Info) (time.Duration, error) {
 		return 0, err
 	}
 	began := time.Now()
-	status, err := ucp.get(ctx, fullList)
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("the list of all containers: status %d", status)
+	response, err := ucp.send(ctx, http.MethodGet, fullList, nil)
+	if err != nil {
+		return 0, err
 	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("the list of all containers: %s", response.Status)
+	}
+	err = read(response.Body)
 	return time.Since(began), err
+}
+
+func discard(r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+// decode reads of each container what tells whether it is DTR's, with encoding/json
+// alone.
+func decode(r io.Reader) error {
+	dec := json.NewDecoder(r)
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	for dec.More() {
+		var container struct {
+			Names          []string
+			Image, Command string
+			Labels         map[string]string
+		}
+		if err := dec.Decode(&container); err != nil {
+			return err
+		}
+	}
+	_, err := dec.Token()
+	return err
 }
 
 // others are entries of a list of containers, each with a comma after it, as a UCP
