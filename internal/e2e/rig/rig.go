@@ -29,8 +29,8 @@ const (
 	prefixLength  = "/24"
 
 	// nodeTimeout is how long a node may take to answer what is answered at
-	// once, before it counts as down.
-	nodeTimeout = 2 * time.Second
+	// once, before it counts as down: requestTimeout of classic Swarm's engine.go.
+	nodeTimeout = 10 * time.Second
 
 	// apiVersion is what is spoken with the engines here; UCP's front may speak
 	// older ones with its clients.
