@@ -40,7 +40,7 @@ const (
 
 // sandboxes are how many run side by side, each with engines of its own and its
 // share of the tests: most of a test's time is spent waiting.
-const sandboxes = 4
+const sandboxes = 2
 
 // engines are shared by all tests: to start them takes longer than most tests.
 var engines *rig.Rig
