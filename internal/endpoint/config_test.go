@@ -118,7 +118,7 @@ func TestCertificate(t *testing.T) {
 	t.Run("other name", func(t *testing.T) {
 		e := s.endpoint(t, func(c *Config) { c.URL = strings.Replace(s.URL, "127.0.0.1", "localhost", 1) })
 		err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{}))
-		if !errors.As(err, &untrusted) || !strings.Contains(untrusted.Roots, "Acme") {
+		if !errors.As(err, &untrusted) || !strings.Contains(untrusted.Roots, s.Certificate().Subject.String()) {
 			t.Errorf("error %v", err)
 		}
 	})
