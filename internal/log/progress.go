@@ -18,6 +18,7 @@ import (
 type Progress struct {
 	mu   sync.Mutex
 	file *os.File // nil before Open, and after a line that could not be written
+	err  error    // why that line could not be, until Failure has told it
 
 	terminal bool   // the file is one
 	bar      string // that a terminal shows below the lines; "" is none
@@ -119,6 +120,15 @@ func (p *Progress) print(ctx context.Context, text string) {
 	if _, err := p.file.WriteString(text); err != nil {
 		Warn(ctx, "Progress is no longer written", map[string]any{"file": p.file.Name(), "error": err.Error()})
 		_ = p.file.Close()
-		p.file = nil
+		p.file, p.err = nil, err
 	}
+}
+
+// Failure says once why no more lines are written, an *os.PathError; nil if they are.
+func (p *Progress) Failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.err
+	p.err = nil
+	return err
 }

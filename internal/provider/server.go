@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -157,11 +160,30 @@ func (s *server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanReso
 }
 
 func (s *server) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
-	answer, err := s.providerServer.ApplyResourceChange(s.progress.With(s.secrets.With(ctx)), req)
+	ctx = s.progress.With(s.secrets.With(ctx))
+	log.Info(ctx, fmt.Sprintf("Apply of %s begins on %s", req.TypeName, time.Now().Format(time.DateOnly)), nil)
+	answer, err := s.providerServer.ApplyResourceChange(ctx, req)
 	if answer != nil {
-		answer.Diagnostics = s.clean(answer.Diagnostics)
+		answer.Diagnostics = s.clean(s.ended(ctx, req.TypeName, answer.Diagnostics))
 	}
 	return answer, s.failure(err)
+}
+
+// ended writes how an apply ended, and warns where the progress could not be written.
+func (s *server) ended(ctx context.Context, resource string, diags []*tfprotov6.Diagnostic) []*tfprotov6.Diagnostic {
+	end := "Apply of " + resource + " ended"
+	failed := func(d *tfprotov6.Diagnostic) bool { return d.Severity == tfprotov6.DiagnosticSeverityError }
+	if i := slices.IndexFunc(diags, failed); i >= 0 {
+		end += " with an error: " + diags[i].Summary
+	}
+	log.Info(ctx, end, nil)
+	if failure, ok := errors.AsType[*fs.PathError](s.progress.Failure()); ok {
+		warning := noProgress(failure.Path, failure)
+		diags = append(diags, &tfprotov6.Diagnostic{
+			Severity: tfprotov6.DiagnosticSeverityWarning, Summary: warning.Summary(), Detail: warning.Detail(),
+		})
+	}
+	return diags
 }
 
 func (s *server) ImportResourceState(ctx context.Context, req *tfprotov6.ImportResourceStateRequest) (*tfprotov6.ImportResourceStateResponse, error) {
