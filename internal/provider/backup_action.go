@@ -3,7 +3,9 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
@@ -60,7 +62,7 @@ func (a *backupAction) Schema(ctx context.Context, _ action.SchemaRequest, resp 
 					"It is never overwritten: use another name for each backup, or move the last one away.",
 				Validators: []validator.String{filePath()},
 			},
-			// Write-only, which Terraform takes in an action and the framework refuses: [server] says so.
+			// What it holds is write-only, which Terraform takes in an action and the framework refuses: [server] says so.
 			uploadName: schema.SingleNestedAttribute{
 				Optional:            true,
 				MarkdownDescription: uploadDescription + "The action succeeds only once it is there.",
@@ -169,6 +171,10 @@ func (a *backupAction) invoke(ctx context.Context, m backupActionModel, say func
 		Backup: &upgrade.Backup{File: absolutePath(m.File.ValueString()), Upload: !m.Upload.IsNull()},
 	}
 	if o.Backup.Upload {
+		diags.Append(checkArrived(ctx, m.Upload)...)
+		if diags.HasError() {
+			return diags
+		}
 		object, d := a.conn.object(ctx, uploadName, m.Upload)
 		diags.Append(d...)
 		o.Backup.Object = object
@@ -186,6 +192,34 @@ func (a *backupAction) invoke(ctx context.Context, m backupActionModel, say func
 		err = notDTRError(ctx, cluster, err)
 	}
 	return append(diags, diagnose(err)...)
+}
+
+// checkArrived finds what a configuration sets and the action did not get: Terraform 1.16
+// passes no ephemeral value to an action that it runs for -invoke, null in its place. No
+// header may go without its value either: the store may not look at it.
+func checkArrived(ctx context.Context, upload types.Object) (diags diag.Diagnostics) {
+	var m uploadModel
+	diags = upload.As(ctx, &m, basetypes.ObjectAsOptions{})
+	var missing []string
+	if m.URL.IsNull() {
+		missing = append(missing, "url")
+	}
+	headers := m.Headers.Elements()
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		if headers[name].IsNull() {
+			missing = append(missing, fmt.Sprintf("headers[%q]", name))
+		}
+	}
+	for _, name := range missing {
+		at := uploadName + "." + name
+		diags.Append(message{
+			Attribute: at, Summary: "A value of the upload did not reach the action",
+			Seen: at + " is null. No backup was begun.",
+			Todo: "Terraform 1.16 passes no ephemeral value to an action that is run with -invoke. There, declare the variable with sensitive = true and without ephemeral: " +
+				"terraform apply -invoke writes the value to no state and no plan file. Or have a change trigger the action. If the variable is not ephemeral, give it a value.",
+		}.failure())
+	}
+	return diags
 }
 
 // runAgain adds to the errors of an action how to run it once more.

@@ -55,6 +55,12 @@ func (p *protocol) planActionValue(name string, config tftypes.Value) []*tfproto
 func (p *protocol) invoke(name string, config values, told func(string)) (progress []string, diags []*tfprotov6.Diagnostic) {
 	p.t.Helper()
 	p.ok(nil, p.planAction(name, config))
+	return p.invokeUnplanned(name, config, told)
+}
+
+// invokeUnplanned is invoke with a configuration that is not the one of the plan.
+func (p *protocol) invokeUnplanned(name string, config values, told func(string)) (progress []string, diags []*tfprotov6.Diagnostic) {
+	p.t.Helper()
 	stream, err := p.server.(tfprotov6.ActionServer).InvokeAction(p.ctx, &tfprotov6.InvokeActionRequest{
 		ActionType: name, Config: p.dynamic(value(p.t, p.schemas.ActionSchemas[name].Schema.ValueType(), config)),
 	})

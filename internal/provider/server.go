@@ -40,31 +40,25 @@ type server struct {
 	progress *log.Progress
 }
 
-// GetProviderSchema says of an upload in an action that it is write-only, as it is in a
-// resource: Terraform then takes ephemeral values for it, and keeps them out of the plan.
+// GetProviderSchema says of what an upload in an action holds that it is write-only, as it is
+// in a resource: Terraform then takes ephemeral values for it, and keeps them out of the plan.
 // The framework knows such attributes of actions, and refuses every value of theirs, so that
-// its schema does not say so.
+// its schema does not say so. The upload as a whole is not write-only: Terraform 1.16 passes
+// null for an ephemeral one with -invoke, and there would be a backup without an upload.
 func (s *server) GetProviderSchema(ctx context.Context, req *tfprotov6.GetProviderSchemaRequest) (*tfprotov6.GetProviderSchemaResponse, error) {
 	answer, err := s.providerServer.GetProviderSchema(ctx, req)
 	if answer != nil {
 		for _, a := range answer.ActionSchemas {
 			for _, attribute := range a.Schema.Block.Attributes {
 				if attribute.Name == uploadName {
-					writeOnly(attribute)
+					for _, inner := range attribute.NestedType.Attributes {
+						inner.WriteOnly = true
+					}
 				}
 			}
 		}
 	}
 	return answer, s.failure(err)
-}
-
-func writeOnly(a *tfprotov6.SchemaAttribute) {
-	a.WriteOnly = true
-	if a.NestedType != nil {
-		for _, inner := range a.NestedType.Attributes {
-			writeOnly(inner)
-		}
-	}
 }
 
 // failure cleans the error of a call that has no answer.

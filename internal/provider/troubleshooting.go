@@ -64,6 +64,7 @@ var troubleshooting = []string{
 	"The digest of an image from an archive cannot be checked",
 	"The backup of DTR failed",
 	"The backup of DTR was not uploaded",
+	"A value of the upload did not reach the action",
 	"The file of the backup exists already",
 	"The backup cannot be written",
 	"The upgrade was tried before there was a backup",

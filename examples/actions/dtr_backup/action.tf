@@ -1,7 +1,7 @@
 variable "backup_url" {
   type      = string
   sensitive = true
-  ephemeral = true
+  ephemeral = true # remove this line to run the action by hand on Terraform 1.16
 }
 
 # Run by hand with
