@@ -17,7 +17,7 @@ type backupChecks struct{ *checks }
 // checkBackup finds what keeps a backup from being taken, or that there is none.
 func checkBackup(all *checks) {
 	p := backupChecks{all}
-	if p.stage.backedUp {
+	if p.stage.backedUp || !p.Due() { // a refused plan begins nothing
 		return
 	}
 	hops, progress := p.Hops, p.progress()
