@@ -108,7 +108,7 @@ func TestCertificate(t *testing.T) {
 	t.Run("system roots", func(t *testing.T) {
 		e := s.endpoint(t, func(c *Config) { c.CACert = "" })
 		err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{}))
-		if !errors.As(err, &untrusted) || untrusted.Roots != systemRoots || !strings.Contains(s.URL, untrusted.Host) {
+		if !errors.As(err, &untrusted) || untrusted.Roots != systemRoots || !strings.Contains(s.URL, untrusted.Host) || untrusted.OtherName() || untrusted.OutOfDate() {
 			t.Errorf("error %v", err)
 		}
 		if e.Verified() != true {
@@ -119,6 +119,17 @@ func TestCertificate(t *testing.T) {
 		e := s.endpoint(t, func(c *Config) { c.URL = strings.Replace(s.URL, "127.0.0.1", "localhost", 1) })
 		err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{}))
 		if !errors.As(err, &untrusted) || !strings.Contains(untrusted.Roots, s.Certificate().Subject.String()) {
+			t.Errorf("error %v", err)
+		}
+		if !untrusted.OtherName() || untrusted.OutOfDate() || strings.Contains(err.Error(), "PEM") {
+			t.Errorf("other name %t, out of date %t: %v", untrusted.OtherName(), untrusted.OutOfDate(), err)
+		}
+	})
+	t.Run("expired", func(t *testing.T) {
+		e := s.endpoint(t)
+		e.transport.TLSClientConfig.Time = func() time.Time { return s.Certificate().NotAfter.Add(time.Hour) }
+		err := e.Repeat(t.Context(), Request{Path: "/"}, reader(e, &answer{}))
+		if !errors.As(err, &untrusted) || untrusted.OtherName() || !untrusted.OutOfDate() || strings.Contains(err.Error(), "PEM") {
 			t.Errorf("error %v", err)
 		}
 	})

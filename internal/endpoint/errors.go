@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -36,8 +37,23 @@ type CertificateError struct {
 }
 
 func (e *CertificateError) Error() string {
-	return fmt.Sprintf("the TLS certificate of %s at %s is not trusted by %s: %v; configure the PEM text of the CA that signed it",
-		e.Service, e.Host, e.Roots, e.Err)
+	advice := "; configure the PEM text of the CA that signed it"
+	if e.OutOfDate() || e.OtherName() {
+		advice = ""
+	}
+	return fmt.Sprintf("the TLS certificate of %s at %s is not trusted by %s: %v%s", e.Service, e.Host, e.Roots, e.Err, advice)
+}
+
+// OutOfDate reports whether the certificate has expired or is not yet valid.
+func (e *CertificateError) OutOfDate() bool {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](e.Err)
+	return ok && invalid.Reason == x509.Expired
+}
+
+// OtherName reports whether the certificate is for other hosts.
+func (e *CertificateError) OtherName() bool {
+	_, ok := errors.AsType[x509.HostnameError](e.Err)
+	return ok
 }
 
 func (e *CertificateError) Unwrap() error { return e.Err }

@@ -80,7 +80,7 @@ func clientDiagnostics(err error) diag.Diagnostics {
 	case errors.As(err, &certificate):
 		return clientFailure(fmt.Sprintf("The certificate of %s is not trusted", certificate.Service),
 			fmt.Sprintf("Host: %s\nTrusted: %s%s\nError: %v", certificate.Host, certificate.Roots, triedFor(err), certificate.Err),
-			fmt.Sprintf("Set %s of the provider to the PEM text of the CA that signed it.", caAttribute(certificate.Service)))
+			adviceCertificate(certificate, fmt.Sprintf("Set %s of the provider to the PEM text of the CA that signed it.", caAttribute(certificate.Service))))
 	case errors.As(err, &redirect) && redirect.SameHost():
 		return clientFailure("The address redirects to another page", preflight.Sentence(err),
 			"What holds a password, or changes something, is not sent to another page. Check that the address leads to the service itself, and not to a login page in front of it.")
@@ -154,6 +154,18 @@ func adviceReach(e *endpoint.UnreachableError) string {
 func adviceAddress(e *endpoint.ResponseError) string {
 	at := cmp.Or(addressAttribute(e.Service), "the address")
 	return fmt.Sprintf("Check that %s leads to %s itself, and not to a portal or a proxy.", at, e.Service)
+}
+
+// adviceCertificate says what to do about a certificate that is not trusted: unknownCA,
+// unless the CA has nothing to do with it.
+func adviceCertificate(e *endpoint.CertificateError, unknownCA string) string {
+	switch {
+	case e.OutOfDate():
+		return "Renew the certificate on the server. If it is valid today, check the clock of this machine."
+	case e.OtherName():
+		return "Use one of the certificate's names in the address, or renew it with the name that the address has."
+	}
+	return unknownCA
 }
 
 // caAttribute is the attribute of the provider that holds a service's CA.

@@ -124,7 +124,7 @@ func cacheSilent(e *contentcache.ProbeError) message {
 	case errors.As(e.Err, &certificate):
 		m.Summary = "The certificate of the content cache is not trusted"
 		m.Seen = fmt.Sprintf("Host: %s\nTrusted: %s\nError: %v", e.Host, certificate.Roots, certificate.Err)
-		m.Todo = "Set ca_cert of probe to the PEM text of the CA that signed it. To skip the probe, set probe = { enabled = false }."
+		m.Todo = adviceCertificate(certificate, "Set ca_cert of probe to the PEM text of the CA that signed it.") + " To skip the probe, set probe = { enabled = false }."
 	case e.After > 0:
 		m.Seen += "\nWaited: " + duration.Text(e.After.Round(time.Second))
 	}

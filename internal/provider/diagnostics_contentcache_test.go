@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func TestCacheDiagnostics(t *testing.T) {
 	const host = "https://cache.example.com"
 	main := dtr.ContentCache{ID: "f7d4f3c2", Name: "main", Host: host}
 	refused := errors.New("dial tcp 192.0.2.1:443: connect: connection refused")
+	otherName := x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"node1.example.com"}}, Host: "cache.example.com"}
 	back, notBack := &contentcache.PutBack{Container: "dtr-cache"}, &contentcache.PutBack{Container: "dtr-cache", Err: errors.New("no space left on device")}
 	var b bytes.Buffer
 	for _, c := range []struct {
@@ -47,6 +49,7 @@ func TestCacheDiagnostics(t *testing.T) {
 		{"probe in vain", &contentcache.ProbeError{Host: host, After: 2 * time.Minute, Err: &endpoint.UnreachableError{Service: "the content cache", Method: "GET", URL: host + "/v2/_catalog", Attempts: 1, Err: refused}}},
 		{"probe in vain, put back", &contentcache.ProbeError{Host: host, After: 2 * time.Minute, PutBack: back, Err: errors.New("it answered GET /v2/_catalog with status 503, where a registry answers with 200 or 401")}},
 		{"probe without the CA", &contentcache.ProbeError{Host: host, Err: &endpoint.CertificateError{Service: "the content cache", Host: "cache.example.com", Roots: "the system's root certificates", Err: errors.New("x509: certificate signed by unknown authority")}}},
+		{"probe with another name", &contentcache.ProbeError{Host: host, Err: &endpoint.CertificateError{Service: "the content cache", Host: "cache.example.com", Roots: "the given CA certificates", Err: otherName}}},
 		{"interrupted", &wait.DetachedError{Step: contentcache.Step, Name: "main", Seen: []string{"task 0kxk is preparing"}, Cause: context.Canceled}},
 		{"time-out", &wait.DetachedError{Step: contentcache.Step, Name: "main", Cause: limitPassed("update", 30*time.Minute)}},
 		{"registration lost", &dtr.LostCacheError{Name: "main", Err: refused}},

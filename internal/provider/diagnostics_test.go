@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -74,6 +75,8 @@ func TestDiagnostics(t *testing.T) {
 	outage := func(err error) error { return &wait.OutageError{For: wait.DefaultPace.Outage, Err: err} }
 	refused := errors.New("dial tcp 192.0.2.1:443: connect: connection refused")
 	noHost := &net.DNSError{Err: "no such host", Name: "upc.example.com", IsNotFound: true}
+	expired := x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time 2020-02-03T04:05:06Z is after 2020-01-02T03:04:05Z"}
+	otherName := x509.HostnameError{Certificate: &x509.Certificate{IPAddresses: []net.IP{{10, 0, 0, 1}}}, Host: "127.0.0.1"}
 	database := dtr.ScanStatus{DBVersion: 1200, DBUpdatedAt: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)}
 	_, downgrade := transition.PlanMixed(versions("2.7.4"), versions("2.6.8"))
 	_, skip := transition.PlanMixed(versions("2.5.6"), versions("2.7.8"))
@@ -186,6 +189,9 @@ func TestDiagnostics(t *testing.T) {
 		{"backup's store is not trusted", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.CertificateError{
 			Service: "the store", Host: "backups.s3.example.com", Err: errors.New("x509: certificate signed by unknown authority"),
 		}}},
+		{"certificate of the backup's store has expired", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Err: &endpoint.CertificateError{
+			Service: "the store", Host: "backups.s3.example.com", Err: expired,
+		}}},
 		{"backup without an upgrade failed", &upgrade.BackupError{File: "/backups/dtr.tar", Alone: true, Cause: errors.New("the upgrade to 2.6.15 is not finished: container dtr-upgrade-dtr.example.com")}},
 		{"backup without an upgrade refused by its store", &upgrade.UploadError{File: "/backups/dtr.tar", Host: "backups.s3.example.com", Alone: true, Err: &endpoint.StatusError{StatusCode: 507}}},
 		{"interrupted in a backup without an upgrade", &wait.DetachedError{Step: upgrade.StepBackupAlone, Cause: context.Canceled}},
@@ -260,6 +266,8 @@ func TestDiagnostics(t *testing.T) {
 		{"database file", &dtr.FileError{Err: errors.New("open db.tar: no such file or directory")}},
 		{"no tags", &registry.Error{Repository: "registry.example.com/mirror/dtr", StatusCode: 404}},
 		{"certificate", &endpoint.CertificateError{Service: "UCP", Host: "ucp.example.com", Roots: "the system's root certificates", Err: errors.New("x509: certificate signed by unknown authority")}},
+		{"certificate, expired", &endpoint.CertificateError{Service: "DTR", Host: "dtr.example.com", Roots: "the given CA certificates", Err: expired}},
+		{"certificate, other name", &endpoint.CertificateError{Service: "the Docker Engine at node1", Host: "127.0.0.1:2376", Roots: "the given CA certificates", Err: otherName}},
 		{"redirect to another page", &endpoint.RedirectError{From: "https://ucp.example.com/auth/login", To: "https://ucp.example.com/login/"}},
 		{"redirect", &endpoint.RedirectError{From: "https://dtr.example.com/api/v0/meta/settings", To: "https://login.example.com/"}},
 		{"unreachable", &endpoint.UnreachableError{Service: "DTR", Method: "GET", URL: "https://dtr.example.com/api/v0/meta/settings", Attempts: 6, Err: refused}},

@@ -154,7 +154,7 @@ func notUploaded(e *upgrade.UploadError) message {
 		m.Seen += fmt.Sprintf("\nStatus: %d %s\nError: The answer cannot be believed: %s.", unusable.StatusCode, http.StatusText(unusable.StatusCode), unusable.Err)
 	case errors.As(e.Err, &untrusted):
 		m.Seen += "\nError: Its certificate is not trusted: " + untrusted.Err.Error() + "."
-		fix = "Add the CA that signed it to those of the machine that runs Terraform. "
+		fix = adviceCertificate(untrusted, "Add the CA that signed it to those of the machine that runs Terraform.") + " "
 	default:
 		m.Seen += "\nError: " + preflight.Sentence(e.Err)
 	}
