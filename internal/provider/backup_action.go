@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
@@ -222,13 +223,18 @@ func checkArrived(ctx context.Context, upload types.Object) (diags diag.Diagnost
 	return diags
 }
 
-// runAgain adds to the errors of an action how to run it once more.
+// runAgain adds to the errors of an action how to run it once more, in place of the words
+// that have Terraform do so.
 func runAgain(name string, diags diag.Diagnostics) diag.Diagnostics {
 	for i, d := range diags {
 		if d.Severity() != diag.SeverityError {
 			continue
 		}
-		var again diag.Diagnostic = diag.NewErrorDiagnostic(d.Summary(), d.Detail()+fmt.Sprintf(
+		detail := d.Detail()
+		for _, advice := range []string{adviceRetry, adviceRunAgain, adviceApplyAgain} {
+			detail = strings.TrimRight(strings.TrimSuffix(detail, advice), " \n")
+		}
+		var again diag.Diagnostic = diag.NewErrorDiagnostic(d.Summary(), detail+fmt.Sprintf(
 			"\n\nTerraform does not run a triggered action again by itself. To run it: terraform apply -invoke=action.%s.<name>", name))
 		if at, ok := d.(diag.DiagnosticWithPath); ok {
 			again = diag.WithPath(at.Path(), again)
