@@ -39,6 +39,9 @@ var cloudBlock = regexp.MustCompile(`(?ms)^  cloud {$.*?^  }$`)
 // secretVariable is a variable that the user of an example has to set.
 var secretVariable = regexp.MustCompile(`variable "(\w*(?:password|token))"`)
 
+// usesProvider is what needs a connection.
+var usesProvider = regexp.MustCompile(`(?:resource|data|action) "dtr_`)
+
 // bundleName is an archive that the user of an example has to have.
 var bundleName = regexp.MustCompile(`"dtr_images_([0-9.]+)\.tar\.gz"`)
 
@@ -75,7 +78,7 @@ func runnable(t *testing.T, text string, c *simulator.Cluster) (_ string, v map[
 	for _, m := range secretVariable.FindAllStringSubmatch(text, -1) {
 		v[m[1]] = c.Password()
 	}
-	if (strings.Contains(text, `resource "dtr_`) || strings.Contains(text, `data "dtr_`)) && !strings.Contains(text, `provider "dtr"`) {
+	if usesProvider.MatchString(text) && !strings.Contains(text, `provider "dtr"`) {
 		text += connectionConfig
 		v = connectionValues(c)
 	}
