@@ -6,6 +6,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
 
 // stage is how far a run has come that is checked.
@@ -49,6 +50,33 @@ func (p *checks) require(f preflight.Finding) {
 // may be skipped must then keep the run from waiting for it.
 func (p *checks) adopts() bool {
 	return p.Due() && adopts(p.obs.Inventory, p.next())
+}
+
+// upgradeAtWork returns the container of this provider's upgrade that runs, whichever hop
+// it is for.
+func (p *checks) upgradeAtWork() (ucp.Container, bool) {
+	ours, found := p.obs.UpgradeContainer()
+	return ours, found && ours.Running()
+}
+
+// replacer returns a bootstrapper that is at work and may be replacing a replica. A backup
+// replaces none, nor does what joins or removes one.
+func (p *checks) replacer() (ucp.Container, bool) {
+	if ours, found := p.upgradeAtWork(); found {
+		return ours, true
+	}
+	backup, _ := p.obs.BackupContainer()
+	change, _ := p.obs.MembershipChange()
+	if foreign := p.obs.Foreign(backup.Running() || change.Running()); len(foreign) > 0 {
+		return foreign[0], true
+	}
+	return ucp.Container{}, false
+}
+
+// blockedByRollout reports whether the plan is refused while replicas are being replaced.
+func (p *checks) blockedByRollout() bool {
+	_, atWork := p.upgradeAtWork()
+	return !p.adopts() && !p.Verify && atWork || !p.Due() && len(p.obs.Versions()) > 1
 }
 
 // finishes reports whether the next hop is one that is under way already. Where its

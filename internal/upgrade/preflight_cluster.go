@@ -33,7 +33,7 @@ func checkForeignUpgrade(p *checks) {
 		p.find(f)
 	}
 	ours, hasOurs := p.obs.UpgradeContainer()
-	if hasOurs && ours.Running() && p.Due() && !isForHop(ours.Labels, p.next()) {
+	if hasOurs && ours.Running() && !p.leadsTo(ours) {
 		from, to := ours.Labels[cluster.LabelFrom], ours.Labels[cluster.LabelTo]
 		busy(ours, preflight.Finding{
 			Attribute: attributeTarget,
@@ -75,6 +75,16 @@ func checkForeignUpgrade(p *checks) {
 			Todo:    "Wait until it has ended, then plan again.",
 		})
 	}
+}
+
+// leadsTo reports whether what an upgrade's container is at work on is asked for: the hop
+// to work on or, where the way is refused, one of its stops.
+func (p *checks) leadsTo(c ucp.Container) bool {
+	if p.Due() {
+		return isForHop(c.Labels, p.next())
+	}
+	to := cluster.LabelledVersion(c.Labels, cluster.LabelTo)
+	return to != nil && slices.ContainsFunc(p.o.stops(), to.Equal)
 }
 
 // checkPendingMigration finds a migration that has to be over first. One that DTR may still
@@ -161,7 +171,7 @@ func checkReplicasShown(p *checks) {
 // cluster at one version only; in the middle of an upgrade the vendor's command alone
 // removes one.
 func (p *checks) orRemove(f *preflight.Finding, id string) {
-	if p.adopts() {
+	if _, atWork := p.replacer(); atWork {
 		f.Todo += " It may be the replica that is being replaced: leave it in the cluster."
 		return
 	}
@@ -178,10 +188,11 @@ func (p *checks) orRemove(f *preflight.Finding, id string) {
 
 // checkReplicaHealth finds replicas that are not healthy, and containers that do not run.
 // In a rollout that was interrupted that only warns: a replica that was left half done
-// is healthy again only after the bootstrapper has run once more.
+// is healthy again only after the bootstrapper has run once more. Where the plan is refused
+// meanwhile, to skip the check would not help either.
 func checkReplicaHealth(p *checks) {
 	severity := preflight.Error
-	if p.finishes() {
+	if p.finishes() || p.blockedByRollout() {
 		severity = preflight.Warning
 	}
 	for _, r := range p.obs.Replicas {
@@ -206,7 +217,10 @@ func checkReplicaHealth(p *checks) {
 				Seen:    fmt.Sprintf("Node: %s\n%s", r.Node, strings.ReplaceAll(cluster.ProblemsText(problems), "; ", "\n")),
 				Todo:    "Start them, and look at their logs.",
 			}
-			if p.Due() {
+			if _, atWork := p.replacer(); atWork {
+				f.Todo = p.healthAdvice() // started by hand, they get in the bootstrapper's way
+			}
+			if p.Due() || severity == preflight.Warning {
 				p.find(f) // the bootstrapper makes them anew
 			} else {
 				p.require(f)
@@ -285,8 +299,15 @@ func checkLeftOver(p *checks) {
 // healthAdvice is what to do about a replica that is not healthy. While a rollout is
 // under way that may be the replica that is being replaced.
 func (p *checks) healthAdvice() string {
+	const leave = "It may be the replica that is being replaced: leave it in the cluster. "
 	if p.finishes() {
-		return "It may be the replica that is being replaced: leave it in the cluster. The apply goes on with the rollout, and ends well only once every replica is healthy."
+		return leave + "The apply goes on with the rollout, and ends well only once every replica is healthy."
+	}
+	if c, atWork := p.replacer(); atWork {
+		return leave + fmt.Sprintf("Container %s is at work.", cluster.BaseName(c.Name))
+	}
+	if len(p.obs.Versions()) > 1 {
+		return "Bring the replica back to health."
 	}
 	return "Bring the replica back to health, or remove it from the cluster."
 }

@@ -127,22 +127,73 @@ func TestPreflightSaysWhatIsUnfinished(t *testing.T) {
 }
 
 // TestPreflightKeepsTheReplicaThatIsReplaced holds that nobody is told to remove a
-// replica in the middle of a rollout.
+// replica, or to start its containers, while a bootstrapper may be replacing it.
 func TestPreflightKeepsTheReplicaThatIsReplaced(t *testing.T) {
 	t.Parallel()
-	obs := observation("2.6.15", "2.5.6", "2.5.6")
-	obs.Bootstrappers = []ucp.Container{clustertest.UpgradeContainer("2.5.6", "2.6.15", "running")}
-	obs.Status.Health[clustertest.ReplicaID(2)] = "Rethink is down"
-	_, found := check(obs, options("2.6.15"))
-	said := false
-	for _, f := range found {
-		said = said || f.Check == preflight.ReplicaHealth
-		if strings.Contains(strings.ReplaceAll(f.Todo, "removed", ""), "remove") {
-			t.Errorf("%s: %s", f.Summary, f.Todo)
+	ours := clustertest.UpgradeContainer("2.5.6", "2.6.15", "running")
+	ended := clustertest.UpgradeContainer("2.5.6", "2.6.15", "exited")
+	phase2 := ucp.Container{Name: "worker1/" + cluster.Phase2Name, Image: "docker/dtr:2.6.15", State: "running"}
+	foreign := ucp.Container{Name: "worker1/eager_turing", Image: "docker/dtr:2.6.15", State: "running"}
+	mixed, even := []string{"2.6.15", "2.5.6", "2.5.6"}, []string{"2.5.6", "2.5.6", "2.5.6"}
+	for name, tt := range map[string]struct {
+		replicas      []string
+		bootstrappers []ucp.Container
+		options       Options
+		atWork        string // the container that the advice names
+		other         bool   // an upgrade to another version is running
+		forced        bool   // the finding is an error
+	}{
+		"the hop to work on":                       {replicas: mixed, bootstrappers: []ucp.Container{ours}, options: options("2.6.15")},
+		"the hop, by its second phase":             {replicas: mixed, bootstrappers: []ucp.Container{ended, phase2}, options: options("2.6.15")},
+		"another target":                           {replicas: mixed, bootstrappers: []ucp.Container{ours}, options: options("2.6.14"), atWork: ours.Name, other: true},
+		"another target, nothing replaced":         {replicas: even, bootstrappers: []ucp.Container{ours}, options: options("2.6.14"), atWork: ours.Name, other: true},
+		"a target that is refused":                 {replicas: even, bootstrappers: []ucp.Container{ours}, options: options("2.7.8"), atWork: ours.Name, other: true},
+		"its stop is right, the target is refused": {replicas: even, bootstrappers: []ucp.Container{ours}, options: options("2.8.13", "2.6.15"), atWork: ours.Name},
+		"another target, by its second phase":      {replicas: mixed, bootstrappers: []ucp.Container{ended, phase2}, options: options("2.6.14"), atWork: phase2.Name},
+		"somebody else's":                          {replicas: even, bootstrappers: []ucp.Container{foreign}, options: options("2.6.15"), atWork: foreign.Name, forced: true},
+	} {
+		for what, change := range map[string]func(*Observation){
+			"not healthy": func(o *Observation) { o.Status.Health[clustertest.ReplicaID(2)] = "Rethink is down" },
+			"not running": func(o *Observation) {
+				c := o.Replicas[1].Containers["notary-signer"]
+				c.State = "created"
+				o.Replicas[1].Containers["notary-signer"] = c
+			},
+			"not shown": func(o *Observation) { clear(o.Replicas[1].Containers) },
+		} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				t.Parallel()
+				obs := observation(tt.replicas...)
+				obs.Bootstrappers = tt.bootstrappers
+				change(obs)
+				_, found := check(obs, tt.options)
+				f := findingOf(t, found, preflight.ReplicaHealth, clustertest.ReplicaID(2))
+				if !strings.Contains(f.Todo, "It may be the replica that is being replaced: leave it in the cluster.") || strings.Contains(f.Todo, "Start them") {
+					t.Errorf("%s: %s", f.Summary, f.Todo)
+				}
+				if what != "not shown" {
+					if tt.atWork != "" && !strings.Contains(f.Todo, "Container "+cluster.BaseName(tt.atWork)+" is at work.") {
+						t.Errorf("the container is not named: %s", f.Todo)
+					}
+					if got := f.Severity == preflight.Error; got != tt.forced {
+						t.Errorf("an error: %t, want %t", got, tt.forced)
+					}
+				}
+				if i := slices.IndexFunc(f.Advice, func(a preflight.Advice) bool { return a.Kind == preflight.RemoveReplica }); i >= 0 {
+					t.Errorf("got the advice %+v", f.Advice[i])
+				}
+				other := slices.IndexFunc(found, func(f preflight.Finding) bool { return f.Summary == "An upgrade to another version is running" })
+				if got := other >= 0; got != tt.other {
+					t.Fatalf("another version: %t, want %t", got, tt.other)
+				}
+				if tt.other && (found[other].Severity != preflight.Error || !strings.Contains(found[other].Seen, "Container: "+ours.Name)) {
+					t.Errorf("got %+v", found[other])
+				}
+				if len(found.Errors()) == 0 && tt.options.Target.String() != "2.6.15" {
+					t.Error("nothing is refused")
+				}
+			})
 		}
-	}
-	if !said {
-		t.Error("the replica that is not healthy is not mentioned")
 	}
 }
 
