@@ -29,7 +29,7 @@ var onlyWarnings = []string{
 	"The memory of the upgrade's node is not known", "The plan was not checked against the DTR cluster", "The migration to X is waited for", "The nodes are on both sides of Engine 18.09",
 	"The upgrade interrupted DTR for longer than expected", "The upgrade waits for a migration",
 	"There are containers of replicas that DTR does not list", "UCP is not the version that DTR was released with",
-	"UCP's content trust setting could not be read", "XX not upgraded with DTR",
+	"UCP's content trust setting could not be read", "XX X not upgraded with DTR",
 }
 
 // summaryArgument is which argument of a function is the summary of an error.

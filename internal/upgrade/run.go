@@ -250,6 +250,7 @@ func (r *run) followUp(ctx context.Context) {
 // itself is not known here.
 func (r *run) notUpgraded(ctx context.Context) (f preflight.Finding, due bool) {
 	var what, seen, todo []string
+	verb := "is"
 	if caches, err := r.cluster.DTR.Caches().List(ctx); err != nil {
 		log.Warn(ctx, "The content caches could not be listed", map[string]any{"error": err.Error()})
 	} else if len(caches) > 0 {
@@ -257,6 +258,7 @@ func (r *run) notUpgraded(ctx context.Context) (f preflight.Finding, due bool) {
 		for _, c := range caches {
 			names = append(names, fmt.Sprintf("%s at %s", c.Name, c.Host))
 		}
+		verb = "are"
 		what, seen = append(what, "Content caches"), append(seen, "Content caches: "+strings.Join(names, ", "))
 		todo = append(todo, "upgrade the caches to "+bootstrap.CacheImage("", "", r.o.Target))
 	}
@@ -277,7 +279,7 @@ func (r *run) notUpgraded(ctx context.Context) (f preflight.Finding, due bool) {
 	summary := strings.Join(what, " and ")
 	return preflight.Finding{
 		Check:   preflight.FollowUp,
-		Summary: strings.ToUpper(summary[:1]) + summary[1:] + " not upgraded with DTR",
+		Summary: strings.ToUpper(summary[:1]) + summary[1:] + " " + verb + " not upgraded with DTR",
 		Seen:    strings.Join(seen, "\n"),
 		Todo:    "Unless they follow by themselves: " + strings.Join(todo, ", and ") + ".",
 		Advice:  []preflight.Advice{{Kind: preflight.FollowByResource}},

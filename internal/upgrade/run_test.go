@@ -435,16 +435,25 @@ func TestRunNeverPullsWhenToldSo(t *testing.T) {
 	}
 }
 
-// TestRunWarnsOfWhatIsLeftToDo holds that one warning names it all, and that a database
-// that is being updated is not called old.
+// TestRunWarnsOfWhatIsLeftToDo holds that one warning names it all in a whole sentence, and
+// that a database that is being updated is not called old.
 func TestRunWarnsOfWhatIsLeftToDo(t *testing.T) {
 	t.Parallel()
-	for name, busy := range map[string]bool{"caches and the vulnerability database": false, "caches": true} {
+	for name, tt := range map[string]struct {
+		cache, busy bool
+		summary     string
+	}{
+		"caches and the vulnerability database": {cache: true, summary: "Content caches and the vulnerability database are not upgraded with DTR"},
+		"caches":                                {cache: true, busy: true, summary: "Content caches are not upgraded with DTR"},
+		"the vulnerability database":            {summary: "The vulnerability database is not upgraded with DTR"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, c := clustertest.Start(t, "2.5.6")
-			addCache(t, sim)
-			if busy {
+			if tt.cache {
+				addCache(t, sim)
+			}
+			if tt.busy {
 				sim.Inject(simulator.Fault{Service: simulator.ServiceDTR, Path: "/api/v0/imagescan/status", Status: http.StatusForbidden})
 			}
 			report, err := runUpgrade(t, c, to("2.6.15"))
@@ -457,8 +466,8 @@ func TestRunWarnsOfWhatIsLeftToDo(t *testing.T) {
 					left = append(left, f)
 				}
 			}
-			if len(left) != 1 || !strings.Contains(left[0].Seen, "branch at https://cache.example.com") ||
-				!strings.HasPrefix(left[0].Todo, "Unless") || strings.Contains(left[0].Summary, "database") == busy {
+			if len(left) != 1 || strings.Contains(left[0].Seen, "branch at https://cache.example.com") != tt.cache ||
+				!strings.HasPrefix(left[0].Todo, "Unless") || left[0].Summary != tt.summary {
 				t.Errorf("findings %+v", left)
 			}
 		})
