@@ -62,6 +62,10 @@ func TestRows(t *testing.T) {
 		"more, met":      {newRow("a", "s", 17, "b", 15, more(2)), "a|17 s|b|15 s|1.13|at most 2 s more|met"},
 		"more, missed":   {newRow("a", "s", 17.1, "b", 15, more(2)), "a|17.1 s|b|15 s|1.14|at most 2 s more|missed"},
 		"no more":        {newRow("a", "", 23, "b", 22, more(0)), "a|23|b|22|1.05|no more|missed"},
+		"just missed":    {newRow("a", "MiB", 30.04, "b", 4, most(30)), "a|30 MiB|b|4 MiB|7.51|at most 30 MiB|missed"},
+		"just more":      {newRow("a", "s", 110.49, "b", 107.5, more(2)), "a|110 s|b|108 s|1.03|at most 2 s more|missed"},
+		"just a ratio":   {newRow("a", "ms", 1204.9, "b", 1000, times(1.2)), "a|1205 ms|b|1000 ms|1.20|at most 1.2 times|missed"},
+		"ratio of none":  {newRow("a", "ms", 1, "b", 0, times(1.2)), "a|1 ms|b|0 ms||at most 1.2 times|missed"},
 		"beside nothing": {newRow("a", "", 3, "b", 0), "a|3|b|0|||"},
 	} {
 		if got := strings.Join(tt.row.cells(), "|"); got != tt.want {

@@ -36,7 +36,7 @@ func most(limit float64) goal {
 
 // times is a goal of the ratio.
 func times(limit float64) goal {
-	return func(r row) (string, bool) { return "at most " + number(limit) + " times", r.Ratio <= limit }
+	return func(r row) (string, bool) { return "at most " + number(limit) + " times", r.Figure <= limit*r.Peer }
 }
 
 // more is a goal of the difference.
@@ -49,16 +49,17 @@ func more(limit float64) goal {
 	}
 }
 
-// newRow computes what follows from the two figures.
+// newRow computes what follows from the two figures. A goal is judged before they are rounded.
 func newRow(what, unit string, figure float64, beside string, peer float64, goals ...goal) row {
-	r := row{What: what, Unit: unit, Figure: round(figure), Beside: beside, Peer: round(peer)}
+	r := row{What: what, Unit: unit, Figure: figure, Beside: beside, Peer: peer}
 	if peer != 0 {
-		r.Ratio = round(figure / peer)
+		r.Ratio = figure / peer
 	}
 	for _, g := range goals {
 		text, met := g(r)
 		r.Goal, r.Met = text, &met
 	}
+	r.Figure, r.Peer, r.Ratio = round(r.Figure), round(r.Peer), round(r.Ratio)
 	return r
 }
 
