@@ -15,8 +15,8 @@ import (
 // version is set by the linker in a release.
 var version = "dev"
 
-// address is the provider's in the registry.
-const address = "registry.terraform.io/dtr-upgrade/dtr"
+// name is the provider's in a registry.
+const name = "dtr-upgrade/dtr"
 
 // gcPercent keeps the heap small: the provider waits far more than it computes,
 // and Terraform runs many providers side by side. GOGC overrides it.
@@ -27,13 +27,14 @@ func main() {
 		debug.SetGCPercent(gcPercent)
 	}
 	attach := flag.Bool("debug", false, "run until interrupted, for a debugger to attach to")
+	registry := flag.String("registry", "registry.terraform.io", "with -debug, the host of the registry that the provider is looked up in; OpenTofu's is registry.opentofu.org")
 	flag.Parse()
 
 	var options []tf6server.ServeOpt
 	if *attach {
 		options = append(options, tf6server.WithManagedDebug())
 	}
-	err := tf6server.Serve(address, provider.NewServer(version), options...)
+	err := tf6server.Serve(*registry+"/"+name, provider.NewServer(version), options...)
 	if err != nil {
 		log.Fatal(err)
 	}
