@@ -34,7 +34,7 @@ func main() {
 	if *attach {
 		options = append(options, tf6server.WithManagedDebug())
 	}
-	err := tf6server.Serve(*registry+"/"+name, provider.NewServer(version), options...)
+	err := provider.Serve(*registry+"/"+name, provider.NewServer(version), options...)
 	if err != nil {
 		log.Fatal(err)
 	}

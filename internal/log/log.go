@@ -14,23 +14,61 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
-// Debug writes a line for whoever looks for a fault.
-func Debug(ctx context.Context, message string, fields ...map[string]any) {
-	tflog.Debug(ctx, message, clean(ctx, fields, maxFields))
+// subsystem is the logger that the lines have of their own: their @module is dtr.cluster.
+const subsystem = "cluster"
+
+type subsystemKey struct{}
+
+// With is a context whose lines have no fields but their own. Those that Terraform's plugin library
+// gives to every line of a call are longer than most messages.
+func With(ctx context.Context) context.Context {
+	// The package of the time limits says at Info, each time that it is asked, that one has its default.
+	ctx = tflog.OmitLogWithMessageStrings(ctx, "timeout configuration not found, using provided default")
+	return context.WithValue(tflog.NewSubsystem(ctx, subsystem), subsystemKey{}, true)
 }
 
-// Info writes a line about the progress of a run. The message has the facts that a person wants; the fields are for programs.
-func Info(ctx context.Context, message string, fields ...map[string]any) {
+// level is a level of the log: what writes with the logger of [With], and with the one that Terraform's plugin library made.
+type level struct {
+	own  func(ctx context.Context, subsystem, message string, fields ...map[string]any)
+	root func(ctx context.Context, message string, fields ...map[string]any)
+}
+
+var (
+	debug = level{tflog.SubsystemDebug, tflog.Debug}
+	info  = level{tflog.SubsystemInfo, tflog.Info}
+	warn  = level{tflog.SubsystemWarn, tflog.Warn}
+)
+
+func (l level) write(ctx context.Context, message string, fields map[string]any) {
+	if ctx.Value(subsystemKey{}) == nil {
+		l.root(ctx, message, fields)
+		return
+	}
+	l.own(ctx, subsystem, message, fields)
+}
+
+// progress writes to the Progress of the context as well.
+func (l level) progress(ctx context.Context, message string, fields []map[string]any) {
 	message = fit(scrub.Line(scrub.From(ctx).Mask(message)), maxFields/2)
-	tflog.Info(ctx, message, clean(ctx, fields, maxFields-written(message)))
+	l.write(ctx, message, clean(ctx, fields, maxFields-written(message)))
 	if p, ok := ctx.Value(progressKey{}).(*Progress); ok {
 		p.write(ctx, message)
 	}
 }
 
+// Debug writes a line for whoever looks for a fault.
+func Debug(ctx context.Context, message string, fields ...map[string]any) {
+	debug.write(ctx, message, clean(ctx, fields, maxFields))
+}
+
+// Info writes a line about the progress of a run. The message has the facts that a person wants; the fields are for programs.
+func Info(ctx context.Context, message string, fields ...map[string]any) {
+	info.progress(ctx, message, fields)
+}
+
 // Warn writes a line about what went wrong and did not end the run.
 func Warn(ctx context.Context, message string, fields ...map[string]any) {
-	tflog.Warn(ctx, message, clean(ctx, fields, maxFields))
+	warn.write(ctx, message, clean(ctx, fields, maxFields))
 }
 
 // maxFields bounds the message and the values of a line, in bytes as they are written. The rest of a line is what Terraform and tflog put there.

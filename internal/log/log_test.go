@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
 	"unicode"
 
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
@@ -18,16 +20,46 @@ import (
 func lines(t *testing.T, f func(context.Context)) []string {
 	t.Helper()
 	var out bytes.Buffer
-	f(scrub.NewSecrets("pa55word").With(tflogtest.RootLogger(t.Context(), &out)))
+	f(With(call(t, &out)))
 	return strings.Split(strings.TrimSpace(out.String()), "\n")
+}
+
+// call is the context of a call by Terraform, as the plugin library makes it, with a secret.
+func call(t *testing.T, out io.Writer) context.Context {
+	t.Helper()
+	ctx := tflog.SetField(tflogtest.RootLogger(t.Context(), out), "tf_rpc", "ApplyResourceChange")
+	return scrub.NewSecrets("pa55word").With(ctx)
+}
+
+var levels = map[string]struct {
+	level string
+	write func(context.Context, string, ...map[string]any)
+}{
+	"debug": {"debug", Debug}, "info": {"info", Info}, "warn": {"warn", Warn},
+}
+
+// TestLinesHaveTheirOwnFieldsAlone holds that nothing but its own fields is in a line, and that without With, too, no line is lost.
+func TestLinesHaveTheirOwnFieldsAlone(t *testing.T) {
+	t.Parallel()
+	for name, l := range levels {
+		got := lines(t, func(ctx context.Context) { l.write(ctx, "Said", map[string]any{"n": 7}) })
+		if want := `{"@level":"` + l.level + `","@message":"Said","@module":"provider.cluster","n":7}`; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+		var out bytes.Buffer
+		l.write(call(t, &out), "Said", map[string]any{"text": "pa55word"})
+		if want := `{"@level":"` + l.level + `","@message":"Said","@module":"provider","text":"***","tf_rpc":"ApplyResourceChange"}` + "\n"; out.String() != want {
+			t.Errorf("%s, without With: %q, want %q", name, out.String(), want)
+		}
+	}
 }
 
 func TestLinesAreClean(t *testing.T) {
 	t.Parallel()
 	hostile := "pa55word \x1b[31m\u202e\u009b\xff\nforged <html>"
-	for name, write := range map[string]func(context.Context, string, ...map[string]any){"debug": Debug, "info": Info, "warn": Warn} {
+	for name, l := range levels {
 		got := lines(t, func(ctx context.Context) {
-			write(ctx, "Said", map[string]any{"text": hostile, "error": errors.New(hostile), "list": []string{hostile}, "n": 7}, map[string]any{"more": true})
+			l.write(ctx, "Said", map[string]any{"text": hostile, "error": errors.New(hostile), "list": []string{hostile}, "n": 7}, map[string]any{"more": true})
 		})
 		if len(got) != 1 {
 			t.Fatalf("%s: %d lines", name, len(got))
@@ -38,7 +70,7 @@ func TestLinesAreClean(t *testing.T) {
 		}
 		const want = `*** \x1b[31m\u202e\u009b\xff\nforged <html>`
 		line := decoded[0]
-		if line["text"] != want || line["error"] != want || line["list"] != "["+want+"]" || line["n"] != 7.0 || line["more"] != true || line["@level"] != name {
+		if line["text"] != want || line["error"] != want || line["list"] != "["+want+"]" || line["n"] != 7.0 || line["more"] != true || line["@level"] != l.level {
 			t.Errorf("%s: %q", name, line)
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 )
 
 // providerProgram is the name by which this test's program is the provider.
@@ -18,7 +16,7 @@ const providerProgram = "terraform-provider-dtr"
 // Terraform runs the program as a provider, there are no tests to run.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == providerProgram {
-		if err := tf6server.Serve("registry.terraform.io/dtr-upgrade/dtr", NewServer("test", quick()...)); err != nil {
+		if err := Serve("registry.terraform.io/dtr-upgrade/dtr", NewServer("test", quick()...)); err != nil {
 			log.Fatal(err)
 		}
 		return

@@ -10,10 +10,17 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/log"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
+
+// Serve has Terraform talk to a server of [NewServer]. The log does not say of a line where in the source it is
+// written: that would be longer than most messages.
+func Serve(address string, newServer func() tfprotov6.ProviderServer, opts ...tf6server.ServeOpt) error {
+	return tf6server.Serve(address, newServer, append(opts, tf6server.WithoutLogLocation())...)
+}
 
 // NewServer returns what Terraform talks to: the provider, and around it the one place
 // that every error, warning and message passes on its way out. There the secrets are
@@ -38,6 +45,11 @@ type server struct {
 	providerServer
 	secrets  *scrub.Secrets
 	progress *log.Progress
+}
+
+// context is that of a call, with what package log needs.
+func (s *server) context(ctx context.Context) context.Context {
+	return log.With(s.secrets.With(ctx))
 }
 
 // GetProviderSchema says of what an upload in an action holds that it is write-only, as it is
@@ -106,7 +118,7 @@ func (s *server) clean(diags []*tfprotov6.Diagnostic) []*tfprotov6.Diagnostic {
 }
 
 func (s *server) ValidateProviderConfig(ctx context.Context, req *tfprotov6.ValidateProviderConfigRequest) (*tfprotov6.ValidateProviderConfigResponse, error) {
-	answer, err := s.providerServer.ValidateProviderConfig(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ValidateProviderConfig(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -114,7 +126,7 @@ func (s *server) ValidateProviderConfig(ctx context.Context, req *tfprotov6.Vali
 }
 
 func (s *server) ConfigureProvider(ctx context.Context, req *tfprotov6.ConfigureProviderRequest) (*tfprotov6.ConfigureProviderResponse, error) {
-	answer, err := s.providerServer.ConfigureProvider(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ConfigureProvider(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -122,7 +134,7 @@ func (s *server) ConfigureProvider(ctx context.Context, req *tfprotov6.Configure
 }
 
 func (s *server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
-	answer, err := s.providerServer.ValidateResourceConfig(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ValidateResourceConfig(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -130,7 +142,7 @@ func (s *server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.Vali
 }
 
 func (s *server) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
-	answer, err := s.providerServer.UpgradeResourceState(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.UpgradeResourceState(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -138,7 +150,7 @@ func (s *server) UpgradeResourceState(ctx context.Context, req *tfprotov6.Upgrad
 }
 
 func (s *server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
-	answer, err := s.providerServer.ReadResource(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ReadResource(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -146,7 +158,7 @@ func (s *server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRe
 }
 
 func (s *server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
-	answer, err := s.providerServer.PlanResourceChange(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.PlanResourceChange(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -154,7 +166,7 @@ func (s *server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanReso
 }
 
 func (s *server) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
-	ctx = s.progress.With(s.secrets.With(ctx))
+	ctx = s.progress.With(s.context(ctx))
 	log.Info(ctx, fmt.Sprintf("Apply of %s begins on %s", req.TypeName, time.Now().Format(time.DateOnly)), nil)
 	answer, err := s.providerServer.ApplyResourceChange(ctx, req)
 	if answer != nil {
@@ -181,7 +193,7 @@ func (s *server) ended(ctx context.Context, resource string, diags []*tfprotov6.
 }
 
 func (s *server) ImportResourceState(ctx context.Context, req *tfprotov6.ImportResourceStateRequest) (*tfprotov6.ImportResourceStateResponse, error) {
-	answer, err := s.providerServer.ImportResourceState(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ImportResourceState(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -189,7 +201,7 @@ func (s *server) ImportResourceState(ctx context.Context, req *tfprotov6.ImportR
 }
 
 func (s *server) ValidateDataResourceConfig(ctx context.Context, req *tfprotov6.ValidateDataResourceConfigRequest) (*tfprotov6.ValidateDataResourceConfigResponse, error) {
-	answer, err := s.providerServer.ValidateDataResourceConfig(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ValidateDataResourceConfig(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -197,7 +209,7 @@ func (s *server) ValidateDataResourceConfig(ctx context.Context, req *tfprotov6.
 }
 
 func (s *server) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
-	answer, err := s.providerServer.ReadDataSource(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ReadDataSource(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -205,7 +217,7 @@ func (s *server) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSour
 }
 
 func (s *server) ValidateActionConfig(ctx context.Context, req *tfprotov6.ValidateActionConfigRequest) (*tfprotov6.ValidateActionConfigResponse, error) {
-	answer, err := s.providerServer.ValidateActionConfig(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.ValidateActionConfig(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -213,7 +225,7 @@ func (s *server) ValidateActionConfig(ctx context.Context, req *tfprotov6.Valida
 }
 
 func (s *server) PlanAction(ctx context.Context, req *tfprotov6.PlanActionRequest) (*tfprotov6.PlanActionResponse, error) {
-	answer, err := s.providerServer.PlanAction(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.PlanAction(s.context(ctx), req)
 	if answer != nil {
 		answer.Diagnostics = s.clean(answer.Diagnostics)
 	}
@@ -221,7 +233,7 @@ func (s *server) PlanAction(ctx context.Context, req *tfprotov6.PlanActionReques
 }
 
 func (s *server) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
-	answer, err := s.providerServer.CallFunction(s.secrets.With(ctx), req)
+	answer, err := s.providerServer.CallFunction(s.context(ctx), req)
 	if answer != nil && answer.Error != nil {
 		answer.Error.Text = s.text(answer.Error.Text, scrub.MaxError)
 	}
@@ -229,7 +241,7 @@ func (s *server) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRe
 }
 
 func (s *server) InvokeAction(ctx context.Context, req *tfprotov6.InvokeActionRequest) (*tfprotov6.InvokeActionServerStream, error) {
-	stream, err := s.providerServer.InvokeAction(s.progress.With(s.secrets.With(ctx)), req)
+	stream, err := s.providerServer.InvokeAction(s.progress.With(s.context(ctx)), req)
 	if stream == nil || stream.Events == nil {
 		return stream, s.failure(err)
 	}

@@ -176,6 +176,9 @@ func TestServerCleansEveryAnswer(t *testing.T) {
 			if !strings.Contains(texts["the log"], `\\x1b[31m\\u202e***`) {
 				t.Errorf("the log is %s", texts["the log"])
 			}
+			if !strings.Contains(texts["the log"], `"@module":"provider.cluster"`) {
+				t.Errorf("the fields of Terraform's plugin library would be in %s", texts["the log"])
+			}
 		})
 	}
 }
