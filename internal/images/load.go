@@ -25,10 +25,10 @@ func load(archive string, v *semver.Version) func(context.Context, *ucp.Engine, 
 		}
 		log.Info(ctx, "Loading images from "+archive, fields, map[string]any{"bytes": info.Size()})
 		sent := &wait.Transfer{Report: func(n int64) {
-			log.Info(ctx, fmt.Sprintf("Sent %d of %d bytes of %s", n, info.Size(), archive), fields, map[string]any{"sent": n, "bytes": info.Size()})
+			log.Detail(ctx, fmt.Sprintf("Sent %d of %d bytes of %s", n, info.Size(), archive), fields, map[string]any{"sent": n, "bytes": info.Size()})
 		}}
 		return engine.Load(ctx, sent.Reader(f), func(line string) {
-			log.Info(ctx, "Engine: "+line, fields, map[string]any{"progress": line})
+			log.Detail(ctx, "Engine: "+line, fields, map[string]any{"progress": line})
 			progress(line)
 		})
 	}

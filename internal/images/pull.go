@@ -31,7 +31,7 @@ func pulls(locations []Location, always bool) []*transfer {
 
 func pull(image string) func(context.Context, *ucp.Engine, func(string)) error {
 	return func(ctx context.Context, engine *ucp.Engine, progress func(string)) error {
-		log.Info(ctx, "Pulling "+image, map[string]any{"image": image})
+		log.Detail(ctx, "Pulling "+image, map[string]any{"image": image})
 		return engine.Pull(ctx, image, func(line string) {
 			log.Debug(ctx, "Pull progress", map[string]any{"image": image, "progress": line})
 			progress(line)

@@ -66,6 +66,11 @@ func Info(ctx context.Context, message string, fields ...map[string]any) {
 	info.progress(ctx, message, fields)
 }
 
+// Detail writes a line as [Info] does, but is for those of which a run has many: the log has them at the level of [Debug].
+func Detail(ctx context.Context, message string, fields ...map[string]any) {
+	debug.progress(ctx, message, fields)
+}
+
 // Warn writes a line about what went wrong and did not end the run.
 func Warn(ctx context.Context, message string, fields ...map[string]any) {
 	warn.write(ctx, message, clean(ctx, fields, maxFields))

@@ -35,7 +35,7 @@ var levels = map[string]struct {
 	level string
 	write func(context.Context, string, ...map[string]any)
 }{
-	"debug": {"debug", Debug}, "info": {"info", Info}, "warn": {"warn", Warn},
+	"debug": {"debug", Debug}, "detail": {"debug", Detail}, "info": {"info", Info}, "warn": {"warn", Warn},
 }
 
 // TestLinesHaveTheirOwnFieldsAlone holds that nothing but its own fields is in a line, and that without With, too, no line is lost.

@@ -14,7 +14,7 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
-// Progress is a file that gets every message of [Info] as a line with its time. The zero value writes nowhere.
+// Progress is a file that gets every message of [Info] and [Detail] as a line with its time. The zero value writes nowhere.
 type Progress struct {
 	mu   sync.Mutex
 	file *os.File // nil before Open, and after a line that could not be written

@@ -29,6 +29,7 @@ func TestProgress(t *testing.T) {
 	secrets.Add("correct-horse-battery")
 	ctx := p.With(secrets.With(t.Context()))
 	log.Info(ctx, "Replica 2cbdae79f078 on worker1 runs 2.6.15 (1 of 3)", map[string]any{"node": "worker1"})
+	log.Detail(ctx, "Pulling mirantis/dtr:2.6.15")
 	log.Debug(ctx, "not shown")
 	log.Bar(ctx, 9, 27, "not shown")
 	log.Info(ctx, "node \x1b[31mred\nStep verify ended correct-horse-battery")
@@ -38,6 +39,7 @@ func TestProgress(t *testing.T) {
 	}
 	want := `^of before
 \d\d:\d\d:\d\d  Replica 2cbdae79f078 on worker1 runs 2\.6\.15 \(1 of 3\)
+\d\d:\d\d:\d\d  Pulling mirantis/dtr:2\.6\.15
 \d\d:\d\d:\d\d  node \\x1b\[31mred\\nStep verify ended [^\n]*
 $`
 	if !regexp.MustCompile(want).Match(text) || strings.Contains(string(text), "horse") {

@@ -37,8 +37,8 @@ func TestProgressFile(t *testing.T) {
 			must(err)
 			for _, said := range []string{
 				"  Step images begins\n", "  Pulling mirantis/dtr:2.6.15\n", "  Bootstrapper mirantis/dtr:2.6.15 is started\n",
-				" runs 2.6.15 (1 of 3)\n", " runs 2.6.15 (3 of 3)\n", "  Job metadatastoremigration, attempt 1: done\n", "  Step tidy ended\n",
-				"  Apply of dtr_upgrade begins on ", "  Apply of dtr_upgrade ended\n",
+				" runs 2.6.15 (1 of 3)\n", " runs 2.6.15 (3 of 3)\n", "  Bootstrapper: Successfully registered dtr with UCP\n", "  Step backup has nothing left to do\n",
+				"  Job metadatastoremigration, attempt 1: done\n", "  Step tidy ended\n", "  Apply of dtr_upgrade begins on ", "  Apply of dtr_upgrade ended\n",
 			} {
 				if n := strings.Count(string(text), said); n != 1 {
 					t.Errorf("%q is there %d times in:\n%s", said, n, text)

@@ -37,10 +37,15 @@ func (e *BootstrapperError) Error() string {
 	return fmt.Sprintf("bootstrapper %s: exit status %d", e.Image, e.ExitCode)
 }
 
-// LogRecord writes a record of the bootstrapper into Terraform's log.
+// LogRecord writes a record of the bootstrapper into Terraform's log: at Info if it tells of a
+// problem, and else at Debug, since an upgrade has some twenty of them for each replica.
 func (r *Runner) LogRecord(ctx context.Context, record bootstrap.Record) {
-	message := r.Cluster.UCP.Secrets().Hide(record.Message)
-	log.Info(ctx, "Bootstrapper: "+message, map[string]any{"level": record.Level, "message": message})
+	write := log.Detail
+	switch record.Level {
+	case "warning", "error", "fatal", "panic":
+		write = log.Info
+	}
+	write(ctx, "Bootstrapper: "+r.Cluster.UCP.Secrets().Hide(record.Message), map[string]any{"level": record.Level})
 }
 
 // Scan reads a bootstrapper's log record by record. The bootstrapper was given UCP's

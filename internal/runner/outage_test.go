@@ -526,6 +526,22 @@ func TestLogLinesAreCopiedOnce(t *testing.T) {
 	}
 }
 
+// TestLogRecord holds that a record that tells of a problem is in the log of those who do not look for one.
+func TestLogRecord(t *testing.T) {
+	t.Parallel()
+	_, r := start(t)
+	for level, want := range map[string]string{
+		"": "debug", "debug": "debug", "info": "debug", "warning": "info", "error": "info", "fatal": "info", "panic": "info",
+	} {
+		var out bytes.Buffer
+		r.LogRecord(tflogtest.RootLogger(t.Context(), &out), bootstrap.Record{Level: level, Message: "Said"})
+		entries := clustertest.Must[[]map[string]any](t)(tflogtest.MultilineJSONDecode(&out))
+		if len(entries) != 1 || entries[0]["@level"] != want || entries[0]["@message"] != "Bootstrapper: Said" {
+			t.Errorf("%q: %v, want the level %s", level, entries, want)
+		}
+	}
+}
+
 // beforeItsStart has so many looks at the container that the bootstrapper runs in, once
 // it is started, show what was before that.
 func beforeItsStart(sim *simulator.Cluster, looks int) {

@@ -216,7 +216,7 @@ func (o *Backup) upload(ctx context.Context, sum string) error {
 	log.Info(ctx, fmt.Sprintf("Backup %s is being uploaded to %s, %d bytes", o.File, o.Object.Host(), info.Size()), fields)
 	err = o.Object.Put(ctx, f, info.Size(), sum, func() io.Writer {
 		return &wait.Transfer{Report: func(n int64) {
-			log.Info(ctx, fmt.Sprintf("Backup is being uploaded, %d bytes of %d so far", n, info.Size()), fields)
+			log.Detail(ctx, fmt.Sprintf("Backup is being uploaded, %d bytes of %d so far", n, info.Size()), fields)
 		}}
 	})
 	if err != nil {
@@ -384,7 +384,7 @@ func (b *backupStep) stream(ctx context.Context, c runner.Container, out *backup
 	var received byteCount
 	go b.stopWhenSilent(copyCtx, stop, c, &received)
 	progress := &wait.Transfer{Report: func(n int64) {
-		log.Info(ctx, fmt.Sprintf("Backup is being written, %d bytes so far", n), map[string]any{"file": out.Target, "bytes": n})
+		log.Detail(ctx, fmt.Sprintf("Backup is being written, %d bytes so far", n), map[string]any{"file": out.Target, "bytes": n})
 	}}
 	err = attached.Copy(copyCtx, io.MultiWriter(&received, out, content, progress), records)
 	content.Finish()

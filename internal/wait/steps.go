@@ -30,7 +30,7 @@ func Steps(ctx context.Context, name string, steps []Step) error {
 				return Detached(ctx, s.Name, err)
 			}
 			if done {
-				log.Info(ctx, "Step "+s.Name+" has nothing left to do", fields)
+				log.Detail(ctx, "Step "+s.Name+" has nothing left to do", fields)
 				continue
 			}
 		}
