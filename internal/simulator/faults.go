@@ -104,7 +104,7 @@ func (f Fault) happen(w http.ResponseWriter, r *http.Request, next http.Handler)
 		maps.Copy(w.Header(), f.Header)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(f.Status)
-		_, _ = w.Write([]byte(f.Body))
+		_, _ = io.WriteString(w, f.Body)
 	case f.Reset || f.AfterEffect:
 		resetConnection(w)
 	default:
