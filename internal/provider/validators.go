@@ -156,8 +156,11 @@ func filePath() stringCheck {
 			return fmt.Errorf("is %q, and ~ is not expanded: use pathexpand(%q)", s, s)
 		}
 		// Opening a pipe would wait for somebody to write to it.
-		if info, err := os.Stat(s); err == nil && !info.Mode().IsRegular() { //nolint:gosec // the user's own file
-			return fmt.Errorf("is %q, which is there and is not a regular file", s)
+		switch info, err := os.Stat(s); { //nolint:gosec // the user's own file
+		case err == nil && info.IsDir():
+			return fmt.Errorf("is %q, which is a directory: name a file in it", s)
+		case err == nil && !info.Mode().IsRegular():
+			return fmt.Errorf("is %q, which is there and is not a regular file: name another one", s)
 		}
 		return nil
 	}}
