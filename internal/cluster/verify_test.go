@@ -137,6 +137,34 @@ func TestVerificationNoticesACrashLoop(t *testing.T) {
 	}
 }
 
+// TestVerificationLooksNoMoreOftenThanItMust has all containers be started a moment ago:
+// until they have been up for long enough no look can be the last.
+func TestVerificationLooksNoMoreOftenThanItMust(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	began := time.Now()
+	var looks atomic.Int32
+	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+		looks.Add(1)
+		for _, l := range list {
+			l["Status"] = fmt.Sprintf("Up %d seconds", int(time.Since(began).Seconds()))
+		}
+		return list
+	}))
+	v := verification(c, time.Minute)
+	v.Pace.Poll, v.Pace.Steady = time.Second, 3*time.Second
+	if err := v.Run(clustertest.Limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(began)
+	if n := looks.Load(); n > 6 || n < 4 {
+		t.Errorf("%d looks in %s, at least 4 and at most 6", n, took)
+	}
+	if took < v.Pace.Steady {
+		t.Errorf("verified after %s, although no container had been up for %s", took, v.Pace.Steady)
+	}
+}
+
 // TestVerificationComparesTimesOfOneClock has the nodes' clocks an hour ahead of DTR's.
 func TestVerificationComparesTimesOfOneClock(t *testing.T) {
 	t.Parallel()
