@@ -20,7 +20,7 @@ import (
 type upgrading struct {
 	name     string
 	replicas int
-	hops     []string // from oldest
+	hops     []string // from version25
 	goal     goal
 }
 
@@ -31,15 +31,15 @@ const byHand = "the bare way"
 // real ones, and mostly wait: all of them are measured side by side.
 func (b *bench) applies(ctx context.Context) error {
 	all := []upgrading{
-		{"an apply of one hop, 1 replica", 1, []string{runs}, more(2)},
-		{"an apply of one hop, 3 replicas", 3, []string{runs}, more(2)},
-		{"an apply of one hop, 7 replicas", 7, []string{runs}, more(2)},
-		{"an apply of two hops, 3 replicas", 3, []string{runs, next}, more(4)},
+		{"an apply of one hop, 1 replica", 1, []string{version26}, more(2)},
+		{"an apply of one hop, 3 replicas", 3, []string{version26}, more(2)},
+		{"an apply of one hop, 7 replicas", 7, []string{version26}, more(2)},
+		{"an apply of two hops, 3 replicas", 3, []string{version26, version27}, more(4)},
 	}
 	var mu sync.Mutex
-	wall, requests, logins := samples{}, samples{}, samples{}
+	wall, requests, probes, inspections, logins := samples{}, samples{}, samples{}, samples{}, samples{}
 	once := func(ctx context.Context, u upgrading, way string, do func(context.Context, *simulator.Cluster, []string) (took, error)) error {
-		cluster, err := simulator.Start(simulator.Options{Version: oldest, Replicas: u.replicas, APIVersion: "1.39", UCPVersion: "3.1.4"})
+		cluster, err := simulator.Start(simulator.Options{Version: version25, Replicas: u.replicas, APIVersion: "1.39", UCPVersion: "3.1.4"})
 		if err != nil {
 			return err
 		}
@@ -60,6 +60,8 @@ func (b *bench) applies(ctx context.Context) error {
 		defer mu.Unlock()
 		wall.add(u.name+way, t.wall.Seconds())
 		requests.add(u.name+way, n[countOfRequests])
+		probes.add(u.name+way, n[countOfProbes])
+		inspections.add(u.name+way, n[countInspections])
 		logins.add(u.name+way, n[countOfLogins])
 		return nil
 	}
@@ -83,8 +85,9 @@ func (b *bench) applies(ctx context.Context) error {
 		b.add(newRow(u.name, inSeconds, wall.median(u.name), byHand, wall.median(u.name+byHand), u.goal))
 	}
 	for _, u := range all[1:] {
-		b.add(newRow(u.name+": requests", "", requests.median(u.name), byHand, requests.median(u.name+byHand)),
-			newRow(u.name+": logins", "", logins.median(u.name), byHand, logins.median(u.name+byHand)))
+		b.add(newCount(u.name+": requests", requests.median(u.name), "of them probes of DTR's address", probes.median(u.name)),
+			newCount(u.name+": requests but for probes", requests.median(u.name)-probes.median(u.name), "of them inspections of a container", inspections.median(u.name)),
+			newCount(u.name+": logins", logins.median(u.name), byHand, logins.median(u.name+byHand), most(2)))
 	}
 	return b.ownPart(ctx)
 }

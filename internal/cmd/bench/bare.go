@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,11 +60,7 @@ func base(info simulator.Info, r simulator.Request) string {
 }
 
 // runBare makes the requests again in a process of its own.
-func (b *bench) runBare(ctx context.Context, cluster *simulator.Cluster, requests []simulator.Request) (took, error) {
-	w, err := newWork(cluster.Info(), requests)
-	if err != nil {
-		return took{}, err
-	}
+func (b *bench) runBare(ctx context.Context, w work) (took, error) {
 	text, err := json.Marshal(w)
 	if err != nil {
 		return took{}, err
@@ -75,6 +74,35 @@ func (b *bench) runBare(ctx context.Context, cluster *simulator.Cluster, request
 		return took{}, err
 	}
 	return runCommand(exec.CommandContext(ctx, self, bareCommand, file), 0)
+}
+
+// handshakes makes the connections anew, all at once, each with a full TLS handshake of
+// crypto/tls alone, and returns how long it took until the last was there. Client and
+// server are in this process.
+func (w work) handshakes(ctx context.Context) (time.Duration, error) {
+	config, err := tlsConfig(w.Info)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	g, ctx := errgroup.WithContext(ctx)
+	for address, n := range w.Connections {
+		u, err := url.Parse(address)
+		if err != nil {
+			return 0, err
+		}
+		for range n {
+			g.Go(func() error {
+				conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", u.Host)
+				if err != nil {
+					return err
+				}
+				return conn.Close()
+			})
+		}
+	}
+	err = g.Wait()
+	return time.Since(began), err
 }
 
 // bare is that process.

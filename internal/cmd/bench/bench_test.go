@@ -67,6 +67,7 @@ func TestRows(t *testing.T) {
 		"just a ratio":   {newRow("a", "ms", 1204.9, "b", 1000, times(1.2)), "a|1205 ms|b|1000 ms|1.20|at most 1.2 times|missed"},
 		"ratio of none":  {newRow("a", "ms", 1, "b", 0, times(1.2)), "a|1 ms|b|0 ms||at most 1.2 times|missed"},
 		"beside nothing": {newRow("a", "", 3, "b", 0), "a|3|b|0|||"},
+		"a count":        {newCount("a", 5, "b", 4, most(8)), "a|5|b|4||at most 8|met"},
 	} {
 		if got := strings.Join(tt.row.cells(), "|"); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
@@ -160,7 +161,7 @@ func TestRecord(t *testing.T) {
 // that an answer of another status is an error.
 func TestBare(t *testing.T) {
 	t.Parallel()
-	cluster, err := simulator.Start(simulator.Options{Version: runs})
+	cluster, err := simulator.Start(simulator.Options{Version: version26})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +177,11 @@ func TestBare(t *testing.T) {
 		request(simulator.ServiceEngine, "GET", "/v1.30/images/none/json", "b", 404),
 		{Service: simulator.ServiceUCP, Method: "POST", Path: loginPath, Client: "d", UserAgent: standin.UserAgent},
 	}
-	for range 30 {
+	for range 3 {
+		requests = append(requests, request(simulator.ServiceDTR, "GET", "/_ping", "c", 200))
+	}
+	requests = append(requests, request(simulator.ServiceEngine, "GET", "/v1.30/containers/none/json", "a", 404))
+	for range 26 {
 		requests = append(requests, request(simulator.ServiceEngine, "GET", "/v1.30/info", "a", 200))
 	}
 	w, err := newWork(cluster.Info(), requests)
@@ -195,8 +200,12 @@ func TestBare(t *testing.T) {
 	}
 	delete(want, countConnections)
 	delete(got, countConnections)
-	if !reflect.DeepEqual(want, map[string]float64{countOfRequests: 35, countOfLogins: 1}) || !reflect.DeepEqual(want, got) {
+	if !reflect.DeepEqual(want, map[string]float64{countOfRequests: 35, countOfLogins: 1, countOfProbes: 3, countInspections: 1}) || !reflect.DeepEqual(want, got) {
 		t.Errorf("%v, want %v", got, want)
+	}
+	cluster.ResetRequests()
+	if took, err := w.handshakes(t.Context()); err != nil || took <= 0 || len(cluster.Requests()) > 0 {
+		t.Errorf("handshakes: %s, %d requests, error %v", took, len(cluster.Requests()), err)
 	}
 	w.Requests[1].Status = 404
 	if err := w.do(t.Context()); err == nil || !strings.Contains(err.Error(), "200, where the provider was answered 404") {
@@ -204,6 +213,13 @@ func TestBare(t *testing.T) {
 	}
 	if _, err := newWork(cluster.Info(), []simulator.Request{request(simulator.ServiceEngine, "POST", "/v1.30/containers/create", "a", 201)}); err == nil {
 		t.Error("no error for what cannot be made again")
+	}
+}
+
+func TestEachFurther(t *testing.T) {
+	t.Parallel()
+	if each := eachFurther(240, 240+49*130, 50); each != 130 {
+		t.Errorf("%v, want 130", each)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,15 +26,21 @@ type client struct {
 
 // newClient is for at most so many connections at a time; zero is without a limit.
 func newClient(info simulator.Info, url string, connections int) (*client, error) {
+	config, err := tlsConfig(info)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections, TLSClientConfig: config}
+	return &client{Client: http.Client{Transport: transport}, info: info, url: url}, nil
+}
+
+// tlsConfig trusts the cluster's CA, and resumes no session.
+func tlsConfig(info simulator.Info) (*tls.Config, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(info.CACert)) {
-		return nil, fmt.Errorf("the CA of %s cannot be read", url)
+		return nil, errors.New("the cluster's CA cannot be read")
 	}
-	transport := &http.Transport{
-		MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections,
-		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-	}
-	return &client{Client: http.Client{Transport: transport}, info: info, url: url}, nil
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
 func (c *client) login(ctx context.Context) error {

@@ -16,6 +16,7 @@ import (
 const (
 	nodesOfLarge = 40  // with the manager
 	onReplicas   = 200 // containers of others on the replicas' nodes
+	noOthers     = "none"
 )
 
 const fullList = "/v1.30/containers/json?all=1"
@@ -31,11 +32,11 @@ func (b *bench) largeUCP(ctx context.Context) error {
 		name   string
 		others int
 		most   float64 // MiB
-	}{{"bare", 0, 0}, {"5,000", 5_000, 35}, {"20,000", 20_000, 40}}
+	}{{noOthers, 0, 0}, {"5,000", 5_000, 35}, {"20,000", 20_000, 40}}
 
 	stages, measured, clusters := map[string]*stage{}, map[string]*stage{}, map[string]*simulator.Cluster{}
 	for _, size := range sizes {
-		options := simulator.Options{Version: runs}
+		options := simulator.Options{Version: version26}
 		if size.others > 0 {
 			options.Workers = nodesOfLarge - 1
 		}
@@ -51,10 +52,10 @@ func (b *bench) largeUCP(ctx context.Context) error {
 			Matches: func(r *http.Request) bool { return !r.URL.Query().Has("filters") },
 			Rewrite: func(status int, body []byte) (int, []byte) { return status, slices.Concat([]byte("["+many), body[1:]) },
 		})
-		if stages[size.name], err = b.stage(upgrade(cluster, target(next))); err != nil {
+		if stages[size.name], err = b.stage(upgrade(cluster, target(version27))); err != nil {
 			return err
 		}
-		if measured[size.name], err = b.measured(upgrade(cluster, target(next)), ownProgram); err != nil {
+		if measured[size.name], err = b.measured(upgrade(cluster, target(version27)), ownProgram); err != nil {
 			return err
 		}
 	}
@@ -93,12 +94,12 @@ func (b *bench) largeUCP(ctx context.Context) error {
 	for _, size := range sizes[1:] {
 		what := "a plan of one hop beside " + size.name + " containers: "
 		besideNone := func(list string) float64 {
-			return wall.median("bare") + wall.median(list+" of "+size.name) - wall.median(list+" of bare")
+			return wall.median(noOthers) + wall.median(list+" of "+size.name) - wall.median(list+" of "+noOthers)
 		}
 		b.add(newRow(what+"wall time", milliseconds, wall.median(size.name), "beside none, and their list bare", besideNone("the list"), times(1.2)),
 			newRow(what+"wall time", milliseconds, wall.median(size.name), "beside none, and their list decoded", besideNone("the decoded list")),
-			newRow(what+"requests", "", requests[size.name], "beside none", requests["bare"], more(0)),
-			newRow(what+"peak memory", mebibytes, peaks.median(size.name), "beside none", peaks.median("bare"), most(size.most)))
+			newRow(what+"requests", "", requests[size.name], "beside none", requests[noOthers], more(0)),
+			newRow(what+"peak memory", mebibytes, peaks.median(size.name), "beside none", peaks.median(noOthers), most(size.most)))
 	}
 	return nil
 }

@@ -3,22 +3,31 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 )
 
-// The versions of clusters that are planned for, and of the two hops that are applied.
+// The versions of clusters, one of each minor: plans are of clusters at version26.
 const (
-	runs, next       = "2.6.15", "2.7.8"
-	oldest           = "2.5.6"
+	version25 = "2.5.6"
+	version26 = "2.6.15"
+	version27 = "2.7.8"
+)
+
+const (
 	floorOnly        = "Terraform alone"
 	bareRequests     = "the same requests bare"
+	allHandshakes    = "its TLS handshakes, all at once"
 	milliseconds     = "ms"
 	mebibytes        = "MiB"
 	inSeconds        = "s"
 	countOfRequests  = "requests"
 	countOfLogins    = "logins"
+	countOfProbes    = "probes"
+	countInspections = "inspections"
 	countConnections = "connections"
 )
 
@@ -49,25 +58,25 @@ func (b *bench) ready(ctx context.Context, c contender) (planning, error) {
 // plans compares plans of one resource, without a change and with one.
 func (b *bench) plans(ctx context.Context) error {
 	for _, kind := range []struct {
-		name          string
-		changes       bool
-		target        string
-		most, mostOut float64 // requests
+		name        string
+		changes     bool
+		target      string
+		maxRequests float64
 	}{
-		{"a plan with nothing to do", false, runs, 8, 1},
-		{"a plan with one hop due", true, next, 22, 1},
+		{"a plan with nothing to do", false, version26, 8},
+		{"a plan with one hop due", true, version27, 22},
 	} {
-		cluster, err := simulator.Start(simulator.Options{Version: runs})
+		cluster, err := simulator.Start(simulator.Options{Version: version26})
 		if err != nil {
 			return err
 		}
 		defer cluster.Close()
-		is := map[bool]string{false: "as before", true: "another"}[kind.changes]
+		value := map[bool]string{false: "as before", true: "another"}[kind.changes]
 		var ready []planning
 		for _, c := range []contender{
-			{ownSource, upgrade(cluster, target(runs)), upgrade(cluster, target(kind.target))},
-			{floorOnly, builtIn("as before"), builtIn(is)},
-			{peerSource, peerRequired + static("this", "as before"), peerRequired + static("this", is)},
+			{ownSource, upgrade(cluster, target(version26)), upgrade(cluster, target(kind.target))},
+			{floorOnly, builtIn("as before"), builtIn(value)},
+			{peerSource, peerRequired + static("this", "as before"), peerRequired + static("this", value)},
 		} {
 			p, err := b.ready(ctx, c)
 			if err != nil {
@@ -79,7 +88,7 @@ func (b *bench) plans(ctx context.Context) error {
 		var asked []simulator.Request
 		for i := range b.Runs + 1 {
 			cluster.ResetRequests()
-			note := func(name string, t took, err error) error {
+			record := func(name string, t took, err error) error {
 				if i > 0 { // the first one finds nothing in the system's cache
 					wall.add(name, ms(t.wall))
 					cpu.add(name, ms(t.cpu))
@@ -88,40 +97,51 @@ func (b *bench) plans(ctx context.Context) error {
 			}
 			for _, p := range ready {
 				t, err := p.plan(ctx, kind.changes)
-				if err := note(p.name, t, err); err != nil {
+				if err := record(p.name, t, err); err != nil {
 					return err
 				}
 			}
 			asked = cluster.Requests()
-			t, err := b.runBare(ctx, cluster, asked)
-			if err := note(bareRequests, t, err); err != nil {
+			w, err := newWork(cluster.Info(), asked)
+			if err != nil {
 				return err
+			}
+			t, err := b.runBare(ctx, w)
+			if err := record(bareRequests, t, err); err != nil {
+				return err
+			}
+			d, err := w.handshakes(ctx)
+			if err != nil {
+				return err
+			}
+			if i > 0 {
+				wall.add(allHandshakes, ms(d))
 			}
 		}
 		for _, figures := range []struct {
 			what string
 			samples
 		}{{"wall time", wall}, {"processor time", cpu}} {
-			own, peer := figures.median(ownSource), figures.median(peerSource)
-			for _, beside := range []struct {
-				name   string
-				figure float64
-			}{
-				{floorOnly, figures.median(floorOnly)},
-				{peerSource, peer},
-				{peerSource + " and " + bareRequests, peer + figures.median(bareRequests)},
-			} {
-				b.add(newRow(kind.name+": "+figures.what, milliseconds, own, beside.name, beside.figure))
+			peer := figures.median(peerSource)
+			add := func(beside string, figure float64) {
+				b.add(newRow(kind.name+": "+figures.what, milliseconds, figures.median(ownSource), beside, figure))
+			}
+			add(floorOnly, figures.median(floorOnly))
+			add(peerSource, peer)
+			add(peerSource+" and "+bareRequests, peer+figures.median(bareRequests))
+			if figures.measured(allHandshakes) {
+				add(allHandshakes, figures.median(allHandshakes))
 			}
 		}
 		n := count(asked)
-		b.add(newRow(kind.name+": requests", "", n[countOfRequests], "its connections", n[countConnections], most(kind.most)),
-			newRow(kind.name+": logins", "", n[countOfLogins], "its requests", n[countOfRequests], most(kind.mostOut)))
+		b.add(newCount(kind.name+": requests", n[countOfRequests], "its connections", n[countConnections], most(kind.maxRequests)),
+			newCount(kind.name+": logins", n[countOfLogins], "its requests", n[countOfRequests], most(1)))
 	}
 	return nil
 }
 
-// count counts the requests of the program under test, its logins and its connections.
+// count counts the requests of the program under test, some kinds of them, and its
+// connections.
 func count(requests []simulator.Request) map[string]float64 {
 	n, clients := map[string]float64{}, map[string]bool{}
 	for _, r := range requests {
@@ -129,8 +149,13 @@ func count(requests []simulator.Request) map[string]float64 {
 			continue
 		}
 		n[countOfRequests]++
-		if isLogin(r) {
+		switch {
+		case isLogin(r):
 			n[countOfLogins]++
+		case isProbe(r):
+			n[countOfProbes]++
+		case isInspection(r):
+			n[countInspections]++
 		}
 		clients[r.Client] = true
 	}
@@ -140,16 +165,27 @@ func count(requests []simulator.Request) map[string]float64 {
 
 func isLogin(r simulator.Request) bool { return r.Path == loginPath }
 
+// isProbe reports whether a request asks DTR's address whether it is healthy.
+func isProbe(r simulator.Request) bool {
+	return r.Service == simulator.ServiceDTR && (r.Path == "/_ping" || r.Path == "/health")
+}
+
+// isInspection reports whether a request asks for the state of one container.
+func isInspection(r simulator.Request) bool {
+	_, container, found := strings.Cut(r.Path, "/containers/")
+	return found && r.Method == http.MethodGet && strings.HasSuffix(container, "/json")
+}
+
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
 
 // memory measures the provider's processes in a plan and in an apply.
 func (b *bench) memory(ctx context.Context) error {
-	cluster, err := simulator.Start(simulator.Options{Version: runs})
+	cluster, err := simulator.Start(simulator.Options{Version: version26})
 	if err != nil {
 		return err
 	}
 	defer cluster.Close()
-	own, err := b.measured(upgrade(cluster, target(next)), ownProgram)
+	own, err := b.measured(upgrade(cluster, target(version27)), ownProgram)
 	if err != nil {
 		return err
 	}
@@ -185,12 +221,12 @@ func (b *bench) memory(ctx context.Context) error {
 // applyMeasured applies one hop, on a cluster that is faster than a real one: the same
 // is done in less time.
 func (b *bench) applyMeasured(ctx context.Context, peaks samples) error {
-	cluster, err := simulator.Start(simulator.Options{Version: runs, Speed: 40})
+	cluster, err := simulator.Start(simulator.Options{Version: version26, Speed: 40})
 	if err != nil {
 		return err
 	}
 	defer cluster.Close()
-	return b.applyPeak(ctx, peaks, ownSource, upgrade(cluster, target(next)), ownProgram)
+	return b.applyPeak(ctx, peaks, ownSource, upgrade(cluster, target(version27)), ownProgram)
 }
 
 func (b *bench) applyPeer(ctx context.Context, peaks samples) error {

@@ -19,7 +19,7 @@ type row struct {
 	Figure float64 `json:"figure"`
 	Beside string  `json:"beside"`
 	Peer   float64 `json:"beside_figure"`
-	Ratio  float64 `json:"ratio"`
+	Ratio  float64 `json:"ratio,omitempty"` // of figures that can be compared
 	Goal   string  `json:"goal,omitempty"`
 	Met    *bool   `json:"met,omitempty"` // as is Goal, of those that have one
 }
@@ -60,6 +60,14 @@ func newRow(what, unit string, figure float64, beside string, peer float64, goal
 		r.Goal, r.Met = text, &met
 	}
 	r.Figure, r.Peer, r.Ratio = round(r.Figure), round(r.Peer), round(r.Ratio)
+	return r
+}
+
+// newCount is a row of two counts, of which the second is a part of the first, or counts
+// something else: a ratio would say nothing.
+func newCount(what string, figure float64, beside string, peer float64, goals ...goal) row {
+	r := newRow(what, "", figure, beside, peer, goals...)
+	r.Ratio = 0
 	return r
 }
 
@@ -158,6 +166,8 @@ func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 type samples map[string][]float64
 
 func (s samples) add(name string, figure float64) { s[name] = append(s[name], figure) }
+
+func (s samples) measured(name string) bool { return len(s[name]) > 0 }
 
 // median of the figures; there is at least one.
 func (s samples) median(name string) float64 {
