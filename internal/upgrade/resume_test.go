@@ -255,10 +255,10 @@ func TestRunWaitsForASecondPhaseThatIsNotShown(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			o.Pace.Consistent = 2 * time.Second
+			o.Pace.Consistent = 5 * time.Second // five lists on a busy machine take less
 			looks, often := 0, make(chan struct{})
 			show := sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
-				if looks++; looks == 20 {
+				if looks++; looks == 5 {
 					close(often)
 				}
 				return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return cluster.BaseName(l.Name()) == cluster.Phase2Name })
