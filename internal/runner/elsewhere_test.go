@@ -279,6 +279,7 @@ func TestNameIsNotGivenBackAtOnce(t *testing.T) {
 	t.Parallel()
 	sim, r := start(t)
 	elsewhere, other := onEngine(t, r)
+	other.Pace.Consistent = time.Minute // five refusals on a busy machine take less
 	refused := errors.New("the task is not to be done yet")
 	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Method: http.MethodDelete, Status: http.StatusInternalServerError, Body: `{"message":"busy"}`, Times: 5})
 	task := due(sim, other)
