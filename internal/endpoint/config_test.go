@@ -147,30 +147,24 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
-// selfSigned makes a certificate of such names.
-func selfSigned(t *testing.T, names ...string) tls.Certificate {
-	t.Helper()
+// TestCertificateNames holds that a certificate, which anybody in the place of a service can make, shows nothing that a terminal takes for a command.
+func TestCertificateNames(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
+	}
+	names := []string{"\x1b]0;gone\a\x1b[31m", "a\nError: forged\n", "pa55word.example.com"}
+	for i := range 90 { // of a hundred or more Go names none
+		names = append(names, fmt.Sprintf("name%d.example.com", i))
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: names}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-// TestCertificateNames holds that a certificate, which anybody in the place of a service can make, shows nothing that a terminal takes for a command.
-func TestCertificateNames(t *testing.T) {
-	names := []string{"\x1b]0;gone\a\x1b[31m", "a\nError: forged\n", "pa55word.example.com"}
-	for i := range 90 { // of a hundred or more Go names none
-		names = append(names, fmt.Sprintf("name%d.example.com", i))
-	}
 	s := httptest.NewUnstartedServer(nil)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{selfSigned(t, names...)}}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 	s.StartTLS()
 	defer s.Close()
 	e, err := New(Config{Service: "Test", URL: s.URL, CACert: endpointtest.CA(s), Retry: Retry{Max: -1}, Secrets: scrub.NewSecrets("pa55word")})

@@ -26,9 +26,9 @@ func NewTransport() *http.Transport {
 }
 
 // ClientTLS is a TLS configuration that trusts the certificates of the PEM text alone, or the system's roots when it is empty.
-// The second result names what is trusted, for people. Connections of their own, as those of a probe, resume the session of an earlier one.
+// The second result names what is trusted, for people.
 func ClientTLS(caCert string) (*tls.Config, string, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caCert == "" {
 		return c, systemRoots, nil
 	}

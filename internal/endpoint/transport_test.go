@@ -3,13 +3,10 @@ package endpoint
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -267,39 +264,5 @@ func TestNewConnection(t *testing.T) {
 	kept, single := from[0] == from[2], from[1] != from[0] && from[3] != from[0] && from[3] != from[1]
 	if !kept || !single {
 		t.Errorf("kept: %t, connections of their own: %t; from %v", kept, single, from)
-	}
-}
-
-// TestConnectionsResumeTheSession holds that a connection of its own, of which a probe makes two a second, costs no whole TLS
-// handshake, and that another certificate is looked at all the same.
-func TestConnectionsResumeTheSession(t *testing.T) {
-	t.Parallel()
-	resumed := false
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		resumed = r.TLS.DidResume
-		text(200, `{}`)(w, r)
-	})
-	e := s.endpoint(t)
-	ask := func() error {
-		return e.Once(t.Context(), Request{Path: "/", NewConnection: true}, func(*Answer) error { return nil })
-	}
-	for _, want := range []bool{false, true, true} {
-		if err := ask(); err != nil || resumed != want {
-			t.Errorf("resumed: %t, want %t; error %v", resumed, want, err)
-		}
-	}
-	s.Close()
-	other := httptest.NewUnstartedServer(http.NotFoundHandler())
-	_ = other.Listener.Close()
-	var err error
-	if other.Listener, err = net.Listen("tcp", s.Listener.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	other.Config.ErrorLog = log.New(io.Discard, "", 0)
-	other.TLS = &tls.Config{Certificates: []tls.Certificate{selfSigned(t, "127.0.0.1")}}
-	other.StartTLS()
-	defer other.Close()
-	if _, ok := errors.AsType[*CertificateError](ask()); !ok {
-		t.Errorf("a certificate of somebody else was believed: %v", ask())
 	}
 }
