@@ -37,13 +37,14 @@ func (e *BootstrapperError) Error() string {
 	return fmt.Sprintf("bootstrapper %s: exit status %d", e.Image, e.ExitCode)
 }
 
-// LogRecord writes a record of the bootstrapper into Terraform's log: at Info if it tells of a
-// problem, and else at Debug, since an upgrade has some twenty of them for each replica.
+// LogRecord writes a record of the bootstrapper into Terraform's log: at Debug if it tells of
+// progress, of which an upgrade has some twenty for each replica, and else at Info. One without
+// a level may be what an engine or the system said.
 func (r *Runner) LogRecord(ctx context.Context, record bootstrap.Record) {
-	write := log.Detail
+	write := log.Info
 	switch record.Level {
-	case "warning", "error", "fatal", "panic":
-		write = log.Info
+	case "info", "debug", "trace":
+		write = log.Detail
 	}
 	write(ctx, "Bootstrapper: "+r.Cluster.UCP.Secrets().Hide(record.Message), map[string]any{"level": record.Level})
 }

@@ -531,7 +531,7 @@ func TestLogRecord(t *testing.T) {
 	t.Parallel()
 	_, r := start(t)
 	for level, want := range map[string]string{
-		"": "debug", "debug": "debug", "info": "debug", "warning": "info", "error": "info", "fatal": "info", "panic": "info",
+		"": "info", "trace": "debug", "debug": "debug", "info": "debug", "warning": "info", "error": "info", "fatal": "info", "panic": "info",
 	} {
 		var out bytes.Buffer
 		r.LogRecord(tflogtest.RootLogger(t.Context(), &out), bootstrap.Record{Level: level, Message: "Said"})
