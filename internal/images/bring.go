@@ -150,13 +150,26 @@ func transferOnce(ctx context.Context, c cluster.Cluster, pace wait.Pace, transf
 			}
 		}
 	}
-	unfinished := slices.DeleteFunc(slices.Clone(transfers), func(t *transfer) bool { return t.err == nil })
-	if len(failed) == 0 && len(unfinished) > 0 { // where UCP has a worker on Windows, every image
-		log.Warn(ctx, "UCP could not bring images to every node; those that need them have them", map[string]any{
-			"failed": len(unfinished), "error": unfinished[0].err.Error(),
-		})
+	if len(failed) == 0 {
+		logUnfinished(ctx, transfers)
 	}
 	return broken, failed, nil
+}
+
+// logUnfinished tells of transfers that UCP could not finish, though what was needed of them
+// is there: in one line, since it is that of every image where a worker runs Windows, and with
+// each error for whoever looks for a fault.
+func logUnfinished(ctx context.Context, transfers []*transfer) {
+	unfinished := slices.DeleteFunc(slices.Clone(transfers), func(t *transfer) bool { return t.err == nil })
+	if len(unfinished) == 0 {
+		return
+	}
+	log.Warn(ctx, "UCP could not bring images to every node; those that need them have them", map[string]any{
+		"images": len(unfinished), "error": unfinished[0].err.Error(),
+	})
+	for _, t := range unfinished {
+		log.Debug(ctx, "A node has not got an image", map[string]any{"error": t.err.Error()})
+	}
 }
 
 func carrying(transfers []*transfer, l Location) *transfer {

@@ -2,6 +2,7 @@ package images
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
@@ -263,6 +266,32 @@ func TestBringOutlastsAnOutage(t *testing.T) {
 			err := source.BringComponents(clustertest.Limited(t), c, pace, nodes, clustertest.Version("2.6.15"))
 			if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("got error %v, want one that says %q", err, tt.says)
+			}
+		})
+	}
+}
+
+func TestUnfinishedTransfersAreLogged(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		transfers []*transfer
+		want      []string
+	}{
+		"none": {[]*transfer{{}, {}}, nil},
+		"some": {[]*transfer{{}, {err: errors.New("no Windows image")}, {err: errors.New("no space left")}}, []string{
+			"warn no Windows image", "debug no Windows image", "debug no space left",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			logUnfinished(tflogtest.RootLogger(t.Context(), &out), tt.transfers)
+			var got []string
+			for _, e := range clustertest.Must[[]map[string]any](t)(tflogtest.MultilineJSONDecode(&out)) {
+				got = append(got, fmt.Sprintf("%s %s", e["@level"], e["error"]))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}

@@ -56,4 +56,7 @@ func TestTerraformLog(t *testing.T) {
 			t.Errorf("%q is there %d times in:\n%s", message, n, said)
 		}
 	}
+	if !strings.Contains(said, "UCP could not bring images to every node") { // a worker runs Windows
+		t.Errorf("not in the log: what UCP could not do\n%s", said)
+	}
 }
