@@ -14,8 +14,8 @@ import (
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/scrub"
 )
 
-// subsystem is the logger that the lines have of their own: their @module is dtr.cluster.
-const subsystem = "cluster"
+// subsystem is the logger that the lines have of their own: their @module is dtr.run.
+const subsystem = "run"
 
 type subsystemKey struct{}
 

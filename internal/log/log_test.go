@@ -43,7 +43,7 @@ func TestLinesHaveTheirOwnFieldsAlone(t *testing.T) {
 	t.Parallel()
 	for name, l := range levels {
 		got := lines(t, func(ctx context.Context) { l.write(ctx, "Said", map[string]any{"n": 7}) })
-		if want := `{"@level":"` + l.level + `","@message":"Said","@module":"provider.cluster","n":7}`; len(got) != 1 || got[0] != want {
+		if want := `{"@level":"` + l.level + `","@message":"Said","@module":"provider.run","n":7}`; len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 		var out bytes.Buffer

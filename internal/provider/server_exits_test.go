@@ -176,7 +176,7 @@ func TestServerCleansEveryAnswer(t *testing.T) {
 			if !strings.Contains(texts["the log"], `\\x1b[31m\\u202e***`) {
 				t.Errorf("the log is %s", texts["the log"])
 			}
-			if !strings.Contains(texts["the log"], `"@module":"provider.cluster"`) {
+			if !strings.Contains(texts["the log"], `"@module":"provider.run"`) {
 				t.Errorf("the fields of Terraform's plugin library would be in %s", texts["the log"])
 			}
 		})
