@@ -87,7 +87,7 @@ func (b *bench) applies(ctx context.Context) error {
 	for _, u := range all[1:] {
 		b.add(newCount(u.name+": requests", requests.median(u.name), "of them probes of DTR's address", probes.median(u.name)),
 			newCount(u.name+": requests but for probes", requests.median(u.name)-probes.median(u.name), "of them inspections of a container", inspections.median(u.name)),
-			newCount(u.name+": logins", logins.median(u.name), byHand, logins.median(u.name+byHand), most(2)))
+			newCount(u.name+": logins", logins.median(u.name), byHand, logins.median(u.name+byHand)))
 	}
 	return b.ownPart(ctx)
 }

@@ -20,10 +20,10 @@ func TestFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                           "",
 		"-runs 1 -applies 1":         "",
-		"-clusters 2 -only ^plan$":   "",
+		"-clusters 10 -only ^plan$":  "",
 		"-runs 0":                    "at least 1",
 		"-applies 0":                 "at least 1",
-		"-clusters 1":                "at least 2",
+		"-clusters 9":                "at least 10",
 		"-only (":                    "-only: ",
 		"all":                        `unexpected argument "all"`,
 		"-json a.json -markdown -no": "not defined: -no",
@@ -33,8 +33,8 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%q: error %v, want %q", args, err, want)
 		}
 	}
-	s, err := parse(strings.Fields("-runs 7 -applies 2 -clusters 9 -json a.json -markdown -only ^start$"), io.Discard)
-	if err != nil || s.Runs != 7 || s.Applies != 2 || s.Clusters != 9 || s.JSON != "a.json" || !s.Markdown || s.Only.MatchString("plan") || !s.Only.MatchString("start") {
+	s, err := parse(strings.Fields("-runs 7 -applies 2 -clusters 20 -json a.json -markdown -only ^start$"), io.Discard)
+	if err != nil || s.Runs != 7 || s.Applies != 2 || s.Clusters != 20 || s.JSON != "a.json" || !s.Markdown || s.Only.MatchString("plan") || !s.Only.MatchString("start") {
 		t.Errorf("%+v, error %v", s, err)
 	}
 	var usage strings.Builder
@@ -216,9 +216,9 @@ func TestBare(t *testing.T) {
 	}
 }
 
-func TestEachFurther(t *testing.T) {
+func TestEach(t *testing.T) {
 	t.Parallel()
-	if each := eachFurther(240, 240+49*130, 50); each != 130 {
+	if each := each(1410, 6610, 40); each != 130 {
 		t.Errorf("%v, want 130", each)
 	}
 }

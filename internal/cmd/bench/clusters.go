@@ -32,14 +32,8 @@ func (b *bench) manyClusters(ctx context.Context) error {
 		return err
 	}
 	wall, cpu, peaks := samples{}, samples{}, samples{}
-	floor, err := b.stage(builtIn("new"))
-	if err != nil {
-		return err
-	}
-	if err := b.plansOf(ctx, floor, floorOnly, wall, cpu); err != nil {
-		return err
-	}
-	for _, n := range []int{1, b.Clusters} {
+	few := b.Clusters / 5
+	for _, n := range []int{1, few, b.Clusters} {
 		var own, peer strings.Builder
 		for i, c := range clusters[:n] {
 			alias := fmt.Sprintf("c%d", i)
@@ -58,23 +52,25 @@ func (b *bench) manyClusters(ctx context.Context) error {
 		if name == peerSource {
 			what = fmt.Sprintf("a plan of %d times %s", b.Clusters, peerSource)
 		}
-		one, all := planOf(name, 1), planOf(name, b.Clusters)
-		each := func(s samples) float64 { return eachFurther(s.median(one), s.median(all), b.Clusters) }
-		b.add(newRow(what+", each after the first: wall time", milliseconds, each(wall), lessFloor, wall.median(one)-wall.median(floorOnly), goals[name]...),
-			newRow(what+", each after the first: processor time", milliseconds, each(cpu), lessFloor, cpu.median(one)-cpu.median(floorOnly), goals[name]...),
-			newRow(what+": peak memory of a provider", mebibytes, peaks.median(all), "of one", peaks.median(one), goals[name]...))
+		one, some, all := planOf(name, 1), planOf(name, few), planOf(name, b.Clusters)
+		last := fmt.Sprintf("%s, each of the last %d", what, b.Clusters-few)
+		first := fmt.Sprintf("each of %d, but the first", few)
+		for _, m := range []struct {
+			name string
+			of   samples
+		}{{"wall time", wall}, {"processor time", cpu}} {
+			b.add(newRow(last+": "+m.name, milliseconds, each(m.of.median(some), m.of.median(all), b.Clusters-few),
+				first, each(m.of.median(one), m.of.median(some), few-1), goals[name]...))
+		}
+		b.add(newRow(what+": peak memory of a provider", mebibytes, peaks.median(all), "of one", peaks.median(one), goals[name]...))
 	}
 	return nil
 }
 
-// lessFloor is what each further cluster is compared with: a plan of one, without what
-// Terraform takes by itself.
-const lessFloor = "of one, less Terraform alone"
-
 func planOf(name string, n int) string { return fmt.Sprintf("%s of %d", name, n) }
 
-// eachFurther is what each of n takes but the first, in which Terraform's own start is.
-func eachFurther(one, all float64, n int) float64 { return (all - one) / float64(n-1) }
+// each is what each of n more takes. What Terraform and the program take once is in both.
+func each(fewer, more float64, n int) float64 { return (more - fewer) / float64(n) }
 
 // manyPlans plans a configuration of providers, and measures the memory of the largest.
 func (b *bench) manyPlans(ctx context.Context, key, name, configuration string, wall, cpu, peaks samples) error {

@@ -75,8 +75,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if flags.NArg() > 0 {
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if s.Runs < 1 || s.Applies < 1 || s.Clusters < 2 {
-		return s, errors.New("-runs and -applies are at least 1, -clusters at least 2")
+	if s.Runs < 1 || s.Applies < 1 || s.Clusters < 10 {
+		return s, errors.New("-runs and -applies are at least 1, -clusters at least 10")
 	}
 	var err error
 	if s.Only, err = regexp.Compile(only); err != nil {
