@@ -277,14 +277,14 @@ func (v Verification) unhealthy(look *evidence) []Problem {
 	return problems
 }
 
-// upFor reads how long a container has been up, of Docker's sentence: whole seconds,
-// rounded up, or minutes and more.
-var upFor = regexp.MustCompile(`^Up (?:Less than a second|(\d+) seconds?)\b`)
+// upSeconds reads how long a container has been up, of Docker's sentence: whole seconds, or
+// minutes and more.
+var upSeconds = regexp.MustCompile(`^Up (?:Less than a second|(\d+) seconds?)\b`)
 
 // upFor is how long the container has been up, by the clock of its own node; false if
 // that is a minute or more, or it does not run.
 func (c Container) upFor() (d time.Duration, ok bool) {
-	m := upFor.FindStringSubmatch(c.Status)
+	m := upSeconds.FindStringSubmatch(c.Status)
 	if m == nil {
 		return 0, false
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,11 +256,14 @@ func TestRunWaitsForASecondPhaseThatIsNotShown(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			o.Pace.Consistent = 5 * time.Second // five lists on a busy machine take less
+			o.Pace.Consistent = 5 * time.Second // twelve lists on a busy machine take less
+			var begun atomic.Bool
 			looks, often := 0, make(chan struct{})
 			show := sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
-				if looks++; looks == 5 {
-					close(often)
+				if begun.Load() {
+					if looks++; looks == 12 {
+						close(often)
+					}
 				}
 				return slices.DeleteFunc(list, func(l clustertest.Listed) bool { return cluster.BaseName(l.Name()) == cluster.Phase2Name })
 			}))
@@ -267,12 +271,16 @@ func TestRunWaitsForASecondPhaseThatIsNotShown(t *testing.T) {
 			if err := r.bringImages(t.Context(), obs, plan.next()); err != nil {
 				t.Fatal(err)
 			}
+			begun.Store(true)
 			done := make(chan error, 1)
 			go func() { done <- r.upgrade(clustertest.Limited(t), obs, plan.next()) }()
 			select {
 			case <-often:
 			case err := <-done:
 				t.Fatalf("not waited for: %v after %d bootstrapper runs", err, sim.BootstrapperRuns())
+			}
+			if n := sim.BootstrapperRuns(); n != 1 {
+				t.Errorf("%d bootstrapper runs while the second phase of the first is at work", n)
 			}
 			show()
 			if pruned {
