@@ -208,7 +208,9 @@ func TestUpgradeWaitsForABackupAlone(t *testing.T) {
 	go func() { backed <- TakeBackup(t.Context(), c, o, unheard) }()
 	<-sim.Reached(simulator.BackupHalfway)
 	asked := clustertest.Requested(t, sim, 3, "/containers/dtr-upgrade-"+cluster.FileName(clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c)).Host)+"/json")
-	go func() { _, err := runUpgrade(t, c, to("2.6.15")); upgraded <- err }()
+	after := to("2.6.15")
+	after.Pace.Consistent = time.Minute // a backup that is slow is not taken for one that was killed
+	go func() { _, err := runUpgrade(t, c, after); upgraded <- err }()
 	select {
 	case err := <-upgraded:
 		t.Fatalf("the upgrade did not wait: %v", err)
