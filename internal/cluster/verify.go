@@ -61,8 +61,8 @@ func (e *VerifyError) Error() string {
 //
 // Errors: a *VerifyError, a *wait.DetachedError, and those of the clients.
 func (v Verification) Run(ctx context.Context) error {
-	p := &proof{Verification: v, pause: wait.NewPause(v.Pace.Poll), started: time.Now(), seen: map[subject]time.Time{}}
-	err := wait.UntilPausing(ctx, v.Pace, p.pause, p.next)
+	p := &proof{Verification: v, started: time.Now(), seen: map[subject]time.Time{}}
+	err := wait.Until(ctx, v.Pace, p.next)
 	if err != nil && ctx.Err() != nil {
 		return &wait.DetachedError{Step: StepVerify, Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
 	}
@@ -72,7 +72,6 @@ func (v Verification) Run(ctx context.Context) error {
 // proof is a verification under way.
 type proof struct {
 	Verification
-	pause   *wait.Pause
 	started time.Time
 	first   *evidence // the good look that the last is compared with; nil while there is none
 	again   time.Time // when containers are inspected next, after some were started again
@@ -124,9 +123,6 @@ func (p *proof) next(ctx context.Context) (done bool, err error) {
 // two looks that decide alone.
 func (p *proof) compare(ctx context.Context, look *evidence, now time.Time) (done bool, problems []Problem, err error) {
 	look.at = now
-	if left := p.Pace.Steady - look.youngest(); left > 0 { // until then no look can be the last
-		p.pause.Next(left)
-	}
 	if p.first == nil {
 		p.first = look
 		return false, nil, p.readStarts(ctx, look)
@@ -277,42 +273,23 @@ func (v Verification) unhealthy(look *evidence) []Problem {
 	return problems
 }
 
-// upSeconds reads how long a container has been up, of Docker's sentence: whole seconds, or
-// minutes and more.
-var upSeconds = regexp.MustCompile(`^Up (?:Less than a second|(\d+) seconds?)\b`)
+// upFor reads how long a container has been up, of Docker's sentence: whole seconds,
+// rounded up, or minutes and more.
+var upFor = regexp.MustCompile(`^Up (?:Less than a second|(\d+) seconds?)\b`)
 
-// upFor is how long the container has been up, by the clock of its own node; false if
-// that is a minute or more, or it does not run.
-func (c Container) upFor() (d time.Duration, ok bool) {
-	m := upSeconds.FindStringSubmatch(c.Status)
-	if m == nil {
-		return 0, false
-	}
-	seconds, _ := strconv.Atoi(m[1]) // none in less than one
-	return time.Duration(max(seconds, 1)) * time.Second, true
-}
-
-// youngest is how long the container has been up that was started last; a minute if all
-// were started before that.
-func (e *evidence) youngest() time.Duration {
-	youngest := time.Minute
-	for _, r := range e.inventory.Replicas {
-		for _, c := range r.Containers {
-			if up, ok := c.upFor(); ok {
-				youngest = min(youngest, up)
-			}
-		}
-	}
-	return youngest
-}
-
-// justStarted are the containers that have not been up for so long.
+// justStarted are the containers that have not been up for so long, by the clock of
+// their own node.
 func (e *evidence) justStarted(steady time.Duration) []Problem {
 	var problems []Problem
 	for _, r := range e.inventory.Replicas {
 		for _, part := range bootstrap.Parts {
 			c := r.Containers[part.Name]
-			if up, ok := c.upFor(); ok && up < steady {
+			m := upFor.FindStringSubmatch(c.Status)
+			if m == nil {
+				continue
+			}
+			seconds, _ := strconv.Atoi(m[1]) // none in less than one
+			if time.Duration(max(seconds, 1))*time.Second < steady {
 				problems = append(problems, Problem{r.ID, c.Name, "was started a moment ago: " + c.Status})
 			}
 		}

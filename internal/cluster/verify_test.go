@@ -137,34 +137,6 @@ func TestVerificationNoticesACrashLoop(t *testing.T) {
 	}
 }
 
-// TestVerificationLooksNoMoreOftenThanItMust has all containers be started a moment ago:
-// until they have been up for long enough no look can be the last.
-func TestVerificationLooksNoMoreOftenThanItMust(t *testing.T) {
-	t.Parallel()
-	sim, c := clustertest.Start(t, "2.6.15")
-	began := time.Now()
-	var looks atomic.Int32
-	sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
-		looks.Add(1)
-		for i, l := range list { // the others have been up for longer than it takes
-			l["Status"] = fmt.Sprintf("Up %d seconds", int(time.Since(began).Seconds())+20*min(i, 1))
-		}
-		return list
-	}))
-	v := verification(c, time.Minute)
-	v.Pace.Poll, v.Pace.Steady = time.Second, 3*time.Second
-	if err := v.Run(clustertest.Limited(t)); err != nil {
-		t.Fatal(err)
-	}
-	took := time.Since(began)
-	if n, most := int(looks.Load()), int(took/v.Pace.Poll)+3; n > most {
-		t.Errorf("%d looks in %s, at most %d", n, took, most)
-	}
-	if took < v.Pace.Steady {
-		t.Errorf("verified after %s, although no container had been up for %s", took, v.Pace.Steady)
-	}
-}
-
 // TestVerificationComparesTimesOfOneClock has the nodes' clocks an hour ahead of DTR's.
 func TestVerificationComparesTimesOfOneClock(t *testing.T) {
 	t.Parallel()

@@ -42,10 +42,6 @@ func (p *Pause) WaitOr(ctx context.Context, signal <-chan struct{}) error {
 // Longest makes all pauses to come as long as they get.
 func (p *Pause) Longest() { p.next = p.longest }
 
-// Next makes the next pause so long, or as long as they get. The ones after it grow from
-// there.
-func (p *Pause) Next(d time.Duration) { p.next = min(d, p.longest) }
-
 // Lasting tells what every look sees for some time from what a single look sees.
 // Whatever makes a run fail, start, undo or remove something must be lasting: UCP's
 // answers are incomplete for a while when a manager starts.
@@ -111,17 +107,9 @@ func Until(ctx context.Context, pace Pace, look func(context.Context) (done bool
 	return UntilOr(ctx, pace, nil, look)
 }
 
-// UntilPausing is Until whose pauses look may change.
-func UntilPausing(ctx context.Context, pace Pace, pause *Pause, look func(context.Context) (done bool, err error)) error {
-	return until(ctx, pace, pause, nil, look)
-}
-
 // UntilOr is Until where a signal ends a pause early.
 func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(context.Context) (done bool, err error)) error {
-	return until(ctx, pace, NewPause(pace.Poll), signal, look)
-}
-
-func until(ctx context.Context, pace Pace, pause *Pause, signal <-chan struct{}, look func(context.Context) (done bool, err error)) error {
+	pause := NewPause(pace.Poll)
 	outage := Lasting{Limit: pace.Outage}
 	var last error // of the outage that goes on
 	began := time.Now()
