@@ -237,31 +237,38 @@ func TestRunDetachesInALongOutage(t *testing.T) {
 // bootstrapper out of its lists for a while: no other one is started beside it.
 func TestRunWaitsForASecondPhaseThatIsNotShown(t *testing.T) {
 	t.Parallel()
-	for name, pruned := range map[string]bool{"its bootstrapper is known": false, "its bootstrapper was pruned": true} {
+	for name, tt := range map[string]struct {
+		at     string // where the first phase dies
+		pruned bool
+	}{
+		"in a replica":                {simulator.ReplicaStarted(2), false},
+		"before the first replica":    {simulator.ReplicaStarted(1), false},
+		"its bootstrapper was pruned": {simulator.ReplicaStarted(2), true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim, c := clustertest.Start(t, "2.5.6")
 			inventory := clustertest.Must[*cluster.Inventory](t)(cluster.Inspect(t.Context(), c))
-			release := sim.Hold(simulator.ReplicaStarted(2))
+			release := sim.Hold(tt.at)
 			go func() {
-				<-sim.Reached(simulator.ReplicaStarted(2))
+				<-sim.Reached(tt.at)
 				sim.KillContainer(cluster.ContainerName(inventory.Host))
 			}()
 			o := to("2.6.15")
 			_, err := runUpgrade(t, c, o)
 			_ = clustertest.AsError[*runner.BootstrapperError](t, err)
-			if pruned {
+			if tt.pruned {
 				engine := clustertest.Must[*ucp.Engine](t)(c.UCP.Engine(t.Context()))
 				if err := engine.Remove(t.Context(), cluster.ContainerName(inventory.Host)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			o.Pace.Consistent = 5 * time.Second // twelve lists on a busy machine take less
-			var begun atomic.Bool
+			o.Pace.Consistent = 5 * time.Second // ten lists on a busy machine take less
+			var created atomic.Bool
 			looks, often := 0, make(chan struct{})
 			show := sim.Inject(clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
-				if begun.Load() {
-					if looks++; looks == 12 {
+				if created.Load() {
+					if looks++; looks == 10 {
 						close(often)
 					}
 				}
@@ -271,9 +278,16 @@ func TestRunWaitsForASecondPhaseThatIsNotShown(t *testing.T) {
 			if err := r.bringImages(t.Context(), obs, plan.next()); err != nil {
 				t.Fatal(err)
 			}
-			begun.Store(true)
+			sim.ResetRequests()
+			another := clustertest.Requested(t, sim, 1, "/containers/create")
 			done := make(chan error, 1)
 			go func() { done <- r.upgrade(clustertest.Limited(t), obs, plan.next()) }()
+			select {
+			case <-another: // which has the name, and is not started yet
+				created.Store(true)
+			case err := <-done:
+				t.Fatalf("ended with %v before there was a container", err)
+			}
 			select {
 			case <-often:
 			case err := <-done:
@@ -283,7 +297,7 @@ func TestRunWaitsForASecondPhaseThatIsNotShown(t *testing.T) {
 				t.Errorf("%d bootstrapper runs while the second phase of the first is at work", n)
 			}
 			show()
-			if pruned {
+			if tt.pruned {
 				_ = clustertest.AsError[*ClusterChangedError](t, <-done)
 				release()
 				return
