@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,7 +64,8 @@ var together = []struct {
 	name     string
 	parts    []part
 	want     want
-	sessions int // that UCP keeps; its default if 0
+	sessions int             // that UCP keeps; its default if 0
+	fault    simulator.Fault // none where Times is 0
 }{
 	{
 		name:     "ten upgrades",
@@ -114,6 +116,14 @@ var together = []struct {
 		want:  want{target: "2.6.15", members: 3, runs: map[string]int{"upgrade": 1, "join": 1, "remove": 1}, removes: 3},
 	},
 	{
+		// Its second phase has ended well by then, and so the replica is there. The
+		// container that this leaves is removed by the next bootstrapper.
+		name:  "join by a bootstrapper that UCP turns away at its end",
+		parts: []part{joinOn("worker4")},
+		want:  want{target: "2.6.8", members: 4, runs: map[string]int{"join": 1}},
+		fault: simulator.Fault{Bootstrapper: true, Method: http.MethodDelete, Path: "/containers/*", Status: http.StatusUnauthorized, Times: 2},
+	},
+	{
 		name:  "joins and removal",
 		parts: []part{joinOn("worker4"), joinOn("worker5"), joinOn("worker6").onDocker(), removal},
 		want:  want{target: "2.6.8", members: 5, runs: map[string]int{"join": 3, "remove": 1}, removes: 3},
@@ -151,6 +161,9 @@ func TestTogether(t *testing.T) {
 				t.Parallel()
 				s := start(t, work{options: simulator.Options{Version: "2.6.8", Replicas: 3, Workers: 6, Sessions: c.sessions}})
 				s.model.want = c.want
+				if c.fault.Times > 0 {
+					s.sim.Inject(c.fault)
+				}
 				attempts := make([]attempt, len(c.parts))
 				var active sync.WaitGroup
 				for i, p := range c.parts {
