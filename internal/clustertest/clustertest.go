@@ -40,7 +40,7 @@ const Speed = 2000
 // well, also on a busy machine.
 var Pace = wait.Pace{
 	Poll:           20 * time.Millisecond,
-	Probe:          25 * time.Millisecond,
+	Probe:          100 * time.Millisecond,
 	Consistent:     300 * time.Millisecond,
 	Healthy:        time.Minute,
 	Steady:         100 * time.Millisecond,
