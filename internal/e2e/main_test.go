@@ -40,7 +40,7 @@ const (
 
 // sandboxes are how many run side by side, each with engines of its own and its
 // share of the tests: most of a test's time is spent waiting.
-const sandboxes = 2
+const sandboxes = 3
 
 // engines are shared by all tests: to start them takes longer than most tests.
 var engines *rig.Rig
@@ -105,7 +105,7 @@ func prepare() (envs [][]string, cleanUp func() error, err error) {
 	return envs, cleanUp, buildProgram(ctx, program(dir))
 }
 
-// shares are patterns of the tests that run in each sandbox: every second one in
+// shares are patterns of the tests that run in each sandbox: every third one in
 // each. Where single subtests or benchmarks are asked for, there is one sandbox.
 func shares(ctx context.Context) (patterns []string, err error) {
 	asked := flag.Lookup("test.run").Value.String()
