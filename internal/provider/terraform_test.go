@@ -16,22 +16,16 @@ import (
 // `make unit` and `make race` leave those out.
 const overTerraform = "TestTerraform"
 
-// envTerraform is where terraform-plugin-testing takes Terraform, or OpenTofu, from.
-const envTerraform = "TF_ACC_TERRAFORM_PATH"
-
 // downloads is a directory for a Terraform that is not on the PATH.
 var downloads string
 
 // findTerraform finds one Terraform for all tests: a download takes long.
 var findTerraform = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv(envTerraform); path != "" {
-		return path, nil
-	}
 	path, err := terraformtest.FindTerraform(context.Background(), downloads)
 	if err != nil {
 		return "", err
 	}
-	return path, os.Setenv(envTerraform, path)
+	return path, os.Setenv(terraformtest.EnvTerraform, path)
 })
 
 // terraformPath is the Terraform of a test over it.

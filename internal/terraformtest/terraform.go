@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/go-version"
@@ -22,8 +25,23 @@ const MinimumVersion = "1.10"
 // pinnedVersion is what is downloaded where there is no Terraform.
 const pinnedVersion = "1.11.4"
 
-// FindTerraform finds Terraform on the PATH, or downloads it into dir.
+// What terraform-plugin-testing reads as well: a Terraform, or OpenTofu, that is not the
+// one on the PATH, and the host of the registry that it knows providers by.
+const (
+	EnvTerraform = "TF_ACC_TERRAFORM_PATH"
+	envHost      = "TF_ACC_PROVIDER_HOST"
+)
+
+// FindTerraform returns the Terraform that the environment names. Without one it finds
+// Terraform on the PATH, or downloads it into dir.
 func FindTerraform(ctx context.Context, dir string) (string, error) {
+	if path := os.Getenv(EnvTerraform); path != "" {
+		found, err := exec.LookPath(path)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", EnvTerraform, err)
+		}
+		return filepath.Abs(found)
+	}
 	installer := install.NewInstaller()
 	installer.SetLogger(log.New(io.Discard, "", 0))
 	binary, err := installer.Ensure(ctx, []src.Source{

@@ -5,6 +5,7 @@
 package terraformtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -47,7 +48,8 @@ func New(path, terraform string) (*WorkingDir, error) {
 // BuildProvider builds the provider to where Terraform finds it by itself: below
 // terraform.d in its working directory.
 func (d *WorkingDir) BuildProvider(ctx context.Context) error {
-	plugin := filepath.Join(d.Path, "terraform.d", "plugins", "registry.terraform.io", "dtr-upgrade", "dtr", ProviderVersion,
+	host := cmp.Or(os.Getenv(envHost), "registry.terraform.io")
+	plugin := filepath.Join(d.Path, "terraform.d", "plugins", host, "dtr-upgrade", "dtr", ProviderVersion,
 		runtime.GOOS+"_"+runtime.GOARCH, "terraform-provider-dtr_v"+ProviderVersion)
 	if runtime.GOOS == "windows" {
 		plugin += ".exe"
