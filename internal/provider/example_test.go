@@ -118,15 +118,20 @@ func TestTerraformExamples(t *testing.T) {
 	}
 }
 
-// TestTerraformSnippets plans what the guides show beside the examples.
+// TestTerraformSnippets plans what the README and the guides show beside the examples.
 func TestTerraformSnippets(t *testing.T) {
+	const readme = "../../README.md"
 	pages, err := filepath.Glob(filepath.Join(filepath.Dir(guide), "*"))
 	must(err)
 	snippets := 0
-	for _, page := range pages {
+	for _, page := range append(pages, readme) {
 		text, err := os.ReadFile(page)
 		must(err)
-		for _, snippet := range snippetText.FindAllStringSubmatch(string(text), -1) {
+		found := snippetText.FindAllStringSubmatch(string(text), -1)
+		if page == readme && len(found) == 0 {
+			t.Error("none was found in the README")
+		}
+		for _, snippet := range found {
 			snippets++
 			t.Run(filepath.Base(page), func(t *testing.T) { planExample(t, snippet[1]) })
 		}
