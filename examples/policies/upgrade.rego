@@ -1,5 +1,5 @@
 # What a plan may do with a registry: one hop at a time, and none that migrates data
-# without a backup.
+# without a backup. A plan that does not know its hops is denied.
 package terraform.policies.dtr
 
 import rego.v1
@@ -10,7 +10,14 @@ plan := object.get(input, "plan", input)
 upgrades contains change if {
 	some change in plan.resource_changes
 	change.type == "dtr_upgrade"
-	change.change.after != null # a destroy only forgets
+	some action in change.change.actions
+	action in {"create", "update"} # in "no-op" the path is that of the last apply
+}
+
+deny contains message if {
+	some upgrade in upgrades
+	upgrade.change.after_unknown.upgrade_path == true
+	message := sprintf("%s: cannot be judged: the plan does not know the hops; plan again with known versions and access to the cluster", [upgrade.address])
 }
 
 deny contains message if {

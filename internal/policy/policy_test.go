@@ -32,53 +32,63 @@ func denied(t *testing.T, input any) []string {
 	return messages
 }
 
-// plan is what Terraform plans for two hops without a backup.
-func plan(t *testing.T) (whole, after map[string]any) {
+// plan is one that Terraform has made.
+func plan(t *testing.T, name string) (whole, after map[string]any) {
 	t.Helper()
-	text, err := os.ReadFile("../provider/testdata/plan.json")
+	text, err := os.ReadFile("../provider/testdata/plan_" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(text, &whole); err != nil {
 		t.Fatal(err)
 	}
-	change := whole["resource_changes"].([]any)[0].(map[string]any)["change"].(map[string]any)
-	return whole, change["after"].(map[string]any)
+	after, _ = change(whole)["after"].(map[string]any)
+	return whole, after
+}
+
+// change is that of the plan's one resource.
+func change(whole map[string]any) map[string]any {
+	return whole["resource_changes"].([]any)[0].(map[string]any)["change"].(map[string]any)
 }
 
 func TestRego(t *testing.T) {
 	const address = "dtr_upgrade.this: "
 	noBackup := []string{address + "the minor-upgrade to 2.6.15 needs a backup", address + "the minor-upgrade to 2.7.8 needs a backup"}
 	twoHops := address + "2 hops in one run; plan one at a time"
+	notKnown := address + "cannot be judged: the plan does not know the hops; plan again with known versions and access to the cluster"
+	asPlanned := func(whole, _ map[string]any) any { return whole }
 	for name, c := range map[string]struct {
+		plan   string
 		change func(whole, after map[string]any) any
 		want   []string
 	}{
-		"as planned": {func(whole, _ map[string]any) any { return whole }, append([]string{twoHops}, noBackup...)},
+		"two hops": {"two_hops", asPlanned, append([]string{twoHops}, noBackup...)},
 		"in HCP Terraform": {
-			func(whole, _ map[string]any) any { return map[string]any{"plan": whole, "run": map[string]any{}} },
+			"two_hops", func(whole, _ map[string]any) any { return map[string]any{"plan": whole, "run": map[string]any{}} },
 			append([]string{twoHops}, noBackup...),
 		},
-		"with a backup": {func(whole, after map[string]any) any {
+		"with a backup": {"two_hops", func(whole, after map[string]any) any {
 			after["backup"] = map[string]any{"file": "dtr.tar"}
 			return whole
 		}, []string{twoHops}},
-		"with one hop": {func(whole, after map[string]any) any {
+		"with one hop": {"two_hops", func(whole, after map[string]any) any {
 			after["upgrade_path"] = after["upgrade_path"].([]any)[:1]
 			return whole
 		}, noBackup[:1]},
-		"nothing to do": {func(whole, after map[string]any) any {
+		"an update without a hop": {"two_hops", func(whole, after map[string]any) any {
 			after["upgrade_path"] = []any{}
 			return whole
 		}, nil},
-		"a destroy": {func(whole, _ map[string]any) any {
-			change := whole["resource_changes"].([]any)[0].(map[string]any)["change"].(map[string]any)
-			change["after"] = nil
+		"a create with a patch":         {"patch", asPlanned, nil},
+		"a create where nobody answers": {"unanswered", asPlanned, []string{notKnown}},
+		"nothing to do after both hops": {"no_op", asPlanned, nil},
+		"a destroy": {"no_op", func(whole, _ map[string]any) any {
+			change(whole)["actions"], change(whole)["after"] = []any{"delete"}, nil
 			return whole
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := denied(t, c.change(plan(t))); !slices.Equal(got, c.want) {
+			if got := denied(t, c.change(plan(t, c.plan))); !slices.Equal(got, c.want) {
 				t.Errorf("denied %q, want %q", got, c.want)
 			}
 		})
