@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -37,22 +38,35 @@ func TestRunServesUntilItIsInterrupted(t *testing.T) {
 	}
 }
 
-// TestRunPrintsTheEnvironment has a shell take what is printed, on ports that were
-// chosen.
+// guide is the page that has a reader start the simulator.
+const guide = "../../../templates/guides/getting-started.md"
+
+// TestRunPrintsTheEnvironment runs what the guide says, on other ports, and has a shell
+// take what is printed.
 func TestRunPrintsTheEnvironment(t *testing.T) {
+	text, err := os.ReadFile(guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(text), "$ go run ./internal/cmd/dtr-simulator ")
+	line, _, found := strings.Cut(line, " >cluster.env\n")
+	if !found {
+		t.Fatal("the guide does not start the simulator")
+	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	ports := freePorts(t, 2)
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"-env", "-dtr-port", ports[0], "-ucp-port", ports[1], "-speed", "1000"}, in, io.Discard)
+		args := strings.NewReplacer("8443", ports[0], "9443", ports[1]).Replace(line)
+		done <- run(ctx, strings.Fields(args), in, io.Discard)
 		_ = in.Close()
 	}()
 	var script strings.Builder
 	for reader := bufio.NewReader(out); !strings.Contains(script.String(), "export UCP_CA="); {
 		line, err := reader.ReadString('\n')
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v: %v", err, <-done)
 		}
 		script.WriteString(line)
 	}
