@@ -24,7 +24,7 @@ deny contains message if {
 	some upgrade in upgrades
 	some hop in upgrade.change.after.upgrade_path
 	hop.rule in {"minor-upgrade", "major-upgrade"}
-	not upgrade.change.after.backup.file
+	not is_object(upgrade.change.after.backup) # its file may be unknown
 	message := sprintf("%s: the %s to %s needs a backup", [upgrade.address, hop.rule, hop.to])
 }
 

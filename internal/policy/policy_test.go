@@ -71,6 +71,7 @@ func TestRego(t *testing.T) {
 			after["backup"] = map[string]any{"file": "dtr.tar"}
 			return whole
 		}, []string{twoHops}},
+		"with a backup whose file is not known": {"dated_backup", asPlanned, nil},
 		"with one hop": {"two_hops", func(whole, after map[string]any) any {
 			after["upgrade_path"] = after["upgrade_path"].([]any)[:1]
 			return whole

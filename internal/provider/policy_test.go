@@ -38,8 +38,9 @@ func (f planForPolicies) CheckPlan(_ context.Context, req plancheck.CheckPlanReq
 }
 
 // TestTerraformPlansForPolicies writes down what a policy sees of a create where nobody
-// answers, of one with a patch, of an upgrade by two hops without a backup, and of a plan
-// after it with nothing to do. The policies of the examples are tested on them.
+// answers, of one with a patch, of an upgrade with a backup whose file the apply names, of
+// one by two hops without a backup, and of a plan after it with nothing to do. The policies
+// of the examples are tested on them.
 func TestTerraformPlansForPolicies(t *testing.T) {
 	t.Parallel()
 	cluster := start(t, "2.5.6")
@@ -64,6 +65,13 @@ func TestTerraformPlansForPolicies(t *testing.T) {
 				ExpectNonEmptyPlan: true,
 			},
 			{Config: upgradeTo(), ConfigVariables: variables(cluster, "2.5.6")},
+			{
+				Config:             upgradeTo(`backup = { file = "/backups/${timestamp()}.tar" }`),
+				ConfigVariables:    variables(cluster, "2.6.15"),
+				ConfigPlanChecks:   resource.ConfigPlanChecks{PostApplyPreRefresh: seen("plan_dated_backup.json")},
+				PlanOnly:           true,
+				ExpectNonEmptyPlan: true,
+			},
 			{
 				Config:          upgradeTo(`via = ["2.6.15"]`),
 				ConfigVariables: variables(cluster, "2.7.8"),
