@@ -35,7 +35,7 @@ func (r *cacheResource) Schema(ctx context.Context, _ resource.SchemaRequest, re
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "A content cache of DTR: its registration in DTR, and the version that it runs as a swarm service or as a container. " +
 			"A cache has to run the version of DTR; one on another version causes authentication errors. " +
-			"The cache itself is deployed elsewhere: destroying the resource removes the registration and keeps the service or the container. Import a cache that is registered already before the first plan. The guide [Troubleshooting](../guides/troubleshooting.md) says why.",
+			"The cache itself is deployed elsewhere: destroying the resource removes the registration and keeps the service or the container. Import a cache that is registered already before the first plan: without a state an apply can end in the error [Provider produced inconsistent final plan](../guides/troubleshooting.md#provider-produced-inconsistent-final-plan).",
 		Attributes: cacheAttributes(ctx),
 	}
 }

@@ -35,7 +35,7 @@ func newReplicaResource() resource.Resource {
 func (r *replicaResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "A replica of a DTR cluster. Creating it has a replica join on a node, at the version that the cluster runs; destroying it removes the replica gracefully. `-replace` and `taint` do both, one after the other. " +
-			"The last replica is never removed, and no other while a replica that stays is not healthy. Import replicas that are there already before the first plan. The guide [Troubleshooting](../guides/troubleshooting.md) says why.",
+			"The last replica is never removed, and no other while a replica that stays is not healthy. Import replicas that are there already before the first plan: without a state an apply can end in the error [Provider produced inconsistent final plan](../guides/troubleshooting.md#provider-produced-inconsistent-final-plan).",
 		Attributes: replicaAttributes(ctx),
 	}
 }

@@ -40,7 +40,7 @@ func newUpgradeResource() resource.Resource {
 func (r *upgradeResource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "The version of one DTR cluster. Changing it upgrades the cluster, one replica at a time, and waits for the migrations that belong to it. " +
-			"Transitions that DTR does not support are errors at plan. Destroying the resource only removes it from the state. Import a cluster that runs already before the first plan. The guide [Troubleshooting](../guides/troubleshooting.md) says why.",
+			"Transitions that DTR does not support are errors at plan. Destroying the resource only removes it from the state. Import a cluster that runs already before the first plan: without a state an apply can end in the error [Provider produced inconsistent final plan](../guides/troubleshooting.md#provider-produced-inconsistent-final-plan).",
 		Attributes: upgradeAttributes(ctx),
 	}
 }
