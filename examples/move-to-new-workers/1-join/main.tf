@@ -36,24 +36,24 @@ provider "dtr" {
   }
 }
 
+data "dtr_cluster" "main" {}
+
 locals {
-  # The node and the id of each replica, as the data source dtr_cluster lists them.
-  old_replicas = {
-    worker1 = "2cbdae79f078"
-    worker2 = "2ed10325e638"
-    worker3 = "50e3b0c25733"
-  }
+  old_workers = ["worker1", "worker2", "worker3"]
   new_workers = ["worker4", "worker5", "worker6"]
+
+  # The id of the replica on each node.
+  ids = { for r in data.dtr_cluster.main.replicas : r.node => r.id }
 }
 
 import {
-  for_each = local.old_replicas
+  for_each = toset(local.old_workers)
   to       = dtr_replica.old[each.key]
-  id       = each.value
+  id       = local.ids[each.key]
 }
 
 resource "dtr_replica" "old" {
-  for_each = local.old_replicas
+  for_each = toset(local.old_workers)
   node     = each.key
 }
 
