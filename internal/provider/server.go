@@ -109,9 +109,11 @@ func (s *server) clean(diags []*tfprotov6.Diagnostic) []*tfprotov6.Diagnostic {
 		tfprotov6.DiagnosticSeverityError: "errors", tfprotov6.DiagnosticSeverityWarning: "warnings",
 	} {
 		if n := left[severity]; n > 0 {
-			kept = append(kept, &tfprotov6.Diagnostic{
-				Severity: severity, Summary: "Not all " + what + " are shown", Detail: fmt.Sprintf("%d more are left out.", n),
-			})
+			more := &tfprotov6.Diagnostic{Severity: severity, Summary: "Not all " + what + " are shown", Detail: fmt.Sprintf("%d more are left out.", n)}
+			if severity == tfprotov6.DiagnosticSeverityError {
+				more.Detail += troubleshootingLink(more.Summary)
+			}
+			kept = append(kept, more)
 		}
 	}
 	return kept

@@ -37,7 +37,7 @@ func TestDiagnosticsAreBounded(t *testing.T) {
 			[]*tfprotov6.Diagnostic{{Severity: tfprotov6.DiagnosticSeverityError, Summary: "a\nb" + strings.Repeat("s", 5000), Detail: strings.Repeat("x", 5000) + "\nmore"}},
 			[]string{`a\nb`, "\nmore"},
 		},
-		"many": {many, []string{"Warning 0\n", "Error 0\n", "Error: Not all errors are shown\n", "Warning: Not all warnings are shown\n"}},
+		"many": {many, []string{"Warning 0\n", "Error 0\n", "Error: Not all errors are shown\n", "more are left out.\n\nMore: " + troubleshootingPage + "#not-all-kind-are-shown\n", "Warning: Not all warnings are shown\n"}},
 	} {
 		got := s.clean(tt.diags)
 		size := map[tfprotov6.DiagnosticSeverity]int{}
