@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/action/schema"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -19,7 +18,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/upgrade"
 )
 
@@ -98,7 +96,7 @@ func (a *backupAction) Schema(ctx context.Context, _ action.SchemaRequest, resp 
 					"pull": schema.StringAttribute{
 						Optional:            true,
 						MarkdownDescription: "When the image is pulled: `missing`, which is the default, `always` or `never`.",
-						Validators:          []validator.String{stringvalidator.OneOf(string(images.PullMissing), string(images.PullAlways), string(images.PullNever))},
+						Validators:          []validator.String{pullPolicy()},
 					},
 					"digests": schema.MapAttribute{
 						Optional:            true,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -122,7 +121,7 @@ func (d *jobDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, re
 		"log_lines": schema.Int64Attribute{
 			Optional:            true,
 			MarkdownDescription: "How many of the last lines of the job's log are read; none by default.",
-			Validators:          []validator.Int64{int64validator.AtLeast(1)},
+			Validators:          []validator.Int64{atLeast(1)},
 		},
 		"log": computedTexts("The last lines of the job's log; null without `log_lines`."),
 	})
@@ -187,7 +186,7 @@ func (d *jobsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, r
 			"limit": schema.Int64Attribute{
 				Optional:            true,
 				MarkdownDescription: "How many jobs are listed at most, the newest first; `10` by default.",
-				Validators:          []validator.Int64{int64validator.AtLeast(1)},
+				Validators:          []validator.Int64{atLeast(1)},
 			},
 			"jobs": schema.ListNestedAttribute{
 				Computed:            true,

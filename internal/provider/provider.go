@@ -9,11 +9,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/function"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -184,13 +182,13 @@ func dockerSchema() schema.SingleNestedAttribute {
 			"client_cert": schema.StringAttribute{
 				Optional:            true,
 				MarkdownDescription: "The certificate to show to the engine, as PEM text. Goes with `client_key`.",
-				Validators:          []validator.String{certificates(), stringvalidator.AlsoRequires(path.MatchRelative().AtParent().AtName("client_key"))},
+				Validators:          []validator.String{certificates(), goesWith("client_key")},
 			},
 			"client_key": schema.StringAttribute{
 				Optional:            true,
 				Sensitive:           true,
 				MarkdownDescription: "The key of `client_cert`, as PEM text.",
-				Validators:          []validator.String{privateKey(), stringvalidator.AlsoRequires(path.MatchRelative().AtParent().AtName("client_cert"))},
+				Validators:          []validator.String{privateKey(), goesWith("client_cert")},
 			},
 			"network_mode": schema.StringAttribute{
 				Optional: true,

@@ -211,7 +211,8 @@ func TestValidateProvider(t *testing.T) {
 		"engine by socket":    {values{"docker": values{"host": "unix:///var/run/docker.sock"}}, ""},
 		"engine by ssh":       {values{"docker": values{"host": "ssh://admin@node1.example.com"}}, ""},
 		"engine's password":   {values{"docker": values{"host": "ssh://admin:hunter2@node1.example.com"}}, "log in with a key"},
-		"key alone":           {values{"docker": values{"client_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}, "docker.client_cert"},
+		"key alone":           {values{"docker": values{"client_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}, "Error: An attribute needs another one\n  at docker.client_key\n\ndocker.client_key needs docker.client_cert.\n\nSet docker.client_cert as well, or remove docker.client_key.\n"},
+		"certificate to come": {values{"docker": values{"client_cert": unknown{}, "client_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}, ""},
 		"no key":              {values{"docker": values{"client_key": "hunter2"}}, "docker.client_key holds no PEM private key: no PEM text of a key"},
 	} {
 		t.Run(name, func(t *testing.T) {

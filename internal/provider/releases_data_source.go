@@ -7,10 +7,8 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -64,7 +62,7 @@ func (d *releasesDataSource) Schema(_ context.Context, _ datasource.SchemaReques
 				Optional: true,
 				MarkdownDescription: "The CA that signed the registry's certificate, as PEM text; it is then the only one trusted. " +
 					"Without it the system's CAs are, and for the provider's own DTR the provider's `ca_cert`.",
-				Validators: []validator.String{certificates(), stringvalidator.AlsoRequires(path.MatchRoot("repository"))},
+				Validators: []validator.String{certificates(), goesWith("repository")},
 			},
 			"lines": schema.ListNestedAttribute{
 				Computed:            true,

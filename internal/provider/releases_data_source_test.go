@@ -83,7 +83,7 @@ func TestReleasesData(t *testing.T) {
 	}{
 		"not a line":       {values{"line": "2"}, "Not a minor version"},
 		"a tag":            {values{"repository": "docker/dtr:2.6.15"}, "at repository"},
-		"a CA for nothing": {values{"ca_cert": "x"}, "at ca_cert"},
+		"a CA for nothing": {values{"ca_cert": "x"}, "ca_cert needs repository."},
 	} {
 		if text := render(p.data("dtr_releases", c.config).diags); !strings.Contains(text, c.want) {
 			t.Errorf("%s: got:\n%s\nwant %q", name, text, c.want)

@@ -45,7 +45,7 @@ func TestReplicaValidate(t *testing.T) {
 		"empty node":      {values{"node": ""}, "at node"},
 		"not an id":       {values{"node": "worker4", "existing_replica_id": "0123"}, "at existing_replica_id"},
 		"port too large":  {values{"node": "worker4", "replica_https_port": 65536}, "at replica_https_port"},
-		"port 0":          {values{"node": "worker4", "replica_http_port": 0}, "at replica_http_port"},
+		"port 0":          {values{"node": "worker4", "replica_http_port": 0}, "\n\nreplica_http_port is not a number from 1 to 65535: it is 0.\n"},
 		"not a policy":    {values{"node": "worker4", "image": values{"pull": "maybe"}}, "at image.pull"},
 		"image with tag":  {values{"node": "worker4", "image": values{"repository": "docker/dtr:2.6.8"}}, "at image.repository"},
 		"not a time span": {values{"node": "worker4", "timeouts": values{"delete": "soon"}}, "at timeouts.delete"},

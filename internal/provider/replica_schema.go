@@ -4,14 +4,10 @@ import (
 	"context"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
-
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 )
 
 // replicaAttributes are the attributes of dtr_replica: required, optional,
@@ -49,7 +45,7 @@ func replicaAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional: true,
 					MarkdownDescription: "When the bootstrapper's image is pulled: `missing`, which is the default, `always` or `never`. " +
 						"With `never` all images must have been loaded before, on the node too.",
-					Validators: []validator.String{stringvalidator.OneOf(string(images.PullMissing), string(images.PullAlways), string(images.PullNever))},
+					Validators: []validator.String{pullPolicy()},
 				},
 			},
 		},
@@ -82,6 +78,6 @@ func portAttribute(protocol, usual string) schema.Int64Attribute {
 		Computed: true,
 		MarkdownDescription: "The port that the replica serves " + protocol + " on; DTR's default is " + usual + ". " +
 			"It is set when the replica joins, and changing it is refused.",
-		Validators: []validator.Int64{int64validator.Between(1, 65535)},
+		Validators: []validator.Int64{numberCheck{1, 65535}},
 	}
 }

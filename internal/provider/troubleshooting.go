@@ -154,6 +154,7 @@ var troubleshooting = []string{
 	"The registry does not list the tags of the repository",
 	"Not VALUE",
 	"A value is null",
+	"An attribute needs another one",
 	"The cluster could not be worked on",
 	"Provider data of an unexpected type",
 	"Not all KIND are shown",

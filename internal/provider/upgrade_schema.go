@@ -5,16 +5,13 @@ import (
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 )
 
@@ -57,7 +54,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional: true,
 					MarkdownDescription: "When the bootstrapper's image is pulled: `missing`, which is the default, `always` or `never`. " +
 						"With `never` it must have been loaded before.",
-					Validators: []validator.String{stringvalidator.OneOf(string(images.PullMissing), string(images.PullAlways), string(images.PullNever))},
+					Validators: []validator.String{pullPolicy()},
 				},
 				"digests": schema.MapAttribute{
 					Optional:    true,
@@ -128,7 +125,7 @@ func upgradeAttributes(ctx context.Context) map[string]schema.Attribute {
 					Optional: true,
 					MarkdownDescription: "How often a migration job is started again after DTR's own two retries have failed; `1` by default. " +
 						"After that the apply fails, and the next one starts the job again.",
-					Validators: []validator.Int64{int64validator.AtLeast(0)},
+					Validators: []validator.Int64{atLeast(0)},
 				},
 			},
 		},

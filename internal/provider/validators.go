@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/url"
 	"os"
 	"regexp"
@@ -18,9 +19,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/endpoint"
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/images"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/preflight"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/transition"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/window"
@@ -250,6 +253,17 @@ func cacheAddress() stringCheck {
 	return c
 }
 
+// pullPolicy checks when an image is pulled.
+func pullPolicy() stringCheck {
+	return isNot("a pull policy", func(s string) error {
+		switch images.PullPolicy(s) {
+		case images.PullMissing, images.PullAlways, images.PullNever:
+			return nil
+		}
+		return fmt.Errorf("it is %q; write %q, %q or %q", s, images.PullMissing, images.PullAlways, images.PullNever)
+	})
+}
+
 func containerName() stringCheck {
 	return matching(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`, "a name of a container, without a node", "dtr-cache")
 }
@@ -364,6 +378,58 @@ func skippableCheck() stringCheck {
 		}
 		return fmt.Errorf("%q, %s; what can be skipped is %s", s, why, skippable("", ", "))
 	}}
+}
+
+// numberCheck is a validator of one whole number, which may be low, high or between
+// them. Unknown and null values pass.
+type numberCheck struct{ low, high int64 }
+
+func atLeast(low int64) numberCheck { return numberCheck{low, math.MaxInt64} }
+
+var _ validator.Int64 = numberCheck{}
+
+func (c numberCheck) Description(context.Context) string {
+	if c.high == math.MaxInt64 {
+		return fmt.Sprintf("a number of at least %d", c.low)
+	}
+	return fmt.Sprintf("a number from %d to %d", c.low, c.high)
+}
+
+func (c numberCheck) MarkdownDescription(ctx context.Context) string { return c.Description(ctx) }
+
+func (c numberCheck) ValidateInt64(ctx context.Context, req validator.Int64Request, resp *validator.Int64Response) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if n := req.ConfigValue.ValueInt64(); n < c.low || n > c.high {
+		what := c.Description(ctx)
+		resp.Diagnostics.AddAttributeError(req.Path, "Not "+what, fmt.Sprintf("%s is not %s: it is %d.", attributeName(req.Path), what, n))
+	}
+}
+
+// goesWith is a validator of a text that is of use only with another attribute next to
+// it, of which it is the name. Where either is unknown, it passes.
+type goesWith string
+
+var _ validator.String = goesWith("")
+
+func (g goesWith) Description(context.Context) string         { return "goes with " + string(g) }
+func (g goesWith) MarkdownDescription(context.Context) string { return "goes with `" + string(g) + "`" }
+
+func (g goesWith) ValidateString(ctx context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	var other types.String
+	at := req.Path.ParentPath().AtName(string(g))
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, at, &other)...)
+	if !resp.Diagnostics.HasError() && other.IsNull() {
+		m := message{
+			Summary: "An attribute needs another one", Seen: fmt.Sprintf("%s needs %s.", req.Path, at),
+			Todo: fmt.Sprintf("Set %s as well, or remove %s.", at, req.Path),
+		}
+		resp.Diagnostics.Append(diag.WithPath(req.Path, m.failure()))
+	}
 }
 
 // noNulls checks that a collection has no null in it, which what looks at its
