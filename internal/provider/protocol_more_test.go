@@ -15,11 +15,11 @@ func (p *protocol) data(name string, config values) applied {
 	validated, err := p.server.ValidateDataResourceConfig(p.ctx, &tfprotov6.ValidateDataResourceConfigRequest{TypeName: name, Config: d})
 	p.ok(err, nil)
 	if hasErrors(validated.Diagnostics) {
-		return applied{diags: validated.Diagnostics}
+		return applied{diags: p.linked(validated.Diagnostics)}
 	}
 	resp, err := p.server.ReadDataSource(p.ctx, &tfprotov6.ReadDataSourceRequest{TypeName: name, Config: d})
 	p.ok(err, nil)
-	a := applied{diags: resp.Diagnostics}
+	a := applied{diags: p.linked(resp.Diagnostics)}
 	if resp.State != nil {
 		v, err := resp.State.Unmarshal(typ)
 		p.ok(err, nil)
@@ -43,11 +43,11 @@ func (p *protocol) planActionValue(name string, config tftypes.Value) []*tfproto
 	validated, err := server.ValidateActionConfig(p.ctx, &tfprotov6.ValidateActionConfigRequest{ActionType: name, Config: d})
 	p.ok(err, nil)
 	if hasErrors(validated.Diagnostics) {
-		return validated.Diagnostics
+		return p.linked(validated.Diagnostics)
 	}
 	planned, err := server.PlanAction(p.ctx, &tfprotov6.PlanActionRequest{ActionType: name, Config: d})
 	p.ok(err, nil)
-	return append(validated.Diagnostics, planned.Diagnostics...)
+	return p.linked(append(validated.Diagnostics, planned.Diagnostics...))
 }
 
 // invoke invokes an action. The progress is what it says meanwhile, each of which
@@ -81,7 +81,7 @@ func (p *protocol) invokeUnplanned(name string, config values, told func(string)
 	if completed != 1 {
 		p.t.Errorf("the action was completed %d times", completed)
 	}
-	return progress, diags
+	return progress, p.linked(diags)
 }
 
 // plain is a value in Go's own types: nil, unknown, string, bool, int, []any, values.

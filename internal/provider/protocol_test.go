@@ -108,6 +108,17 @@ func (p *protocol) ok(err error, diags []*tfprotov6.Diagnostic) {
 	}
 }
 
+// linked are diagnostics of the provider: each error has to lead to the guide.
+func (p *protocol) linked(diags []*tfprotov6.Diagnostic) []*tfprotov6.Diagnostic {
+	p.t.Helper()
+	for i, d := range diags {
+		if !hasLink(d) {
+			p.t.Errorf("it leads to no heading of the guide: %s", render(diags[i:i+1]))
+		}
+	}
+	return diags
+}
+
 func (p *protocol) dynamic(v tftypes.Value) *tfprotov6.DynamicValue {
 	p.t.Helper()
 	d, err := tfprotov6.NewDynamicValue(v.Type(), v)
@@ -123,11 +134,11 @@ func (p *protocol) configure(config values) []*tfprotov6.Diagnostic {
 	validated, err := p.server.ValidateProviderConfig(p.ctx, &tfprotov6.ValidateProviderConfigRequest{Config: d})
 	p.ok(err, nil)
 	if hasErrors(validated.Diagnostics) {
-		return validated.Diagnostics
+		return p.linked(validated.Diagnostics)
 	}
 	configured, err := p.server.ConfigureProvider(p.ctx, &tfprotov6.ConfigureProviderRequest{Config: d, TerraformVersion: "1.11.4"})
 	p.ok(err, nil)
-	return append(validated.Diagnostics, configured.Diagnostics...)
+	return p.linked(append(validated.Diagnostics, configured.Diagnostics...))
 }
 
 // validate is what terraform validate asks of the resource.
@@ -138,7 +149,7 @@ func (p *protocol) validate(config values) []*tfprotov6.Diagnostic {
 		ClientCapabilities: &tfprotov6.ValidateResourceConfigClientCapabilities{WriteOnlyAttributesAllowed: true},
 	})
 	p.ok(err, nil)
-	return resp.Diagnostics
+	return p.linked(resp.Diagnostics)
 }
 
 // planned is what came out of a plan.
@@ -182,7 +193,7 @@ func (p *protocol) plan(prior, config values) planned {
 	if resp.Deferred != nil {
 		p.t.Errorf("the plan is deferred: %v", resp.Deferred)
 	}
-	out := planned{diags: resp.Diagnostics, raw: resp, config: configValue}
+	out := planned{diags: p.linked(resp.Diagnostics), raw: resp, config: configValue}
 	if resp.PlannedState != nil {
 		out.after = p.fields(resp.PlannedState)
 	}
@@ -222,7 +233,7 @@ func (p *protocol) applyPlan(prior values, planned planned) applied {
 		PlannedPrivate: planned.raw.PlannedPrivate,
 	})
 	p.ok(err, nil)
-	return applied{diags: resp.Diagnostics, state: p.fields(resp.NewState), raw: resp.NewState}
+	return applied{diags: p.linked(resp.Diagnostics), state: p.fields(resp.NewState), raw: resp.NewState}
 }
 
 // read refreshes a state.
@@ -232,7 +243,7 @@ func (p *protocol) read(prior values) applied {
 		TypeName: p.name, CurrentState: p.dynamic(value(p.t, p.schema.ValueType(), prior)),
 	})
 	p.ok(err, nil)
-	return applied{diags: resp.Diagnostics, state: p.fields(resp.NewState), raw: resp.NewState}
+	return applied{diags: p.linked(resp.Diagnostics), state: p.fields(resp.NewState), raw: resp.NewState}
 }
 
 // importState imports a cluster.
@@ -240,7 +251,7 @@ func (p *protocol) importState(id string) applied {
 	p.t.Helper()
 	resp, err := p.server.ImportResourceState(p.ctx, &tfprotov6.ImportResourceStateRequest{TypeName: p.name, ID: id})
 	p.ok(err, nil)
-	a := applied{diags: resp.Diagnostics}
+	a := applied{diags: p.linked(resp.Diagnostics)}
 	if len(resp.ImportedResources) > 0 {
 		a.raw = resp.ImportedResources[0].State
 		a.state = p.fields(a.raw)

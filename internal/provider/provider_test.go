@@ -222,7 +222,7 @@ func TestValidateProvider(t *testing.T) {
 				Config: p.dynamic(value(t, p.provider, c.config)),
 			})
 			p.ok(err, nil)
-			got := render(resp.Diagnostics)
+			got := render(p.linked(resp.Diagnostics))
 			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 				t.Errorf("got:\n%s\nwant in it: %q", got, c.want)
 			}

@@ -27,7 +27,7 @@ func (p *protocol) remove(prior values) applied {
 		TypeName: p.name, PriorState: p.dynamic(value(p.t, typ, prior)), PlannedState: null, Config: null,
 	})
 	p.ok(err, nil)
-	return applied{diags: resp.Diagnostics, state: p.fields(resp.NewState), raw: resp.NewState}
+	return applied{diags: p.linked(resp.Diagnostics), state: p.fields(resp.NewState), raw: resp.NewState}
 }
 
 func TestReplicaLife(t *testing.T) {

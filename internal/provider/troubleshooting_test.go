@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -202,4 +203,30 @@ func TestErrorsEndInTheirLink(t *testing.T) {
 			t.Errorf("the warning %s: %q", summary, got)
 		}
 	}
+}
+
+// framework are the summaries of errors that have no link, since the framework makes them:
+// an attribute is missing, or the Terraform is too old for it. Both say what to do.
+var framework = []string{"Missing Configuration for Required Attribute", "WriteOnly Attribute Not Allowed"}
+
+// anchors are those of the page that users read.
+var anchors = sync.OnceValue(func() map[string]bool {
+	page, err := os.ReadFile("../../docs/guides/troubleshooting.md")
+	must(err)
+	found := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		if h, is := strings.CutPrefix(line, "### "); is {
+			found[anchor(strings.TrimSpace(h))] = true
+		}
+	}
+	return found
+})
+
+// hasLink says whether the last line of an error leads to a heading of the page.
+func hasLink(d *tfprotov6.Diagnostic) bool {
+	if d.Severity != tfprotov6.DiagnosticSeverityError || slices.Contains(framework, d.Summary) {
+		return true
+	}
+	_, link, _ := strings.Cut(d.Detail, "\n\nMore: "+troubleshootingPage+"#")
+	return anchors()[link]
 }

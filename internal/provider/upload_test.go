@@ -60,7 +60,7 @@ func TestUploadIsChecked(t *testing.T) {
 		TypeName: "dtr_upgrade", Config: p.dynamic(value(t, p.schema.ValueType(), values{"target_version": "2.6.15", "backup": values{"file": file, "upload": values{"url": well}}})),
 	})
 	p.ok(err, nil)
-	if text := render(old.Diagnostics); !strings.Contains(text, "Error: ") || !strings.Contains(text, "Terraform 1.11 and later") || strings.Contains(text, "s3cret") {
+	if text := render(p.linked(old.Diagnostics)); !strings.Contains(text, "Error: ") || !strings.Contains(text, "Terraform 1.11 and later") || strings.Contains(text, "s3cret") {
 		t.Errorf("for a Terraform that would store it:\n%s", text)
 	}
 }
