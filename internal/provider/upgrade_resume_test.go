@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/duration"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 )
 
@@ -17,62 +19,78 @@ import (
 // passes, leaves what it started alone, and that the next one adopts it.
 func TestRunStopsWaiting(t *testing.T) {
 	t.Parallel()
-	limited := values{"timeouts": values{"create": "3s", "update": "3s"}}
 	for name, c := range map[string]struct {
-		point  string
-		config values // with a limit, else the apply is interrupted
-		want   string
+		point string
+		limit time.Duration // 0 where the apply is interrupted
 	}{
-		"interrupted in the first phase":    {simulator.BootstrapperStarted, nil, "Reason: Terraform was interrupted."},
-		"interrupted between two replicas":  {simulator.ReplicaReplaced(1), nil, "Reason: Terraform was interrupted."},
-		"interrupted in the migration":      {simulator.MigrationStarted, nil, "Reason: Terraform was interrupted."},
-		"limit passes between two replicas": {simulator.ReplicaReplaced(1), limited, "date of 3s passed."},
-		"limit passes in the migration":     {simulator.MigrationStarted, limited, "date of 3s passed."},
+		"interrupted in the first phase":    {simulator.BootstrapperStarted, 0},
+		"interrupted between two replicas":  {simulator.ReplicaReplaced(1), 0},
+		"interrupted in the migration":      {simulator.MigrationStarted, 0},
+		"limit passes between two replicas": {simulator.ReplicaReplaced(1), 3 * time.Second},
+		"limit passes in the migration":     {simulator.MigrationStarted, 3 * time.Second},
 	} {
 		for _, kind := range []string{"create", "update"} {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				t.Parallel()
-				cluster := start(t, "2.5.6")
-				p := planner(t, cluster)
-				var prior values
-				want := strings.Replace(c.want, "date", "create", 1)
-				if kind == "update" {
-					prior, want = state(cluster, "2.5.6"), strings.Replace(c.want, "date", "timeouts.update", 1)
+				// On a busy machine a short limit may pass before the point is reached.
+				for limit := c.limit; !stopsWaiting(t, kind, c.point, limit); limit *= 3 {
 				}
-				config := in(values{"target_version": "2.6.15"}, c.config)
-				release := cluster.Hold(c.point)
-				if c.config == nil {
-					interrupted, cancel := context.WithCancel(p.ctx)
-					defer cancel()
-					go func() {
-						<-cluster.Reached(c.point)
-						cancel()
-					}()
-					p.ctx = interrupted
-				}
-				stopped := p.apply(prior, config)
-				expect(t, stopped.diags, want)
-				if kind == "create" && stopped.state != nil {
-					t.Error("a create that was interrupted saved a state")
-				}
-				if kind == "update" {
-					wantTarget(t, stopped, "2.5.6")
-					seen(t, stopped, cluster)
-					prior = stopped.values()
-				}
-
-				p.ctx = t.Context()
-				release()
-				config = values{"target_version": "2.6.15"}
-				done := p.apply(prior, config)
-				expect(t, done.diags, "")
-				runs(t, cluster, "2.6.15")
-				wantBootstrapperRuns(t, cluster, 1)
-				wantMigrations(t, cluster, 1)
-				steady(t, p, done, config)
 			})
 		}
 	}
+}
+
+// stopsWaiting has an apply end at the point, by its limit if there is one, and makes
+// another one. It is false, and tests no more, if the limit may have passed before.
+func stopsWaiting(t *testing.T, kind, point string, limit time.Duration) bool {
+	t.Helper()
+	cluster := start(t, "2.5.6")
+	p := planner(t, cluster)
+	config := values{"target_version": "2.6.15"}
+	limited, want := config, "Reason: Terraform was interrupted."
+	if limit > 0 {
+		limited = in(config, values{"timeouts": values{kind: limit.String()}})
+		want = "timeouts." + kind + " of " + duration.Text(limit) + " passed."
+	}
+	var prior values
+	if kind == "update" {
+		prior = state(cluster, "2.5.6")
+	}
+	interrupted, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	p.ctx = interrupted
+	var inTime atomic.Bool
+	began := time.Now()
+	cluster.At(point, func() {
+		inTime.Store(limit == 0 || time.Since(began) < limit)
+		if limit == 0 {
+			cancel()
+		}
+	})
+	release := cluster.Hold(point)
+	stopped := p.apply(prior, limited)
+	expect(t, stopped.diags, want)
+	if !inTime.Load() {
+		return false
+	}
+	if kind == "create" && stopped.state != nil {
+		t.Error("a create that was interrupted saved a state")
+	}
+	if kind == "update" {
+		wantTarget(t, stopped, "2.5.6")
+		seen(t, stopped, cluster)
+		prior = stopped.values()
+	}
+
+	p.ctx = t.Context()
+	release()
+	done := p.apply(prior, config)
+	expect(t, done.diags, "")
+	runs(t, cluster, "2.6.15")
+	wantBootstrapperRuns(t, cluster, 1)
+	wantMigrations(t, cluster, 1)
+	steady(t, p, done, config)
+	return true
 }
 
 // TestLastUpgradeAfterAResume interrupts the second of two hops. What the next apply did
