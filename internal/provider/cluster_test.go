@@ -123,14 +123,15 @@ func variables(c *simulator.Cluster, target string) config.Variables {
 	}
 }
 
-// says matches Terraform's output, which breaks lines where it likes and frames
-// them.
+// says matches an error in Terraform's output, which breaks lines where it likes and
+// frames them, up to the link to the guide.
 func says(text string) *regexp.Regexp {
 	words := strings.Fields(text)
 	for i, w := range words {
 		words[i] = regexp.QuoteMeta(w)
 	}
-	return regexp.MustCompile(strings.Join(words, `[\s│]+`))
+	const gap = `[\s│]+`
+	return regexp.MustCompile(strings.Join(words, gap) + `(?s:.*)` + gap + "More:" + gap + regexp.QuoteMeta(troubleshootingPage) + `#\w`)
 }
 
 // runs checks that every container of every replica runs the version.
