@@ -36,6 +36,9 @@ func TestValidatorsNameTheAttribute(t *testing.T) {
 					if !strings.Contains(d.Detail(), at.String()) {
 						t.Errorf("%s: %s is refused without its name: %s", of, at, d.Detail())
 					}
+					if heading(d.Summary()) == "" {
+						t.Errorf("%s: %s is refused with %q, which the guide does not explain", of, at, d.Summary())
+					}
 				}
 			}
 		}
