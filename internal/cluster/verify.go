@@ -107,7 +107,9 @@ func (p *proof) next(ctx context.Context) (done bool, err error) {
 	if done {
 		return true, nil
 	}
-	if problems := slices.Concat(wrong, unwell); len(problems) > 0 {
+	problems := slices.Concat(wrong, unwell)
+	wait.Remark(ctx, ProblemsText(problems))
+	if len(problems) > 0 {
 		p.note(problems, now)
 		if p.failed(wrong, problems, now) {
 			return false, wait.Fail(&VerifyError{Target: p.Target, After: now.Sub(p.started), Problems: problems})

@@ -173,9 +173,15 @@ func TestVerificationOfAReportThatStays(t *testing.T) {
 			return status, changed
 		},
 	})
-	failed := clustertest.AsError[*cluster.VerifyError](t, verification(c, time.Second).Run(clustertest.Limited(t)))
-	if want := "replica " + frozen + " does not refresh its health report"; len(failed.Problems) != 1 || failed.Problems[0].String() != want {
+	ctx, stop := wait.Tell(clustertest.Limited(t), "Step verify", nil)
+	defer stop()
+	failed := clustertest.AsError[*cluster.VerifyError](t, verification(c, time.Second).Run(ctx))
+	want := "replica " + frozen + " does not refresh its health report"
+	if len(failed.Problems) != 1 || failed.Problems[0].String() != want {
 		t.Errorf("got %v, want %s", failed, want)
+	}
+	if got := wait.Remarked(ctx); got != want {
+		t.Errorf("it is said that what is waited for is %q, want %q", got, want)
 	}
 }
 

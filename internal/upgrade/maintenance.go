@@ -116,8 +116,11 @@ func (r *run) waitForWindow(ctx context.Context, closed *ClosedWindowError) erro
 		closed.TooLate = true
 		return closed
 	}
-	fields := map[string]any{"hop": hopName(closed.Hop), "window": closed.Window, "opens": closed.Opens.Format(time.RFC3339)}
-	log.Info(ctx, "Waiting for the maintenance window, which opens at "+closed.Opens.Format(time.RFC3339), fields)
+	opens := closed.Opens.Format(time.RFC3339)
+	fields := map[string]any{"hop": hopName(closed.Hop), "window": closed.Window, "opens": opens}
+	log.Info(ctx, "Waiting for the maintenance window, which opens at "+opens, fields)
+	ctx, stop := wait.Tell(ctx, "The wait for the maintenance window of "+opens, fields)
+	defer stop()
 	err := wait.Until(ctx, r.runner.Pace, func(context.Context) (bool, error) {
 		return r.o.windowError(r.o.now(), closed.Hop) == nil, nil
 	})

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
@@ -389,8 +392,14 @@ func TestWaitForWindow(t *testing.T) {
 			t.Errorf("got %+v", detached)
 		}
 
-		if err := await(t.Context()); err != nil {
+		began = time.Now()
+		var out bytes.Buffer
+		if err := await(tflogtest.RootLogger(t.Context(), &out)); err != nil {
 			t.Fatal(err)
+		}
+		line := `"The wait for the maintenance window of 2000-01-01T22:00:00+01:00 goes on, since ` + began.Format(time.TimeOnly) + `"`
+		if n, minutes := strings.Count(out.String(), line), int(time.Since(began).Minutes()); n != minutes || n < 60 {
+			t.Errorf("%d minutes were waited for the window, and %d lines said so", minutes, n)
 		}
 		if late := time.Since(instant("2000-01-01T21:00:00Z")); late < 0 || late > wait.DefaultPace.Poll {
 			t.Errorf("the wait ended %s after the opening", late)

@@ -184,6 +184,8 @@ func (r *run) next(ctx context.Context) (*Observation, Plan, error) {
 func (r *run) preflight(ctx context.Context) (obs *Observation, plan Plan, err error) {
 	var findings preflight.Findings
 	hidden, doubtful := wait.Lasting{Limit: r.runner.Pace.Consistent}, wait.Lasting{Limit: r.runner.Pace.Consistent}
+	ctx, stop := wait.Tell(ctx, "Step "+stepPreflight, map[string]any{"step": stepPreflight})
+	defer stop()
 	err = wait.Until(ctx, r.runner.Pace, func(ctx context.Context) (bool, error) {
 		obs, err = Observe(ctx, r.cluster, r.o)
 		_, shownNone := errors.AsType[*cluster.NoReplicasError](err)

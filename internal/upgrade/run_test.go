@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
@@ -573,6 +577,29 @@ func TestRunOutlastsAnOutageAtItsFirstLook(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRunTellsOfAnOutageAtItsFirstLook holds that a run that finds nobody there says so once
+// a minute.
+func TestRunTellsOfAnOutageAtItsFirstLook(t *testing.T) {
+	t.Parallel()
+	const address = "https://127.0.0.1:1" // where nobody listens
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		c := cluster.Cluster{
+			DTR: clustertest.Must[*dtr.Client](t)(dtr.New(dtr.Config{URL: address, Username: "admin", Password: "pa55word"})),
+			UCP: clustertest.Must[*ucp.Client](t)(ucp.New(ucp.Config{URL: address, Username: "admin", Password: "pa55word"})),
+		}
+		began := time.Now()
+		_, _, err := newRun(c, options("2.6.15")).preflight(tflogtest.RootLogger(t.Context(), &out))
+		if _, ok := errors.AsType[*wait.OutageError](err); !ok {
+			t.Fatal(err)
+		}
+		line := `"Step preflight goes on, since ` + began.Format(time.TimeOnly) + `; every attempt since ` + began.Format("15:04")
+		if n := strings.Count(out.String(), line); n < 9 || n > 10 || !strings.Contains(out.String(), "failed; the last one: ") {
+			t.Errorf("%d lines in ten minutes:\n%s", n, out.String())
+		}
+	})
 }
 
 // TestRunVerifiesWhatSomebodyElseUpgraded has the cluster be at the target, where nobody

@@ -2,7 +2,6 @@ package wait
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -36,8 +35,8 @@ func Steps(ctx context.Context, name string, steps []Step) error {
 		}
 		log.Info(ctx, "Step "+s.Name+" begins", fields)
 		started := time.Now()
-		stop := s.tell(ctx, started)
-		err := s.Run(ctx)
+		telling, stop := Tell(ctx, "Step "+s.Name, fields)
+		err := s.Run(telling)
 		stop()
 		log.NoBar(ctx)
 		if err != nil {
@@ -48,27 +47,62 @@ func Steps(ctx context.Context, name string, steps []Step) error {
 	return nil
 }
 
-// tellEvery is how often a step that goes on says so.
+// tellEvery is how often what goes on is said.
 const tellEvery = time.Minute
 
-// tell says now and then that the step goes on, until stop is called.
-func (s Step) tell(ctx context.Context, started time.Time) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
+// remark is what a line of Tell says besides.
+type remark struct {
+	mu   sync.Mutex
+	text string
+}
+
+type remarkKey struct{}
+
+// Tell says now and then what goes on and since when, until stop is called. Whatever waits
+// within may add with Remark what it waits for, and an outage is added.
+func Tell(ctx context.Context, what string, fields map[string]any) (_ context.Context, stop func()) {
+	started := time.Now()
+	ctx = context.WithValue(ctx, remarkKey{}, &remark{})
+	ticking, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
 		ticker := time.NewTicker(tellEvery)
 		defer ticker.Stop()
 		for {
 			select {
-			case <-ctx.Done():
+			case <-ticking.Done():
 				return
 			case <-ticker.C:
-				log.Info(ctx, fmt.Sprintf("Step %s goes on, since %s", s.Name, started.Format(time.TimeOnly)), map[string]any{"step": s.Name})
+				line := what + " goes on, since " + started.Format(time.TimeOnly)
+				if more := Remarked(ctx); more != "" {
+					line += "; " + more
+				}
+				log.Info(ctx, line, fields)
 			}
 		}
 	})
-	return func() {
+	return ctx, func() {
 		cancel()
 		done.Wait()
 	}
+}
+
+// Remark is what the lines of Tell say from now on besides; "" is nothing.
+func Remark(ctx context.Context, text string) {
+	if r, ok := ctx.Value(remarkKey{}).(*remark); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.text = text
+	}
+}
+
+// Remarked is what they say from now on besides.
+func Remarked(ctx context.Context) string {
+	r, ok := ctx.Value(remarkKey{}).(*remark)
+	if !ok {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text
 }

@@ -1,11 +1,17 @@
 package wait
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 )
 
 func TestStepsSkipsWhatIsDone(t *testing.T) {
@@ -81,4 +87,61 @@ func TestStepsTellsACancellationFromAFailure(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTellSaysOnceAMinuteWhatGoesOn has a step wait through an outage of a few minutes, and
+// then for something that it names.
+func TestTellSaysOnceAMinuteWhatGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		ctx := tflogtest.RootLogger(t.Context(), &out)
+		began := time.Now()
+		at := func(d time.Duration) string { return began.Add(d).Format(time.TimeOnly) }
+		step := Step{Name: "verify", Run: func(ctx context.Context) error {
+			pass(90 * time.Second)
+			return Until(ctx, Pace{Poll: 10 * time.Second, Outage: time.Hour}, func(ctx context.Context) (bool, error) {
+				switch passed := time.Since(began); {
+				case passed < 200*time.Second:
+					return false, errors.New("UCP did not answer")
+				case passed < 260*time.Second:
+					Remark(ctx, "replica 1 runs 2.5.6")
+				case passed < 320*time.Second:
+					Remark(ctx, "")
+				default:
+					return true, nil
+				}
+				return false, nil
+			})
+		}}
+		if err := Steps(ctx, "hop", []Step{step}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Hour) // and nothing is said any longer
+		const outage = "; every attempt since %s failed; the last one: UCP did not answer"
+		goesOn := "Step verify goes on, since " + at(0)
+		want := []string{
+			"Step verify begins", goesOn, goesOn + fmt.Sprintf(outage, at(90*time.Second)), goesOn + fmt.Sprintf(outage, at(90*time.Second)),
+			goesOn + "; replica 1 runs 2.5.6", goesOn, "Step verify ended",
+		}
+		if got := messages(t, &out); !slices.Equal(got, want) {
+			t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+// messages are what was written to the log, without the lines for whoever looks for a fault.
+func messages(t *testing.T, out *bytes.Buffer) []string {
+	t.Helper()
+	lines, err := tflogtest.MultilineJSONDecode(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, line := range lines {
+		if line["@level"] != "debug" {
+			texts = append(texts, fmt.Sprint(line["@message"]))
+		}
+	}
+	return texts
 }

@@ -124,6 +124,9 @@ func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(c
 		case errors.As(err, &failed):
 			return failed.error
 		case err == nil && done:
+			if last != nil {
+				Remark(ctx, "")
+			}
 			return nil
 		case ctx.Err() != nil:
 			return endedError(ctx, last, err, hung(ctx, lookBegan, began))
@@ -133,6 +136,9 @@ func UntilOr(ctx context.Context, pace Pace, signal <-chan struct{}, look func(c
 			return &OutageError{For: pace.Outage, Err: err}
 		case err != nil:
 			log.Debug(ctx, "A look failed and is repeated", map[string]any{"error": err.Error()})
+			Remark(ctx, fmt.Sprintf("every attempt since %s failed; the last one: %v", outage.since.Format(time.TimeOnly), err))
+		case last != nil:
+			Remark(ctx, "")
 		}
 		last = err
 		if pause.WaitOr(ctx, signal) != nil {
