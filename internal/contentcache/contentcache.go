@@ -289,7 +289,13 @@ func (r *run) detached(ctx context.Context, err error) error {
 
 // until looks until look is done with it; seen says what is being waited for.
 func (r *run) until(ctx context.Context, seen func() []string, look func(context.Context) (done bool, err error)) error {
-	err := wait.Until(ctx, r.pace, look)
+	ctx, stop := wait.Tell(ctx, "The wait for content cache "+r.o.Name, map[string]any{"cache": r.o.Name})
+	defer stop()
+	err := wait.Until(ctx, r.pace, func(ctx context.Context) (bool, error) {
+		done, err := look(ctx)
+		wait.Remark(ctx, strings.Join(seen(), "; "))
+		return done, err
+	})
 	if err != nil && ctx.Err() != nil {
 		return &wait.DetachedError{Step: Step, Name: r.o.Name, Seen: seen(), Cause: context.Cause(ctx), LastError: wait.LastError(ctx, err)}
 	}

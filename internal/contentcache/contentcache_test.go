@@ -1,8 +1,15 @@
 package contentcache
 
 import (
+	"bytes"
+	"context"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/cluster"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
@@ -159,4 +166,25 @@ func TestServiceUpdateOutlastsAnOutage(t *testing.T) {
 	if s := sim.ServiceState("dtr-cache_cache"); s.Image != newCache {
 		t.Errorf("the service runs %s", s.Image)
 	}
+}
+
+// TestWaitForACacheIsTold has a cache take some minutes to become what it is to be.
+func TestWaitForACacheIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		began := time.Now()
+		r := newRun(cluster.Cluster{}, Options{Name: "berlin"})
+		seen := func() []string { return []string{"its tasks do not all run", "task: starting"} }
+		err := r.until(tflogtest.RootLogger(t.Context(), &out), seen, func(context.Context) (bool, error) {
+			return time.Since(began) > 150*time.Second, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := `"The wait for content cache berlin goes on, since ` + began.Format(time.TimeOnly) + `; its tasks do not all run; task: starting"`
+		if n := strings.Count(out.String(), line); n != 2 {
+			t.Errorf("%d lines in two minutes:\n%s", n, out.String())
+		}
+	})
 }

@@ -195,10 +195,10 @@ func (u *databaseUpdate) waiter() *Waiter {
 func (u *databaseUpdate) waitForOther(ctx context.Context) error {
 	log.Info(ctx, "Another update of the vulnerability database is waited for", map[string]any{"job_id": u.first})
 	w := u.waiter()
-	return u.failed(ctx, w.Wait(ctx, func(context.Context) (bool, error) {
+	return u.await(ctx, w, func(context.Context) (bool, error) {
 		orphaned, late := w.State.Job.Status.Orphaned(), w.Waited() > u.pace.MigrationStart
 		return w.State.Phase != Running || orphaned && late || !orphaned && u.o.File == "", nil
-	}))
+	})
 }
 
 // wait waits until the job, if DTR lists one, has ended and the database is newer.
@@ -214,7 +214,14 @@ func (u *databaseUpdate) wait(ctx context.Context) error {
 		u.after, err = u.client.Database().Status(ctx)
 		return state, err
 	}
-	return u.failed(ctx, w.Wait(ctx, func(context.Context) (bool, error) { return u.outcome(w.State, w.Waited()) }))
+	return u.await(ctx, w, func(context.Context) (bool, error) { return u.outcome(w.State, w.Waited()) })
+}
+
+// await waits for the job of an update, and says now and then that it does.
+func (u *databaseUpdate) await(ctx context.Context, w *Waiter, decide func(context.Context) (done bool, err error)) error {
+	telling, stop := wait.Tell(ctx, "The update of the vulnerability database", nil)
+	defer stop()
+	return u.failed(ctx, w.Wait(telling, decide))
 }
 
 // read reads the state of the update's job, once DTR lists it: the oldest new job that

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -9,7 +10,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
@@ -402,4 +406,25 @@ func TestDatabaseOutcome(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
+}
+
+// TestDatabaseTellsOfAnOutage has nobody answer while an update is waited for.
+func TestDatabaseTellsOfAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, err := dtr.New(dtr.Config{URL: "https://127.0.0.1:1", Username: "admin", Password: "pa55word"}) // where nobody listens
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		began := time.Now()
+		u := &databaseUpdate{client: client, pace: wait.DefaultPace}
+		if err := u.wait(tflogtest.RootLogger(t.Context(), &out)); err == nil {
+			t.Fatal("an update was seen")
+		}
+		line := `"The update of the vulnerability database goes on, since ` + began.Format(time.TimeOnly) + `; every attempt since `
+		if n := strings.Count(out.String(), line); n < 9 {
+			t.Errorf("%d lines in ten minutes:\n%s", n, out.String())
+		}
+	})
 }
