@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +172,9 @@ func TestTogether(t *testing.T) {
 				}
 				active.Wait()
 				clustertest.AwaitEnd(t, s.sim)
+				if c.fault.Times > 0 && (attempts[0].err == nil || !s.model.leavesPhase2() || !hasContainer(s.sim, cluster.Phase2Name)) {
+					t.Errorf("the bootstrapper was not turned away: %v", attempts[0].err)
+				}
 				for i, p := range c.parts {
 					s.model.lookAtRun(t, attempts[i])
 					if attempts[i].err != nil {
@@ -193,6 +197,10 @@ func TestTogether(t *testing.T) {
 		}
 	})
 	wantNoGoroutines(t, before)
+}
+
+func hasContainer(sim *simulator.Cluster, name string) bool {
+	return slices.ContainsFunc(sim.Containers(), func(c simulator.Container) bool { return c.Name == name })
 }
 
 func (p part) apply(t *testing.T, s *scene) attempt {
