@@ -16,7 +16,7 @@ upgrades contains change if {
 
 deny contains message if {
 	some upgrade in upgrades
-	upgrade.change.after_unknown.upgrade_path == true
+	not is_array(object.get(upgrade.change.after, "upgrade_path", null)) # what is unknown is not in "after"
 	message := sprintf("%s: cannot be judged: the plan does not know the hops; plan again with known versions and access to the cluster", [upgrade.address])
 }
 
@@ -24,7 +24,7 @@ deny contains message if {
 	some upgrade in upgrades
 	some hop in upgrade.change.after.upgrade_path
 	hop.rule in {"minor-upgrade", "major-upgrade"}
-	not is_object(upgrade.change.after.backup) # its file may be unknown
+	not is_object(object.get(upgrade.change.after, "backup", null)) # it may be unknown, and none at the apply
 	message := sprintf("%s: the %s to %s needs a backup", [upgrade.address, hop.rule, hop.to])
 }
 

@@ -72,6 +72,7 @@ func TestRego(t *testing.T) {
 			return whole
 		}, []string{twoHops}},
 		"with a backup whose file is not known": {"dated_backup", asPlanned, nil},
+		"with a backup that may be none":        {"unknown_backup", asPlanned, noBackup[:1]},
 		"with one hop": {"two_hops", func(whole, after map[string]any) any {
 			after["upgrade_path"] = after["upgrade_path"].([]any)[:1]
 			return whole

@@ -38,8 +38,8 @@ func (f planForPolicies) CheckPlan(_ context.Context, req plancheck.CheckPlanReq
 }
 
 // TestTerraformPlansForPolicies writes down what a policy sees of a create where nobody
-// answers, of one with a patch, of an upgrade with a backup whose file the apply names, of
-// one by two hops without a backup, and of a plan after it with nothing to do. The policies
+// answers, of one with a patch, of upgrades with a backup that the apply names, and with one that
+// it may leave out, of one by two hops without a backup, and of a plan after it with nothing to do. The policies
 // of the examples are tested on them.
 func TestTerraformPlansForPolicies(t *testing.T) {
 	t.Parallel()
@@ -69,6 +69,13 @@ func TestTerraformPlansForPolicies(t *testing.T) {
 				Config:             upgradeTo(`backup = { file = "/backups/${timestamp()}.tar" }`),
 				ConfigVariables:    variables(cluster, "2.6.15"),
 				ConfigPlanChecks:   resource.ConfigPlanChecks{PostApplyPreRefresh: seen("plan_dated_backup.json")},
+				PlanOnly:           true,
+				ExpectNonEmptyPlan: true,
+			},
+			{
+				Config:             upgradeTo(`backup = timestamp() == "" ? { file = "/backups/dtr.tar" } : null`),
+				ConfigVariables:    variables(cluster, "2.6.15"),
+				ConfigPlanChecks:   resource.ConfigPlanChecks{PostApplyPreRefresh: seen("plan_unknown_backup.json")},
 				PlanOnly:           true,
 				ExpectNonEmptyPlan: true,
 			},
