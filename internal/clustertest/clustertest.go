@@ -79,6 +79,32 @@ func Roomy(t *testing.T, replicas int) (*simulator.Cluster, cluster.Cluster) {
 	return Connect(t, simulator.Options{Version: "2.6.8", Replicas: replicas, Workers: 8, Speed: Speed})
 }
 
+// Log keeps what is logged, also by goroutines that outlive the call that a test looks at.
+type Log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Take returns what was logged, and forgets it.
+func (l *Log) Take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
+}
+
 // Limited is a context with a limit that only a run that hangs comes to.
 func Limited(t *testing.T) context.Context {
 	t.Helper()

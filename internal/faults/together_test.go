@@ -214,7 +214,7 @@ func (p part) apply(t *testing.T, s *scene) attempt {
 	if p.docker {
 		c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: s.sim.DockerHost()})
 	}
-	var log syncBuffer
+	var log clustertest.Log
 	said, err := wantNothingLeft(t, func() (claim, error) { return p.run(tflogtest.RootLogger(ctx, &log), c, s, unhurried()) })
 	return attempt{claim: said, err: err, log: log.String(), hung: errors.Is(ctx.Err(), context.DeadlineExceeded)}
 }

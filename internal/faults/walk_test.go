@@ -4,12 +4,10 @@
 package faults
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -95,7 +93,7 @@ func apply(t *testing.T, s *scene, w work, faults []step) attempt {
 			ends = append(ends, s.sim.Inject(f.fault(kill, cancel)))
 		}
 	}
-	var log syncBuffer
+	var log clustertest.Log
 	a.claim, a.err = wantNothingLeft(t, func() (claim, error) {
 		c := connect(t, s.sim, retry, pace)
 		if w.docker {
@@ -150,20 +148,6 @@ func goroutinesOf(name string) string {
 	}
 	return left.String()
 }
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-var _ io.Writer = (*syncBuffer)(nil)
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-func (b *syncBuffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); return b.b.String() }
 
 func connect(t *testing.T, sim *simulator.Cluster, retry endpoint.Retry, pace wait.Pace) cluster.Cluster {
 	t.Helper()

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 )
@@ -26,7 +27,7 @@ import (
 // secrets and means ill.
 type hostileCluster struct {
 	*simulator.Cluster
-	out    buffer // the log
+	out    clustertest.Log
 	forget func() // the token, and listen for none
 
 	mu    sync.Mutex
@@ -128,7 +129,7 @@ func (c *hostileCluster) harmless(t *testing.T, name string, diags []*tfprotov6.
 			t.Errorf("%s: %d bytes of diagnostics", name, size)
 		}
 	}
-	log := c.out.take()
+	log := c.out.Take()
 	told("the log", log)
 	for line := range strings.SplitSeq(strings.TrimSpace(log), "\n") {
 		if line == "" {
@@ -165,15 +166,6 @@ func (c *hostileCluster) harmless(t *testing.T, name string, diags []*tfprotov6.
 	for _, s := range states {
 		walk(s)
 	}
-}
-
-// take is what was written since the last time.
-func (b *buffer) take() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	text := b.b.String()
-	b.b.Reset()
-	return text
 }
 
 // looks are what only reads, and asks everything that is asked.

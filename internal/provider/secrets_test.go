@@ -1,36 +1,17 @@
 package provider
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator/simulatortest"
 )
-
-// buffer is written to by several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // TestSecretsStayAway runs an upgrade that fails, one that succeeds and a wrong
 // password, and looks for the password in all that comes out.
@@ -38,7 +19,7 @@ func TestSecretsStayAway(t *testing.T) {
 	t.Parallel()
 	const username, password, wrong = "administrator", "correct-horse-battery", "wrong-horse-battery"
 	cluster := simulatortest.Start(t, simulatortest.Weathered(simulator.Options{Version: "2.5.6", Host: host, Username: username, Password: password}))
-	var out buffer
+	var out clustertest.Log
 	p := newProtocol(t, append(quick(), brief())...)
 	p.ctx = tflogtest.RootLogger(p.ctx, &out)
 	p.ok(nil, p.configure(connected(cluster)))

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-log/tflogtest"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/clustertest"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/s3test"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/simulator"
 )
@@ -79,7 +80,7 @@ func TestUploadStaysSecret(t *testing.T) {
 	signed, err := url.Parse(good)
 	must(err)
 	cluster := start(t, "2.5.6")
-	var out buffer
+	var out clustertest.Log
 	p := newProtocol(t, quick()...)
 	p.ctx = tflogtest.RootLogger(p.ctx, &out)
 	p.ok(nil, p.configure(connected(cluster)))

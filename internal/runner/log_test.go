@@ -85,7 +85,7 @@ func TestLogLinesAreCopiedOnce(t *testing.T) {
 		t.Fatalf("%d records, error %v", len(want), err)
 	}
 	sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Path: "/containers/*/logs", Truncate: true, Times: 3})
-	var out bytes.Buffer
+	var out clustertest.Log
 	ctx, cancel := context.WithCancel(tflogtest.RootLogger(soon(t), &out))
 	ended, done := make(chan struct{}, 1), make(chan struct{})
 	noted := map[string]int{}
@@ -105,7 +105,7 @@ func TestLogLinesAreCopiedOnce(t *testing.T) {
 	if !maps.Equal(noted, want) {
 		t.Errorf("noted are %v, want %v", noted, want)
 	}
-	entries := clustertest.Must[[]map[string]any](t)(tflogtest.MultilineJSONDecode(&out))
+	entries := clustertest.Must[[]map[string]any](t)(tflogtest.MultilineJSONDecode(strings.NewReader(out.String())))
 	got := map[string]int{}
 	for _, entry := range entries {
 		if message, said := strings.CutPrefix(entry["@message"].(string), "Bootstrapper: "); said {
@@ -126,9 +126,9 @@ func TestLogRecord(t *testing.T) {
 	for level, want := range map[string]string{
 		"": "info", "trace": "debug", "debug": "debug", "info": "debug", "warning": "info", "error": "info", "fatal": "info", "panic": "info",
 	} {
-		var out bytes.Buffer
+		var out clustertest.Log
 		r.LogRecord(tflogtest.RootLogger(t.Context(), &out), bootstrap.Record{Level: level, Message: "Said"})
-		entries := clustertest.Must[[]map[string]any](t)(tflogtest.MultilineJSONDecode(&out))
+		entries := clustertest.Must[[]map[string]any](t)(tflogtest.MultilineJSONDecode(strings.NewReader(out.String())))
 		if len(entries) != 1 || entries[0]["@level"] != want || entries[0]["@message"] != "Bootstrapper: Said" {
 			t.Errorf("%q: %v, want the level %s", level, entries, want)
 		}

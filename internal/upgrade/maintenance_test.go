@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -393,7 +392,7 @@ func TestWaitForWindow(t *testing.T) {
 		}
 
 		began = time.Now()
-		var out bytes.Buffer
+		var out clustertest.Log
 		if err := await(tflogtest.RootLogger(t.Context(), &out)); err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -585,7 +584,7 @@ func TestRunTellsOfAnOutageAtItsFirstLook(t *testing.T) {
 	t.Parallel()
 	const address = "https://127.0.0.1:1" // where nobody listens
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out clustertest.Log
 		c := cluster.Cluster{
 			DTR: clustertest.Must[*dtr.Client](t)(dtr.New(dtr.Config{URL: address, Username: "admin", Password: "pa55word"})),
 			UCP: clustertest.Must[*ucp.Client](t)(ucp.New(ucp.Config{URL: address, Username: "admin", Password: "pa55word"})),
