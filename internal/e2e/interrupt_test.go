@@ -199,7 +199,7 @@ type disturbance struct {
 	// survives says whether the bootstrapper lives through it. Where it does not,
 	// the apply must say so, and the next one goes on.
 	survives bool
-	happens  func(t *testing.T, n *rig.Node)
+	happens  func(t *testing.T, c *simulator.Cluster, n *rig.Node)
 }
 
 func (d disturbance) run(t *testing.T) {
@@ -207,7 +207,7 @@ func (d disturbance) run(t *testing.T) {
 	c := lagging(t, "2.6.14", "2.6.15", "rethinkdb", "scanningstore")
 	repository, _ := publish(t, "2.6.15")
 	w := newStage(t, c, settings{Target: "2.6.15", Repository: repository})
-	err := w.applyUntil(t, event("start", "dtr-rethinkdb-"+rig.Replica(2)), func() { d.happens(t, engines.Node(d.node)) })
+	err := w.applyUntil(t, event("start", "dtr-rethinkdb-"+rig.Replica(2)), func() { d.happens(t, c, engines.Node(d.node)) })
 	t.Logf("the apply: %v", err)
 	runs := 1
 	if d.survives {
@@ -232,7 +232,7 @@ func (d disturbance) run(t *testing.T) {
 // moment, and the bootstrapper for good where that runs on it.
 func TestEngineRestarted(t *testing.T) {
 	for _, name := range []string{"worker2", "worker1"} {
-		t.Run(name, disturbance{node: name, happens: func(t *testing.T, n *rig.Node) {
+		t.Run(name, disturbance{node: name, happens: func(t *testing.T, _ *simulator.Cluster, n *rig.Node) {
 			t.Helper()
 			if err := errors.Join(n.Stop(t.Context()), n.Start(t.Context())); err != nil {
 				t.Error(err)
@@ -245,14 +245,25 @@ func TestEngineRestarted(t *testing.T) {
 // UCP.
 //
 // The node that is still to be upgraded is away for so long that UCP says so; the
-// one of the bootstrapper until UCP has given up what it has open to it.
+// one of the bootstrapper, a manager, until UCP has given up what it has open to it,
+// also what it has asked and what never got there.
 func TestNodeCutOff(t *testing.T) {
 	for _, d := range []disturbance{{node: "worker3", survives: true}, {node: "worker1"}} {
-		d.happens = func(t *testing.T, n *rig.Node) {
+		d.happens = func(t *testing.T, c *simulator.Cluster, n *rig.Node) {
 			t.Helper()
+			ucp := through(t, c, "")
+			ucp.client.Timeout = 0
+			ucp.get(t, "/networks") // which a manager answers, on a connection that is kept
 			if err := n.Unplug(t.Context()); err != nil {
 				t.Error(err)
 			}
+			asked, forget := context.WithCancel(t.Context())
+			defer forget()
+			go func() {
+				if answer, err := ucp.send(asked, http.MethodGet, "/networks", nil); err == nil {
+					_ = answer.Body.Close()
+				}
+			}()
 			if err := engines.WaitUntilDown(t.Context(), n); err != nil {
 				t.Error(err)
 			}

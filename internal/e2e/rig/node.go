@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
 
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/e2e/sandbox"
 )
@@ -76,9 +77,11 @@ func (r *Rig) newNode(ctx context.Context, k int) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: nodeTimeout, KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: time.Second, Interval: time.Second, Count: 3,
-	}}
+	dialer := &net.Dialer{
+		Timeout:         nodeTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3},
+		Control:         giveUp,
+	}
 	n.transport = &http.Transport{
 		TLSClientConfig: config, MaxIdleConnsPerHost: 4,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -95,6 +98,19 @@ func (r *Rig) newNode(ctx context.Context, k int) (*Node, error) {
 	}
 	n.machine, err = r.network.NewMachine(ctx, n.Name, n.Address+prefixLength, Address, configDir, "/var/lib")
 	return n, err
+}
+
+// giveUp has a connection end when what was sent on it is not acknowledged for as long as
+// keep-alives, of which there are none then, are waited for: see tcp(7), TCP_USER_TIMEOUT.
+func giveUp(_, _ string, c syscall.RawConn) error {
+	const after = 4 * time.Second
+	var err error
+	if controlled := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(after.Milliseconds()))
+	}); controlled != nil {
+		return controlled
+	}
+	return err
 }
 
 // counted is a connection that counts as open until it is closed.
