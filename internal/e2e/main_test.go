@@ -34,13 +34,13 @@ const (
 	envDir       = "DTR_E2E_DIR"
 	envTerraform = "DTR_E2E_TERRAFORM"
 	envCgroup    = "DTR_E2E_CGROUP"
-	envTests     = "DTR_E2E_TESTS" // a pattern, where not all of them run in there
+	envTests     = "DTR_E2E_TESTS" // patterns, each on a line
 	envEngines   = "DTR_E2E_ENGINES"
 )
 
-// sandboxes are how many run side by side, each with engines of its own and its
-// share of the tests: most of a test's time is spent waiting.
-const sandboxes = 3
+// sandboxes are how many run side by side, each with engines of its own: most of a
+// test's time is spent waiting.
+const sandboxes = 4
 
 // engines are shared by all tests: to start them takes longer than most tests.
 var engines *rig.Rig
@@ -88,26 +88,30 @@ func prepare() (envs [][]string, cleanUp func() error, err error) {
 	if err := working.BuildProvider(ctx); err != nil {
 		return nil, cleanUp, err
 	}
-	patterns, err := shares(ctx)
+	patterns, err := wanted(ctx)
 	if err != nil {
 		return nil, cleanUp, err
 	}
-	for i, pattern := range patterns {
+	if err := os.Mkdir(takenTests(dir), 0o700); err != nil {
+		return nil, cleanUp, err
+	}
+	for i := range min(sandboxes, len(patterns)) {
 		own := filepath.Join(dir, strconv.Itoa(i+1))
 		if err := os.Mkdir(own, 0o700); err != nil {
 			return nil, cleanUp, err
 		}
 		envs = append(envs, []string{
 			envDir + "=" + dir, envTerraform + "=" + terraform, envCgroup + "=/" + filepath.Base(dir),
-			envEngines + "=" + own, envTests + "=" + pattern,
+			envEngines + "=" + own, envTests + "=" + strings.Join(patterns, "\n"),
 		})
 	}
 	return envs, cleanUp, buildProgram(ctx, program(dir))
 }
 
-// shares are patterns of the tests that run in each sandbox: every third one in
-// each. Where single subtests or benchmarks are asked for, there is one sandbox.
-func shares(ctx context.Context) (patterns []string, err error) {
+// wanted are patterns of the tests that are to run, one of each: a sandbox that is done
+// with one takes the next. Where single subtests or benchmarks are asked for, there is one
+// pattern, and one sandbox.
+func wanted(ctx context.Context) (patterns []string, err error) {
 	asked := flag.Lookup("test.run").Value.String()
 	if strings.Contains(asked, "/") || flag.Lookup("test.bench").Value.String() != "" {
 		return []string{asked}, nil
@@ -116,18 +120,24 @@ func shares(ctx context.Context) (patterns []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the tests: %w", err)
 	}
-	tests := regexp.MustCompile(`(?m)^Test\w+$`).FindAllString(string(out), -1)
-	if len(tests) < sandboxes {
+	for _, test := range regexp.MustCompile(`(?m)^Test\w+$`).FindAllString(string(out), -1) {
+		patterns = append(patterns, "^"+test+"$")
+	}
+	if len(patterns) == 0 {
 		return []string{asked}, nil
 	}
-	shares := make([][]string, sandboxes)
-	for i, test := range tests {
-		shares[i%sandboxes] = append(shares[i%sandboxes], test)
-	}
-	for _, share := range shares {
-		patterns = append(patterns, "^("+strings.Join(share, "|")+")$")
-	}
 	return patterns, nil
+}
+
+func takenTests(dir string) string { return filepath.Join(dir, "taken") }
+
+// take reports whether the nth pattern is for this sandbox: no other one has taken it.
+func take(dir string, n int) (bool, error) {
+	err := os.Mkdir(filepath.Join(takenTests(dir), strconv.Itoa(n)), 0o700)
+	if errors.Is(err, os.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 const (
@@ -276,14 +286,27 @@ func inside(m *testing.M) int {
 	}
 	fmt.Fprintf(os.Stderr, "%d engines started in %s\n", len(r.Nodes), time.Since(began).Round(time.Millisecond))
 	engines = r
-	if err := flag.Set("test.run", os.Getenv(envTests)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	status := m.Run()
+	status := runTests(m, dir)
 	if err := r.Close(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "stopping the engines:", err)
 		status = max(status, 1)
+	}
+	return status
+}
+
+// runTests runs the tests that no other sandbox has taken.
+func runTests(m *testing.M, dir string) (status int) {
+	for n, pattern := range strings.Split(os.Getenv(envTests), "\n") {
+		taken, err := take(dir, n)
+		if err == nil && taken {
+			if err = flag.Set("test.run", pattern); err == nil {
+				status = max(status, m.Run())
+			}
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return status
 }
