@@ -34,7 +34,7 @@ const programPath = "/dtr-simulator"
 
 // checkInterval of nginx's health, at any speed: an engine starts two processes for each
 // check, and is busy with little else when there are many.
-const checkInterval = 2 * time.Second
+const checkInterval = 4 * time.Second
 
 // registry serves images that stand in for those of DTR. They have one layer,
 // the same for all: the program of the simulator.
