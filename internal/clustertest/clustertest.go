@@ -39,7 +39,7 @@ const Speed = 2000
 // Pace suits that speed. Its limits are far beyond what a run takes that goes
 // well, also on a busy machine.
 var Pace = wait.Pace{
-	Poll:           60 * time.Millisecond,
+	Poll:           30 * time.Millisecond,
 	Probe:          100 * time.Millisecond,
 	Consistent:     300 * time.Millisecond,
 	Healthy:        time.Minute,
