@@ -1,7 +1,6 @@
 package job
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -416,7 +415,7 @@ func TestDatabaseTellsOfAnOutage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var out bytes.Buffer
+		var out clustertest.Log
 		began := time.Now()
 		u := &databaseUpdate{client: client, pace: wait.DefaultPace}
 		if err := u.wait(tflogtest.RootLogger(t.Context(), &out)); err == nil {
