@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -294,17 +295,26 @@ func inside(m *testing.M) int {
 	return status
 }
 
-// runTests runs the tests that no other sandbox has taken.
+// runTests runs the tests that no other sandbox has taken, within the limit of all.
 func runTests(m *testing.M, dir string) (status int) {
+	stderr := os.Stderr
+	defer runtime.KeepAlive(stderr) // M.Run forgets it at its second call, and the collector would close it
+	limit := flag.Lookup("test.timeout").Value.(flag.Getter).Get().(time.Duration)
+	end := time.Now().Add(limit)
 	for n, pattern := range strings.Split(os.Getenv(envTests), "\n") {
 		taken, err := take(dir, n)
 		if err == nil && taken {
-			if err = flag.Set("test.run", pattern); err == nil {
+			fmt.Fprintf(stderr, "sandbox %s runs %s\n", filepath.Base(os.Getenv(envEngines)), pattern)
+			err = flag.Set("test.run", pattern)
+			if limit > 0 {
+				err = errors.Join(err, flag.Set("test.timeout", max(time.Until(end), 1).String()))
+			}
+			if err == nil {
 				status = max(status, m.Run())
 			}
 		}
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
+			fmt.Fprintln(stderr, err)
 			return 1
 		}
 	}
