@@ -100,13 +100,13 @@ func (r *Rig) newNode(ctx context.Context, k int) (*Node, error) {
 	return n, err
 }
 
-// giveUp has a connection end when what was sent on it is not acknowledged for as long as
-// keep-alives, of which there are none then, are waited for: see tcp(7), TCP_USER_TIMEOUT.
+// giveUp ends a connection when what was sent on it is not acknowledged for as long as a node
+// may take to answer. There are no keep-alives then, and Linux would try for a quarter of an
+// hour: see tcp(7), TCP_USER_TIMEOUT.
 func giveUp(_, _ string, c syscall.RawConn) error {
-	const after = 4 * time.Second
 	var err error
 	if controlled := c.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(after.Milliseconds()))
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(nodeTimeout.Milliseconds()))
 	}); controlled != nil {
 		return controlled
 	}
