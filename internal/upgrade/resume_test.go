@@ -179,60 +179,6 @@ func TestRunFinishesAMixedCluster(t *testing.T) {
 	}
 }
 
-func TestRunOutlastsAShortOutage(t *testing.T) {
-	t.Parallel()
-	for _, service := range []string{simulator.ServiceDTR, simulator.ServiceUCP, simulator.ServiceEngine} {
-		t.Run(service, func(t *testing.T) {
-			t.Parallel()
-			sim, c := clustertest.Start(t, "2.5.6")
-			release := sim.Hold(simulator.ReplicaStarted(2))
-			go func() {
-				<-sim.Reached(simulator.ReplicaStarted(2))
-				if service == simulator.ServiceUCP {
-					sim.ExpireTokens()
-				}
-				sim.Inject(simulator.Fault{Service: service, Reset: true, Times: 40})
-				release()
-			}()
-			if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
-				t.Fatal(err)
-			}
-			clustertest.WantAt(t, sim, "2.6.15")
-			if got := sim.BootstrapperRuns(); got != 1 {
-				t.Errorf("%d bootstrapper runs, want 1", got)
-			}
-		})
-	}
-}
-
-func TestRunDetachesInALongOutage(t *testing.T) {
-	t.Parallel()
-	sim, c := clustertest.Start(t, "2.5.6")
-	remove := func() {}
-	release := sim.Hold(simulator.ReplicaStarted(2))
-	injected := make(chan struct{})
-	go func() {
-		<-sim.Reached(simulator.ReplicaStarted(2))
-		remove = sim.Inject(simulator.Fault{Service: simulator.ServiceEngine, Status: 503})
-		close(injected)
-	}()
-	o := to("2.6.15")
-	o.Pace.Outage = 100 * time.Millisecond
-	_, err := runUpgrade(t, c, o)
-	if detached := clustertest.AsError[*wait.DetachedError](t, err); detached.Container == "" {
-		t.Errorf("got %v, want it to name the container that goes on", err)
-	}
-	<-injected
-	remove()
-	release()
-	if _, err := runUpgrade(t, c, to("2.6.15")); err != nil {
-		t.Fatal(err)
-	}
-	if got := sim.BootstrapperRuns(); got != 1 {
-		t.Errorf("%d bootstrapper runs, want 1", got)
-	}
-}
-
 // TestRunWaitsForASecondPhaseThatIsNotShown has UCP leave the second phase of a dead
 // bootstrapper out of its lists for a while: no other one is started beside it.
 func TestRunWaitsForASecondPhaseThatIsNotShown(t *testing.T) {
