@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -68,7 +69,7 @@ func look(ctx context.Context, c Cluster, inspect func(context.Context) (*Invent
 			if err != nil {
 				return err
 			}
-			direct, err = engine.SelectContainers(groupCtx, func(found ucp.Container) bool { return isBootstrapper(found, c.Mirror) })
+			direct, err = engine.SelectContainers(groupCtx, bootstrap.Words(c.Mirror), func(found ucp.Container) bool { return isBootstrapper(found, c.Mirror) })
 			return err
 		})
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -64,10 +66,10 @@ func checkJSON(text []byte, maxElements int) error {
 }
 
 // Elements reads a JSON list element by element, however many there are; null is an empty list.
-// The function each takes one, and says about how many bytes of memory it keeps of it. It is for [Request.Stream].
-func Elements[T any](r io.Reader, each func(T) (kept int)) error {
+// The function each takes the text of one, which is its own until it returns, and says about how many bytes of memory it keeps of it. It is for [Request.Stream].
+func Elements(r io.Reader, each func(text []byte) (kept int, err error)) error {
 	bounded := &io.LimitedReader{R: r, N: maxElement}
-	dec := json.NewDecoder(bounded)
+	dec := jsontext.NewDecoder(bounded, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) // as encoding/json does
 	fail := func(err error) error {
 		switch {
 		case bounded.N <= 0:
@@ -77,31 +79,34 @@ func Elements[T any](r io.Reader, each func(T) (kept int)) error {
 		}
 		return err
 	}
-	begin, err := dec.Token()
+	begin, err := dec.ReadToken()
 	if err != nil {
 		return fail(err)
 	}
-	if begin != nil {
-		if begin != json.Delim('[') {
+	if begin.Kind() != jsontext.KindNull {
+		if begin.Kind() != jsontext.KindBeginArray {
 			return errors.New("it is no list")
 		}
 		kept := 0
-		for dec.More() {
-			var element T
-			bounded.N = maxElement
-			if err := dec.Decode(&element); err != nil {
+		for bounded.N = maxElement; dec.PeekKind() != jsontext.KindEndArray; bounded.N = maxElement {
+			text, err := dec.ReadValue()
+			if err != nil {
 				return fail(err)
 			}
-			if kept += each(element); kept > maxKept {
+			more, err := each(text)
+			if err != nil {
+				return err
+			}
+			if kept += more; kept > maxKept {
 				return fmt.Errorf("%w: more than %d MiB of it would have to be kept", errTooLarge, maxKept>>20)
 			}
 		}
-		if _, err := dec.Token(); err != nil { // the end of the list
+		if _, err := dec.ReadToken(); err != nil { // the end of the list
 			return fail(err)
 		}
 	}
 	bounded.N = maxElement
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.New("there is more after its end")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package ucp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,20 +27,21 @@ func (e *Engine) Containers(ctx context.Context, labels map[string]string) ([]Co
 		filters.Add("label", k+"="+v)
 	}
 	// The filter is the engine's; the match is ours.
-	return e.containers(ctx, filters, func(c Container) bool { return matches(c.Labels, labels) })
+	return e.containers(ctx, filters, nil, func(c Container) bool { return matches(c.Labels, labels) })
 }
 
 // ContainersNamed lists the containers in whose own names the text occurs, running and stopped.
 // The engine is asked for no others. What it looks at is the name without the node that UCP puts before it, and it takes the text for a regular expression.
 func (e *Engine) ContainersNamed(ctx context.Context, text string) ([]Container, error) {
-	return e.containers(ctx, client.Filters{}.Add("name", regexp.QuoteMeta(text)), func(c Container) bool {
+	return e.containers(ctx, client.Filters{}.Add("name", regexp.QuoteMeta(text)), nil, func(c Container) bool {
 		return strings.Contains(c.Name[strings.LastIndexByte(c.Name, '/')+1:], text)
 	})
 }
 
-// SelectContainers lists the containers that keep picks out of all, running and stopped. It takes no more memory where there are many others.
-func (e *Engine) SelectContainers(ctx context.Context, keep func(Container) bool) ([]Container, error) {
-	return e.containers(ctx, nil, keep)
+// SelectContainers lists the containers that keep picks out of all, running and stopped.
+// It is not asked about those with none of the words in anything that the engine tells of them: many others take little time, and no more memory.
+func (e *Engine) SelectContainers(ctx context.Context, words []string, keep func(Container) bool) ([]Container, error) {
+	return e.containers(ctx, nil, words, keep)
 }
 
 // listed is as much of an entry of the list as is looked at.
@@ -53,7 +55,7 @@ type listed struct {
 	Created        int64
 }
 
-func (e *Engine) containers(ctx context.Context, filters client.Filters, keep func(Container) bool) ([]Container, error) {
+func (e *Engine) containers(ctx context.Context, filters client.Filters, words []string, keep func(Container) bool) ([]Container, error) {
 	query := url.Values{"all": {"1"}}
 	if len(filters) > 0 {
 		text, err := json.Marshal(filters)
@@ -63,8 +65,7 @@ func (e *Engine) containers(ctx context.Context, filters client.Filters, keep fu
 		query.Set("filters", string(text))
 	}
 	var containers []Container
-	begin := func() { containers = []Container{} }
-	err := each(ctx, e.connection, "list containers", "/containers/json", query, begin, func(l listed) (kept int) {
+	all := list[listed]{what: "list containers", path: "/containers/json", query: query, begin: func() { containers = []Container{} }, take: func(l listed) (kept int) {
 		c := l.container()
 		if !keep(c) {
 			return 0
@@ -72,11 +73,23 @@ func (e *Engine) containers(ctx context.Context, filters client.Filters, keep fu
 		c.Labels = lines(c.Labels)
 		containers = append(containers, c)
 		return c.size()
-	})
-	if err != nil {
+	}}
+	if words != nil {
+		all.skip = func(text []byte) bool { return !mayContain(text, words) }
+	}
+	if err := all.read(ctx, e.connection); err != nil {
 		return nil, err
 	}
 	return containers, nil
+}
+
+// mayContain is false for a JSON text in whose strings none of the words occurs, which are of letters, digits, and the marks "-./:_". JSON can write those
+// as \u0064 or, a slash, as \/; what does so may contain anything.
+func mayContain(text []byte, words []string) bool {
+	if bytes.IndexByte(text, '\\') >= 0 && (bytes.Contains(text, []byte(`\u`)) || bytes.Contains(text, []byte(`\/`))) {
+		return true
+	}
+	return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(text, []byte(word)) })
 }
 
 // size is about how many bytes of memory the container takes.

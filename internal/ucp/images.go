@@ -24,7 +24,7 @@ import (
 func (e *Engine) Images(ctx context.Context, node string) (map[string]bool, error) {
 	var images map[string]bool
 	begin := func() { images = map[string]bool{} }
-	err := e.list(ctx, node, begin, func(image imageWire) (kept int) {
+	err := e.eachImage(ctx, node, begin, func(image imageWire) (kept int) {
 		for _, ref := range slices.Concat(image.RepoTags, image.RepoDigests) {
 			images[ref] = true
 			kept += 96 + len(ref)
@@ -42,8 +42,8 @@ func (e *Engine) Images(ctx context.Context, node string) (map[string]bool, erro
 // imageWire is as much of an image in a list as is looked at.
 type imageWire struct{ RepoTags, RepoDigests []string }
 
-// list reads the list of images as each does.
-func (e *Engine) list(ctx context.Context, node string, begin func(), take func(imageWire) (kept int)) error {
+// eachImage reads the list of images as a [list].
+func (e *Engine) eachImage(ctx context.Context, node string, begin func(), take func(imageWire) (kept int)) error {
 	var query url.Values
 	if node != "" {
 		text, err := json.Marshal(client.Filters{}.Add("node", node))
@@ -52,7 +52,7 @@ func (e *Engine) list(ctx context.Context, node string, begin func(), take func(
 		}
 		query = url.Values{"filters": {string(text)}}
 	}
-	return each(ctx, e.connection, "list images", "/images/json", query, begin, func(image imageWire) (kept int) {
+	all := list[imageWire]{what: "list images", path: "/images/json", query: query, begin: begin, take: func(image imageWire) (kept int) {
 		// An engine may show its own registry.
 		for i, ref := range image.RepoTags {
 			image.RepoTags[i] = scrub.Line(FamiliarImage(ref))
@@ -61,7 +61,8 @@ func (e *Engine) list(ctx context.Context, node string, begin func(), take func(
 			image.RepoDigests[i] = scrub.Line(FamiliarImage(ref))
 		}
 		return take(image)
-	})
+	}}
+	return all.read(ctx, e.connection)
 }
 
 // FamiliarImage is the one form of a reference that this module compares: Docker's own registry is left out, however it was written.
@@ -92,7 +93,7 @@ func (e *Engine) imageDigestsOn(ctx context.Context, ref, node string) ([]string
 	var digests []string
 	found := false
 	begin := func() { digests, found = nil, false }
-	err := e.list(ctx, node, begin, func(image imageWire) (kept int) {
+	err := e.eachImage(ctx, node, begin, func(image imageWire) (kept int) {
 		if !found && slices.Contains(image.RepoTags, ref) {
 			digests, found = image.RepoDigests, true
 			for _, d := range digests {

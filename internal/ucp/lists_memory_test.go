@@ -60,7 +60,7 @@ func TestLongLists(t *testing.T) {
 		s := serveUCP(t, "1.37", handlers{"GET /containers/json": c.list})
 		engine := s.engine()
 		var err error
-		mib := peak(func() { _, err = engine.SelectContainers(t.Context(), c.keep) })
+		mib := peak(func() { _, err = engine.SelectContainers(t.Context(), nil, c.keep) })
 		if mib > c.most || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: %d MiB, error %v", name, mib, err)
 		}

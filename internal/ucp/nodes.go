@@ -22,8 +22,7 @@ type nodeWire struct {
 // Nodes lists the nodes of the swarm.
 func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
 	var nodes []Node
-	begin := func() { nodes = []Node{} }
-	err := each(ctx, e.connection, "list nodes", "/nodes", nil, begin, func(n nodeWire) (kept int) {
+	all := list[nodeWire]{what: "list nodes", path: "/nodes", begin: func() { nodes = []Node{} }, take: func(n nodeWire) (kept int) {
 		node := Node{
 			ID:            scrub.Line(n.ID),
 			Hostname:      scrub.Line(n.Description.Hostname),
@@ -37,8 +36,8 @@ func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
 		}
 		nodes = append(nodes, node)
 		return node.size()
-	})
-	if err != nil {
+	}}
+	if err := all.read(ctx, e.connection); err != nil {
 		return nil, err
 	}
 	return nodes, nil

@@ -40,10 +40,29 @@ func (c *connection) exchange(ctx context.Context, what string, r endpoint.Reque
 	})
 }
 
-// each reads a list, element by element, and never the whole of it. The function begin is called before the first one, in every attempt; take says about how many bytes it keeps of one.
-func each[T any](ctx context.Context, c *connection, what, path string, query url.Values, begin func(), take func(T) (kept int)) error {
-	return c.exchange(ctx, what, endpoint.Request{Path: path, Query: query, Stream: func(r io.Reader) error {
-		begin()
-		return endpoint.Elements(r, take)
-	}}, nil)
+// list is a list that is read element by element, and never the whole of it.
+type list[T any] struct {
+	what, path string
+	query      url.Values
+	begin      func()                 // before the first one, in every attempt
+	skip       func(text []byte) bool // whether the JSON object is none of those that are looked for; nil for all of them
+	take       func(T) (kept int)     // says about how many bytes it keeps of one
+}
+
+func (l list[T]) read(ctx context.Context, c *connection) error {
+	return c.exchange(ctx, l.what, endpoint.Request{Path: l.path, Query: l.query, Stream: l.decode}, nil)
+}
+
+func (l list[T]) decode(r io.Reader) error {
+	l.begin()
+	return endpoint.Elements(r, func(text []byte) (kept int, err error) {
+		if l.skip != nil && text[0] == '{' && l.skip(text) {
+			return 0, nil
+		}
+		var element T
+		if err := json.Unmarshal(text, &element); err != nil {
+			return 0, err
+		}
+		return l.take(element), nil
+	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,8 +22,7 @@ const fullList = "/v1.30/containers/json?all=1"
 
 // largeUCP compares plans where UCP has many containers of others with one where it
 // has none of them. What the list takes by itself, read to its end with net/http, is
-// added to the other side: it is the server's and the network's. Decoded with
-// encoding/json alone, it is the floor.
+// added to the other side: it is the server's and the network's.
 func (b *bench) largeUCP(ctx context.Context) error {
 	peaks, wall := samples{}, samples{}
 	requests := map[string]float64{}
@@ -68,11 +66,7 @@ func (b *bench) largeUCP(ctx context.Context) error {
 				return err
 			}
 			requests[size.name] = count(cluster.Requests())[countOfRequests]
-			bare, err := list(ctx, cluster.Info(), discard)
-			if err != nil {
-				return err
-			}
-			decoded, err := list(ctx, cluster.Info(), decode)
+			bare, err := list(ctx, cluster.Info())
 			if err != nil {
 				return err
 			}
@@ -86,27 +80,22 @@ func (b *bench) largeUCP(ctx context.Context) error {
 			if i > 0 {
 				wall.add(size.name, ms(t.wall))
 				wall.add("the list of "+size.name, ms(bare))
-				wall.add("the decoded list of "+size.name, ms(decoded))
 				peaks.add(size.name, peak)
 			}
 		}
 	}
 	for _, size := range sizes[1:] {
 		what := "a plan of one hop beside " + size.name + " containers: "
-		besideNone := func(list string) float64 {
-			return wall.median(noOthers) + wall.median(list+" of "+size.name) - wall.median(list+" of "+noOthers)
-		}
-		b.add(newRow(what+"wall time", milliseconds, wall.median(size.name), "beside none, and their list bare", besideNone("the list"), times(1.2)),
-			newRow(what+"wall time", milliseconds, wall.median(size.name), "beside none, and their list decoded", besideNone("the decoded list")),
+		besideNone := wall.median(noOthers) + wall.median("the list of "+size.name) - wall.median("the list of "+noOthers)
+		b.add(newRow(what+"wall time", milliseconds, wall.median(size.name), "beside none, and their list bare", besideNone, times(1.2)),
 			newRow(what+"requests", "", requests[size.name], "beside none", requests[noOthers], more(0)),
 			newRow(what+"peak memory", mebibytes, peaks.median(size.name), "beside none", peaks.median(noOthers), most(size.most)))
 	}
 	return nil
 }
 
-// list is how long the list of all containers takes to the end of its answer, which is
-// read so.
-func list(ctx context.Context, info simulator.Info, read func(io.Reader) error) (time.Duration, error) {
+// list is how long the list of all containers takes to the end of its answer.
+func list(ctx context.Context, info simulator.Info) (time.Duration, error) {
 	ucp, err := newClient(info, info.UCPURL, 1)
 	if err != nil {
 		return 0, err
@@ -124,34 +113,8 @@ func list(ctx context.Context, info simulator.Info, read func(io.Reader) error) 
 	if response.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("the list of all containers: %s", response.Status)
 	}
-	err = read(response.Body)
+	_, err = io.Copy(io.Discard, response.Body)
 	return time.Since(began), err
-}
-
-func discard(r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
-	return err
-}
-
-// decode reads of each container what tells whether it is DTR's, with encoding/json
-// alone.
-func decode(r io.Reader) error {
-	dec := json.NewDecoder(r)
-	if _, err := dec.Token(); err != nil {
-		return err
-	}
-	for dec.More() {
-		var container struct {
-			Names          []string
-			Image, Command string
-			Labels         map[string]string
-		}
-		if err := dec.Decode(&container); err != nil {
-			return err
-		}
-	}
-	_, err := dec.Token()
-	return err
 }
 
 // others are entries of a list of containers, each with a comma after it, as a UCP
