@@ -59,8 +59,8 @@ func (d *WorkingDir) BuildProvider(ctx context.Context) error {
 
 // Build builds the provider to the path, as a release is built.
 func Build(ctx context.Context, path string) error {
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace,nethttpomithttp2", "-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", path,
-		"github.com/dtr-upgrade/terraform-provider-dtr")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace,nethttpomithttp2", "-gcflags", "github.com/...=-l", "-gcflags", "google.golang.org/...=-l",
+		"-ldflags", "-s -w -X main.version="+ProviderVersion, "-o", path, "github.com/dtr-upgrade/terraform-provider-dtr")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the provider: %w\n%s", err, out)
