@@ -155,7 +155,7 @@ func (c *call) ask(ctx context.Context, n *Node, path string, query url.Values, 
 	if answer.StatusCode != http.StatusOK {
 		return refusalOf(answer)
 	}
-	return json.NewDecoder(answer.Body).Decode(into)
+	return decode(answer.Body, into)
 }
 
 func (c *call) send(ctx context.Context, n *Node, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
@@ -175,7 +175,7 @@ func (c *call) send(ctx context.Context, n *Node, method, path string, query url
 // refusalOf is an engine's own refusal.
 func refusalOf(answer *http.Response) error {
 	var body struct{ Message string }
-	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&body); err != nil {
+	if err := decode(io.LimitReader(answer.Body, 1<<20), &body); err != nil {
 		return refuse(answer.StatusCode, "%s", answer.Status)
 	}
 	return refuse(answer.StatusCode, "%s", body.Message)

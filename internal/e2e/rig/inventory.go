@@ -131,7 +131,16 @@ func (n *Node) get(ctx context.Context, path string, into any) error {
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET %s of %s: %s", path, n.Name, answer.Status)
 	}
-	return json.NewDecoder(answer.Body).Decode(into)
+	return decode(answer.Body, into)
+}
+
+// decode reads JSON, and to the end: else the connection could not be used again.
+func decode(body io.Reader, into any) error {
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
 }
 
 // send makes a request to the engine, by the network.

@@ -83,7 +83,7 @@ func (r *Rig) newNode(ctx context.Context, k int) (*Node, error) {
 		Control:         giveUp,
 	}
 	n.transport = &http.Transport{
-		TLSClientConfig: config, MaxIdleConnsPerHost: 4,
+		TLSClientConfig: config, MaxIdleConnsPerHost: 16,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
