@@ -149,24 +149,10 @@ func IsBootstrapper(repository, mirror, command string) bool {
 	if !slices.ContainsFunc(words, func(w string) bool { return slices.Contains(commands, w) }) {
 		return false
 	}
-	isFlag := func(w string) bool {
-		return slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(w, flag) })
+	flag := func(w string) bool {
+		return strings.HasPrefix(w, "--ucp-") || strings.HasPrefix(w, "--existing-replica-id")
 	}
-	return isNamedDTR(repository) || slices.ContainsFunc(words, isFlag)
-}
-
-// flags are beginnings of the bootstrapper's, of which a run for UCP or a replica has one.
-var flags = []string{"--ucp-", "--existing-replica-id"}
-
-// Words are such that one of them is in the name, the image or the command line of each
-// container that is a replica's or a bootstrapper, by ParseContainerName and
-// IsBootstrapper.
-func Words(mirror string) []string {
-	words := append([]string{"dtr"}, flags...)
-	if mirror != "" {
-		words = append(words, mirror)
-	}
-	return words
+	return isNamedDTR(repository) || slices.ContainsFunc(words, flag)
 }
 
 // IsImage reports whether a repository is that of the bootstrapper: the vendor's, the

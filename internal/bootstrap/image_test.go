@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -161,30 +160,6 @@ func TestIsBootstrapper(t *testing.T) {
 			t.Errorf("%s %q: %t, want %t", tt.repository, tt.command, got, tt.want)
 		}
 	}
-}
-
-// FuzzWords holds that what is a replica's or a bootstrapper has one of the words.
-func FuzzWords(f *testing.F) {
-	for _, seed := range [][4]string{
-		{"/worker1/dtr-nginx-0123456789ab", "docker/dtr-nginx", "", "nginx"},
-		{"/worker1/web", "docker/dtr", "", "upgrade"},
-		{"/web", "registry.mirantis.com/msr/dtr", "", ""},
-		{"/web", "registry.example.com/team/installer", "registry.example.com/team/installer", ""},
-		{"/web", "", "", "/bin/run remove --ucp-insecure-tls"},
-		{"/web", "registry.example.com/other/installer", "mirror", "/bin/run upgrade --existing-replica-id=0123456789ab"},
-		{"/web", "library/backup", "", "backup --all"},
-	} {
-		f.Add(seed[0], seed[1], seed[2], seed[3])
-	}
-	f.Fuzz(func(t *testing.T, name, repository, mirror, command string) {
-		_, part := ParseContainerName(name)
-		hasWord := slices.ContainsFunc(Words(mirror), func(w string) bool {
-			return strings.Contains(name, w) || strings.Contains(repository, w) || strings.Contains(command, w)
-		})
-		if (part || IsBootstrapper(repository, mirror, command)) && !hasWord {
-			t.Errorf("%q of %q, %q, has none of %q", name, repository, command, Words(mirror))
-		}
-	})
 }
 
 func TestCacheImage(t *testing.T) {

@@ -90,6 +90,25 @@ func isBootstrapper(c ucp.Container, mirror string) bool {
 	return bootstrap.IsBootstrapper(repository, mirror, c.Command)
 }
 
+var (
+	// dtrPattern is in the names of replicas' containers and of second phases, in images
+	// of repositories that end in dtr, and in LabelCluster.
+	dtrPattern = regexp.MustCompile(`dtr(?:-[a-z-]+-[0-9a-f]{12}|-phase2|[:@"]|-upgrade\.cluster)`)
+	// flagPattern is in the command lines that make a container a bootstrapper, whatever
+	// its image.
+	flagPattern = regexp.MustCompile(`--(?:ucp-|existing-replica-id)`)
+)
+
+// patterns are such that one of them matches the JSON text that an engine gives of a
+// container, if that is a replica's or isBootstrapper.
+func patterns(mirror string) []*regexp.Regexp {
+	all := []*regexp.Regexp{dtrPattern, flagPattern}
+	if mirror != "" {
+		all = append(all, regexp.MustCompile(regexp.QuoteMeta(mirror)))
+	}
+	return all
+}
+
 // IsPhase2 reports whether the container is a bootstrapper's second phase.
 func IsPhase2(c ucp.Container) bool { return BaseName(c.Name) == Phase2Name }
 

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,42 @@ func TestInspectAsksByName(t *testing.T) {
 	}
 	if got := lists(); len(got) != 1 || got[0] != "all=1" {
 		t.Errorf("asked %q", got)
+	}
+}
+
+// TestBootstrappersOfAMirror holds that the look before a start sees what else runs a bootstrapper, by its image from a mirror or its flags alone, in UCP and
+// on the engine that is set beside it.
+func TestBootstrappersOfAMirror(t *testing.T) {
+	t.Parallel()
+	sim, c := clustertest.Start(t, "2.6.15")
+	c.Mirror = "registry.example.com/team/installer"
+	elsewhere, _ := clustertest.Start(t, "2.6.15")
+	c.Docker = cluster.NewDocker(ucp.DockerConfig{Host: elsewhere.DockerHost()})
+	add := func(names ...string) simulator.Fault {
+		return clustertest.ChangeList(t, func(list []clustertest.Listed) []clustertest.Listed {
+			for i, name := range names {
+				list = append(list, clustertest.Listed{
+					"Id": name, "Names": []any{"/worker1/" + name}, "State": "running", "Status": "Up 2 minutes",
+					"Image":   []string{c.Mirror + ":2.6.15", "sha256:0123"}[i],
+					"Command": []string{"run", "run remove --existing-replica-id 000000000001"}[i],
+				})
+			}
+			return list
+		})
+	}
+	sim.Inject(add("by-image", "by-flag"))
+	elsewhere.Inject(add("by-image-elsewhere", "by-flag-elsewhere"))
+	seen, err := cluster.Look(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, b := range seen.Foreign(false) {
+		got = append(got, cluster.BaseName(b.Name))
+	}
+	slices.Sort(got)
+	if want := []string{"by-flag", "by-flag-elsewhere", "by-image", "by-image-elsewhere"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

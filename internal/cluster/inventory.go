@@ -117,7 +117,7 @@ func InspectAll(ctx context.Context, c Cluster) (*Inventory, error) {
 
 // listAll reads the list of all containers, and keeps what an inventory is made of.
 func listAll(ctx context.Context, c Cluster, engine *ucp.Engine) ([]ucp.Container, error) {
-	return engine.SelectContainers(ctx, bootstrap.Words(c.Mirror), func(found ucp.Container) bool {
+	return engine.SelectContainers(ctx, patterns(c.Mirror), func(found ucp.Container) bool {
 		_, part := bootstrap.ParseContainerName(found.Name)
 		return part || isBootstrapper(found, c.Mirror)
 	})

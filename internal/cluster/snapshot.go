@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/dtr-upgrade/terraform-provider-dtr/internal/bootstrap"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/dtr"
 	"github.com/dtr-upgrade/terraform-provider-dtr/internal/ucp"
 )
@@ -69,7 +68,7 @@ func look(ctx context.Context, c Cluster, inspect func(context.Context) (*Invent
 			if err != nil {
 				return err
 			}
-			direct, err = engine.SelectContainers(groupCtx, bootstrap.Words(c.Mirror), func(found ucp.Container) bool { return isBootstrapper(found, c.Mirror) })
+			direct, err = engine.SelectContainers(groupCtx, patterns(c.Mirror), func(found ucp.Container) bool { return isBootstrapper(found, c.Mirror) })
 			return err
 		})
 	}

@@ -66,16 +66,20 @@ func checkJSON(text []byte, maxElements int) error {
 }
 
 // Elements reads a JSON list element by element, however many there are; null is an empty list.
-// The function each takes the text of one, which is its own until it returns, and says about how many bytes of memory it keeps of it. It is for [Request.Stream].
+// The function each takes the text of one, which is valid only until it returns, and says about how many bytes of memory it keeps of it. It is for
+// [Request.Stream].
 func Elements(r io.Reader, each func(text []byte) (kept int, err error)) error {
 	bounded := &io.LimitedReader{R: r, N: maxElement}
 	dec := jsontext.NewDecoder(bounded, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) // as encoding/json does
 	fail := func(err error) error {
-		switch {
-		case bounded.N <= 0:
+		if bounded.N <= 0 {
 			return fmt.Errorf("%w: one of its entries has more than %d bytes", errTooLarge, maxElement)
-		case errors.Is(err, io.EOF):
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return io.ErrUnexpectedEOF
+		}
+		if bad, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+			return fmt.Errorf("%w, after %d bytes of it", bad.Err, bad.ByteOffset)
 		}
 		return err
 	}
@@ -105,7 +109,6 @@ func Elements(r io.Reader, each func(text []byte) (kept int, err error)) error {
 			return fail(err)
 		}
 	}
-	bounded.N = maxElement
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.New("there is more after its end")
 	}

@@ -94,3 +94,25 @@ func FuzzCheckJSON(f *testing.F) {
 		}
 	})
 }
+
+// TestElements holds what is said of a list that is none, or that breaks off.
+func TestElements(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("0", 2*maxElement)
+	for text, want := range map[string]string{
+		`[{"a":1}, 2, null]`: "", `null`: "", ` [ ] `: "",
+		``: "unexpected EOF", `[`: "unexpected EOF", `[{"a":1}`: "unexpected EOF", `[{"a":"b`: "unexpected EOF",
+		`{"a":1}`: "it is no list", `[1] 2`: "there is more after its end", `null null`: "there is more after its end",
+		`[{"a":1} }`: `invalid character '}' after array element (expecting ',' or ']'), after 9 bytes of it`, `[{"a" 1}]`: `invalid character '1' after object name (expecting ':'), after 6 bytes of it`,
+		`<html>`:          `invalid character '<' at start of value, after 0 bytes of it`,
+		`["` + long + `"`: "one of its entries has more than 1048576 bytes", `[1,"` + long: "one of its entries has more than 1048576 bytes",
+	} {
+		got := ""
+		if err := Elements(strings.NewReader(text), func([]byte) (int, error) { return 0, nil }); err != nil {
+			got = err.Error()
+		}
+		if want == "" != (got == "") || !strings.HasSuffix(got, want) {
+			t.Errorf("%.20s: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package ucp
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,10 +37,11 @@ func (e *Engine) ContainersNamed(ctx context.Context, text string) ([]Container,
 	})
 }
 
-// SelectContainers lists the containers that keep picks out of all, running and stopped.
-// It is not asked about those with none of the words in anything that the engine tells of them: many others take little time, and no more memory.
-func (e *Engine) SelectContainers(ctx context.Context, words []string, keep func(Container) bool) ([]Container, error) {
-	return e.containers(ctx, nil, words, keep)
+// SelectContainers lists the containers that keep picks out of all, running and stopped. Where patterns are given, a container is passed over unread if
+// none of them matches the JSON text that the engine gives of it: many others take little time, and no more memory. The patterns are of printable ASCII
+// characters but "&", "<" and ">"; those that begin with some fixed ones are fast.
+func (e *Engine) SelectContainers(ctx context.Context, patterns []*regexp.Regexp, keep func(Container) bool) ([]Container, error) {
+	return e.containers(ctx, nil, patterns, keep)
 }
 
 // listed is as much of an entry of the list as is looked at.
@@ -55,7 +55,7 @@ type listed struct {
 	Created        int64
 }
 
-func (e *Engine) containers(ctx context.Context, filters client.Filters, words []string, keep func(Container) bool) ([]Container, error) {
+func (e *Engine) containers(ctx context.Context, filters client.Filters, patterns []*regexp.Regexp, keep func(Container) bool) ([]Container, error) {
 	query := url.Values{"all": {"1"}}
 	if len(filters) > 0 {
 		text, err := json.Marshal(filters)
@@ -74,8 +74,8 @@ func (e *Engine) containers(ctx context.Context, filters client.Filters, words [
 		containers = append(containers, c)
 		return c.size()
 	}}
-	if words != nil {
-		all.skip = func(text []byte) bool { return !mayContain(text, words) }
+	if patterns != nil {
+		all.skip = func(text []byte) bool { return !mayMatch(text, patterns) }
 	}
 	if err := all.read(ctx, e.connection); err != nil {
 		return nil, err
@@ -83,13 +83,12 @@ func (e *Engine) containers(ctx context.Context, filters client.Filters, words [
 	return containers, nil
 }
 
-// mayContain is false for a JSON text in whose strings none of the words occurs, which are of letters, digits, and the marks "-./:_". JSON can write those
-// as \u0064 or, a slash, as \/; what does so may contain anything.
-func mayContain(text []byte, words []string) bool {
-	if bytes.IndexByte(text, '\\') >= 0 && (bytes.Contains(text, []byte(`\u`)) || bytes.Contains(text, []byte(`\/`))) {
-		return true
-	}
-	return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(text, []byte(word)) })
+// escaped finds characters that JSON need not escape, and that a pattern would miss so. Go escapes "&", "<" and ">" (U+0026, U+003C, U+003E).
+var escaped = regexp.MustCompile(`\\(?:/|u00(?:2[0-57-9a-fA-F]|3[0-9abdABDfF]|[4-7]))`)
+
+// mayMatch is false for a JSON text that no pattern matches, however it writes its strings.
+func mayMatch(text []byte, patterns []*regexp.Regexp) bool {
+	return escaped.Match(text) || slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.Match(text) })
 }
 
 // size is about how many bytes of memory the container takes.

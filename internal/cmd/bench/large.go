@@ -118,7 +118,7 @@ func list(ctx context.Context, info simulator.Info) (time.Duration, error) {
 }
 
 // others are entries of a list of containers, each with a comma after it, as a UCP
-// shows those of services: some on the three replicas' nodes, the rest on the others.
+// shows those of services, of images from DTR: some on the three replicas' nodes, the rest on the others.
 func others(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -126,8 +126,8 @@ func others(n int) string {
 		if i < onReplicas {
 			node = i%3 + 1
 		}
-		fmt.Fprintf(&b, `{"Id":"%064x","Names":["/worker%d/web.%d.%025d"],"Image":"registry.example.com/team/web:1.%d@sha256:%064x",`+
-			`"ImageID":"sha256:%064x","Command":"nginx -g 'daemon off;'","Created":1600000000,"Ports":[{"PrivatePort":80,"Type":"tcp"}],`+
+		fmt.Fprintf(&b, `{"Id":"%064x","Names":["/worker%d/web.%d.%025d"],"Image":"dtr.example.com/team/web:1.%d@sha256:%064x",`+
+			`"ImageID":"sha256:%064x","Command":"sh -c \"migrate \u0026\u0026 nginx\"","Created":1600000000,"Ports":[{"PrivatePort":80,"Type":"tcp"}],`+
 			`"Labels":{"com.docker.stack.namespace":"web","com.docker.swarm.node.id":"%025d","com.docker.swarm.service.id":"%025d",`+
 			`"com.docker.swarm.service.name":"web","com.docker.swarm.task":"","com.docker.swarm.task.id":"%025d","com.docker.swarm.task.name":"web.%d.%025d",`+
 			`"com.docker.ucp.access.label":"/Shared","com.docker.ucp.collection":"shared","com.docker.ucp.collection.root":"true","maintainer":"team@example.com"},`+
