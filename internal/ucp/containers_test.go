@@ -294,7 +294,8 @@ func TestAllocationsOfAContainer(t *testing.T) {
 	patterns := []*regexp.Regexp{regexp.MustCompile("dtr")}
 	passingOver := all
 	passingOver.skip = func(text []byte) bool { return !mayMatch(text, patterns) }
-	for most, l := range map[float64]list[listed]{28.1: all, 0.1: passingOver} { // 5 of the 28 are encoding/json's own
+	// Of the 28, 5 are encoding/json's own. One that is passed over takes none; under the race detector, regexp's pool forgets some of what it keeps.
+	for most, l := range map[float64]list[listed]{28.1: all, 4: passingOver} {
 		got := testing.AllocsPerRun(5, func() {
 			if err := l.decode(strings.NewReader(text)); err != nil {
 				t.Fatal(err)
